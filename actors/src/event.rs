@@ -1,0 +1,160 @@
+//! Events: what a topic's log is made of, and the limits on them.
+//!
+//! The JSON parts of an event (its data, who sent it, which request caused it) are kept as
+//! the text that goes on the wire: they are checked where they come in and never parsed again.
+//! This file never encodes a frame: `frame` does.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// The place of an event in its topic's log: 1, 2, 3… without holes. 0 is before the first.
+pub type Seq = u64;
+
+/// Largest `data` of one event, in bytes of JSON text.
+pub const DATA_BYTES_MAX: usize = 64 * 1024;
+/// Longest event type in bytes.
+pub const TYPE_BYTES_MAX: usize = 64;
+/// Most events in one array.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// Largest body of an array, in bytes.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Types that only the hub writes. A client that publishes one could forge the hub's own
+/// frames, because SSE carries the type as the event's name.
+pub const RESERVED_TYPES: &[&str] = &[
+    "connected",
+    "gap",
+    "closed",
+    "replaced",
+    "refused",
+    "reconnect",
+    "token_expiring",
+    "presence",
+    "signal",
+    "welcome",
+    "subscribed",
+    "unsubscribed",
+    "published",
+    "event",
+    "pong",
+    "ping",
+    "hello",
+    "ended",
+    "redacted",
+];
+
+/// Why a text can't be the type of a published event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TypeError {
+    /// Not `[a-z][a-z0-9_.]{0,63}`.
+    #[error("a type is a-z, then at most 63 of a-z, 0-9, _ and .")]
+    Malformed,
+    /// One of [`RESERVED_TYPES`].
+    #[error("this type is written by the hub alone")]
+    Reserved,
+}
+
+/// The type of an event: `[a-z][a-z0-9_.]{0,63}`. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventType(Arc<str>);
+
+impl EventType {
+    /// Parses a type that a client wants to publish.
+    ///
+    /// # Errors
+    /// [`TypeError::Malformed`] or [`TypeError::Reserved`].
+    pub fn parse(text: &str) -> Result<Self, TypeError> {
+        let parsed = Self::stored(text)?;
+        if RESERVED_TYPES.contains(&text) {
+            return Err(TypeError::Reserved);
+        }
+        Ok(parsed)
+    }
+
+    /// Parses a type read from a log, where the hub's own types occur too.
+    ///
+    /// # Errors
+    /// [`TypeError::Malformed`].
+    pub fn stored(text: &str) -> Result<Self, TypeError> {
+        let form = text.len() <= TYPE_BYTES_MAX
+            && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'.');
+        if form { Ok(Self(text.into())) } else { Err(TypeError::Malformed) }
+    }
+
+    /// `closed`: the last event of a closed topic.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self("closed".into())
+    }
+
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who and what caused an event, as JSON members without the braces around them; one value
+/// serves all events of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Members of `routing` behind the topic's own: `"actor_id":"alice","actor_type":"human"`.
+    /// Never empty.
+    pub routing: Bytes,
+    /// Members of `meta`: `"request_id":"…","trace_id":"…"`. Never empty.
+    pub meta: Bytes,
+}
+
+/// An event that has no place in a log yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its type.
+    pub kind: EventType,
+    /// Its data: one valid JSON value without a raw CR or LF outside of strings' escapes, at
+    /// most [`DATA_BYTES_MAX`].
+    pub data: Bytes,
+}
+
+/// An event in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place.
+    pub seq: Seq,
+    /// When the topic accepted it, in milliseconds since 1970.
+    pub time_ms: i64,
+    /// Its type.
+    pub kind: EventType,
+    /// Who and what caused it.
+    pub origin: Origin,
+    /// Its data, as JSON text.
+    pub data: Bytes,
+}
+
+impl Event {
+    /// What the event counts for in limits: its stored texts in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.kind.as_str().len() + self.origin.routing.len() + self.origin.meta.len() + self.data.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types() {
+        for good in ["a", "chat_message", "run.step2", &"a".repeat(64), "error", "open"] {
+            assert!(EventType::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "A", "1a", "_a", "a b", "a\nb", "é", &"a".repeat(65)] {
+            assert_eq!(EventType::parse(bad), Err(TypeError::Malformed), "{bad}");
+        }
+        for reserved in RESERVED_TYPES {
+            assert_eq!(EventType::parse(reserved), Err(TypeError::Reserved));
+            assert!(EventType::stored(reserved).is_ok());
+        }
+    }
+}

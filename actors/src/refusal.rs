@@ -1,0 +1,182 @@
+//! Refusals: the one table of everything the hub says no to, with its code, HTTP status and
+//! WebSocket close code.
+//!
+//! Every transport answers from this table, so one mistake has one name everywhere. A refusal's
+//! `detail` is for the caller; what only the operator may know is logged where it happened and
+//! never put here.
+
+use std::borrow::Cow;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $close:expr, $title:literal;)+) => {
+        /// The name of a refusal. Clients may rely on [`Code::as_str`]; the numbers follow from it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name),+ }
+
+        impl Code {
+            /// Every code, for the documentation and for tests.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The code as clients see it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str { match self { $(Self::$name => $code),+ } }
+
+            /// The HTTP status (RFC 9110, section 15).
+            #[must_use]
+            pub fn status(self) -> u16 { match self { $(Self::$name => $status),+ } }
+
+            /// The close code (RFC 6455, section 7.4) of a WebSocket session that can't go on
+            /// after this refusal; `None`: the session is told and goes on.
+            #[must_use]
+            pub fn close(self) -> Option<u16> { match self { $(Self::$name => $close),+ } }
+
+            /// What the code says, in a few words.
+            #[must_use]
+            pub fn title(self) -> &'static str { match self { $(Self::$name => $title),+ } }
+        }
+    };
+}
+
+/// Close codes of the WebSocket protocol, one meaning each.
+pub mod close {
+    /// The other side left, or the topic's stream ended as it should.
+    pub const NORMAL: u16 = 1000;
+    /// A binary frame: the protocol is text.
+    pub const BINARY: u16 = 1003;
+    /// The hub drains: connect again, elsewhere or later.
+    pub const DRAIN: u16 = 1012;
+    /// Not a frame of this protocol.
+    pub const MALFORMED: u16 = 4400;
+    /// No identity, or it ran out.
+    pub const IDENTITY: u16 = 4401;
+    /// Not allowed.
+    pub const FORBIDDEN: u16 = 4403;
+    /// The session's own topic is unknown or was deleted.
+    pub const TOPIC: u16 = 4404;
+    /// No `hello` in time.
+    pub const HELLO_LATE: u16 = 4408;
+    /// A frame or message over the limit.
+    pub const TOO_LARGE: u16 = 4413;
+    /// A limit of the session.
+    pub const LIMIT: u16 = 4429;
+    /// The reader accepted nothing for too long.
+    pub const SLOW: u16 = 4430;
+}
+
+codes! {
+    /// The hub is shutting down.
+    Draining = "draining", 503, Some(close::DRAIN), "The hub is draining";
+    /// The request can't be understood as HTTP for this route.
+    RequestMalformed = "request.malformed", 400, Some(close::MALFORMED), "Malformed request";
+    /// A stream request with a body, or with bytes behind its head.
+    StreamBody = "request.stream_body", 400, Some(close::MALFORMED), "A stream request has no body and nothing behind it";
+    /// No such route.
+    RouteUnknown = "route.unknown", 404, None, "No such route";
+    /// The route exists, not with this method.
+    MethodNotAllowed = "route.method", 405, None, "Method not allowed";
+    /// A browser on an origin that is not on the list.
+    OriginForbidden = "origin.forbidden", 403, None, "Origin not allowed";
+    /// No token.
+    TokenMissing = "auth.token_missing", 401, Some(close::IDENTITY), "No token";
+    /// Not a token of the configured form, algorithm or claims.
+    TokenInvalid = "auth.token_invalid", 401, Some(close::IDENTITY), "Token not accepted";
+    /// Past its `exp`.
+    TokenExpired = "auth.token_expired", 401, Some(close::IDENTITY), "Token expired";
+    /// A renewal for somebody else.
+    IdentityChanged = "auth.identity_changed", 403, Some(close::FORBIDDEN), "The new token is somebody else's";
+    /// No tenant or env on a request that is no stream.
+    ContextMissing = "context.missing", 400, Some(close::MALFORMED), "Tenant or env missing";
+    /// No tenant or env on a stream request.
+    StreamContextMissing = "context.missing", 403, Some(close::FORBIDDEN), "Tenant or env missing";
+    /// A tenant or env of the wrong form.
+    ContextMalformed = "context.malformed", 400, Some(close::MALFORMED), "Tenant or env malformed";
+    /// The same thing said twice, differently.
+    ContextMismatch = "context.mismatch", 400, Some(close::MALFORMED), "Tenant or env said twice, differently";
+    /// The token is not good for this tenant or env.
+    TenantMismatch = "auth.tenant_mismatch", 403, Some(close::FORBIDDEN), "Not a tenant or env of this token";
+    /// The role may not do this.
+    Forbidden = "permission.denied", 403, None, "Not allowed";
+    /// More than the route takes.
+    BodyTooLarge = "body.too_large", 413, None, "Body too large";
+    /// Not JSON where JSON is asked for.
+    BodyType = "body.type", 415, None, "Media type not accepted";
+    /// JSON, and not what the route takes.
+    BodyInvalid = "body.invalid", 400, None, "Body not accepted";
+    /// A query parameter, or its value, that the route does not take.
+    QueryInvalid = "query.invalid", 400, None, "Query not accepted";
+    /// A topic or principal id of the wrong form.
+    NameInvalid = "name.invalid", 400, None, "Name not accepted";
+    /// Not `[a-z][a-z0-9_.]{0,63}`.
+    TypeInvalid = "type.invalid", 400, None, "Event type malformed";
+    /// One of the hub's own names.
+    TypeReserved = "type.reserved", 400, None, "Event type reserved";
+    /// `data` over the limit.
+    EventTooLarge = "event.too_large", 413, None, "Event too large";
+    /// Unknown here, or somewhere this principal can't know of.
+    TopicUnknown = "topic.unknown", 404, None, "No such topic";
+    /// The key is taken.
+    TopicExists = "topic.exists", 409, None, "The topic exists";
+    /// Nothing is written behind `closed`.
+    TopicClosed = "topic.closed", 409, None, "The topic is closed";
+    /// The topic has as much waiting as it takes.
+    TopicBusy = "topic.busy", 503, None, "The topic is busy";
+    /// Not a cursor.
+    CursorMalformed = "cursor.malformed", 400, None, "Malformed cursor";
+    /// A cursor that can't be honoured, on a page.
+    CursorGone = "cursor.gone", 410, None, "The cursor can't be honoured";
+    /// It may have happened or not.
+    PublishUnknown = "publish.unknown", 503, None, "Whether it was published is not known";
+    /// The store can't answer or can't write.
+    StoreUnavailable = "store.unavailable", 503, None, "The store can't answer";
+    /// Our mistake.
+    Internal = "internal", 500, None, "Internal error";
+    /// Not a frame of this protocol.
+    FrameMalformed = "frame.malformed", 400, Some(close::MALFORMED), "Malformed frame";
+    /// A binary message.
+    FrameBinary = "frame.binary", 400, Some(close::BINARY), "Binary frames are not accepted";
+    /// A frame or message over the limit.
+    FrameTooLarge = "frame.too_large", 413, Some(close::TOO_LARGE), "Frame too large";
+    /// No `hello` within its time.
+    HelloLate = "hello.late", 408, Some(close::HELLO_LATE), "No hello in time";
+    /// A frame that needs an identity came before `hello`.
+    HelloMissing = "hello.missing", 401, Some(close::IDENTITY), "The first frame is hello";
+    /// The session has as many topics as it may.
+    TopicLimit = "session.topics", 429, None, "Too many topics in one session";
+    /// The session is subscribed to this topic.
+    SubscribedAlready = "session.subscribed", 409, None, "Subscribed already";
+    /// The session is not subscribed to this topic.
+    NotSubscribed = "session.not_subscribed", 409, None, "Not subscribed";
+}
+
+/// A refusal: what is refused, and a sentence for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.as_str())]
+pub struct Refusal {
+    /// Which.
+    pub code: Code,
+    /// What the caller can do about it. Never an internal text.
+    pub detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal with a sentence for the caller.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    /// The answer for a topic that is unknown, and for one that the caller may not know of:
+    /// byte for byte the same.
+    #[must_use]
+    pub fn topic_unknown() -> Self {
+        Self::new(
+            Code::TopicUnknown,
+            "there is no such topic in this tenant and env; topics are created, never implied",
+        )
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::new(code, code.title())
+    }
+}

@@ -1,0 +1,1 @@
+//! The server: the only place that knows HTTP, SQL, files and the environment.
