@@ -1,0 +1,3 @@
+//! The command line: each subcommand a file. Never holds rules of the hub itself.
+
+pub mod bench;
