@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::floor_server::SEQ_BASE;
 use super::hub_process::{DataDir, Hub, ServerProcess};
-use super::proc_stat::{CpuMark, Memory, now_ns};
+use super::proc_stat::{Memory, Meter, Spent, now_ns};
 use super::publisher::{Pace, Publisher};
 use super::readers::{Peer, Plan, Readers, Seen, Start};
 use super::report::Row;
@@ -57,6 +57,8 @@ pub(crate) struct Fan {
 struct Measured {
     seen: Seen,
     cpu_us_per_delivery: f64,
+    /// The generator's own CPU: what it takes from the server on a small machine.
+    load_us_per_delivery: f64,
     deliveries_per_s: f64,
     frame_bytes: usize,
     rss_per_conn: f64,
@@ -64,10 +66,11 @@ struct Measured {
 }
 
 impl Measured {
-    fn new(seen: Seen, cpu_ns: u64, elapsed_ns: u64) -> Self {
+    fn new(seen: Seen, spent: &Spent, elapsed_ns: u64) -> Self {
         let deliveries = seen.deliveries.max(1);
         Self {
-            cpu_us_per_delivery: cpu_ns as f64 / 1e3 / deliveries as f64,
+            cpu_us_per_delivery: spent.server_ns as f64 / 1e3 / deliveries as f64,
+            load_us_per_delivery: spent.load_ns as f64 / 1e3 / deliveries as f64,
             deliveries_per_s: deliveries as f64 * 1e9 / elapsed_ns.max(1) as f64,
             frame_bytes: (seen.event_bytes as f64 / deliveries as f64).round() as usize,
             rss_per_conn: 0.0,
@@ -95,6 +98,7 @@ impl Fan {
         if let Some(side) = hub.as_ref().or(floor.as_ref()) {
             row.seen(&side.seen);
             row.set("deliveries_per_s", side.deliveries_per_s);
+            row.set("load_us_per_delivery", side.load_us_per_delivery);
         }
         if let Some(hub) = &hub {
             row.set("cpu_us_per_delivery", hub.cpu_us_per_delivery);
@@ -144,12 +148,12 @@ impl Fan {
         readers.take(publisher.sent.clone())?;
         publisher.acks = super::histogram::Histogram::default();
 
-        let (cpu, start) = (CpuMark::of(hub.server.pid())?, now_ns());
+        let (meter, start) = (Meter::start(hub.server.pid())?, now_ns());
         self.publish(&mut publisher, &mut readers, self.seconds)?;
-        let cpu_ns = cpu.until(&CpuMark::of(hub.server.pid())?);
+        let spent = meter.stop()?;
         let seen = readers.take(publisher.sent.clone())?;
         let elapsed = seen.last_delivery_ns.saturating_sub(start);
-        let mut measured = Measured::new(seen, cpu_ns, elapsed);
+        let mut measured = Measured::new(seen, &spent, elapsed);
         measured.rss_per_conn = connected.growth(memory).0 / self.connections as f64;
         measured.ack_p99_ns = publisher.acks.percentile(0.99);
         Ok(measured)
@@ -188,12 +192,12 @@ impl Fan {
         self.floor_phase(&mut floor, &mut readers, self.warmup_seconds)?;
         readers.take(Vec::new())?;
 
-        let (cpu, start) = (CpuMark::of(floor.pid())?, now_ns());
+        let (meter, start) = (Meter::start(floor.pid())?, now_ns());
         self.floor_phase(&mut floor, &mut readers, self.seconds)?;
-        let cpu_ns = cpu.until(&CpuMark::of(floor.pid())?);
+        let spent = meter.stop()?;
         let seen = readers.take(Vec::new())?;
         let elapsed = seen.last_delivery_ns.saturating_sub(start);
-        Ok(Measured::new(seen, cpu_ns, elapsed))
+        Ok(Measured::new(seen, &spent, elapsed))
     }
 
     fn floor_phase(&self, floor: &mut ServerProcess, readers: &mut Readers, seconds: f64) -> Result<(), BenchError> {

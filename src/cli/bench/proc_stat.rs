@@ -55,6 +55,40 @@ impl CpuMark {
     }
 }
 
+/// CPU of a server and of the generator that loads it, over the same time.
+pub(crate) struct Meter {
+    pid: u32,
+    server: CpuMark,
+    load: CpuMark,
+}
+
+/// What a [`Meter`] has measured.
+pub(crate) struct Spent {
+    /// By the server, all its threads.
+    pub(crate) server_ns: u64,
+    /// By this process, all its threads.
+    pub(crate) load_ns: u64,
+}
+
+impl Meter {
+    /// Begins to count.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub(crate) fn start(pid: u32) -> std::io::Result<Self> {
+        Ok(Self { pid, server: CpuMark::of(pid)?, load: CpuMark::of(std::process::id())? })
+    }
+
+    /// What was spent since the start.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub(crate) fn stop(self) -> std::io::Result<Spent> {
+        let server_ns = self.server.until(&CpuMark::of(self.pid)?);
+        Ok(Spent { server_ns, load_ns: self.load.until(&CpuMark::of(std::process::id())?) })
+    }
+}
+
 /// `utime` and `stime` of a line of `/proc/PID/stat`; the name in it may hold anything.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
