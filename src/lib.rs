@@ -1,3 +1,4 @@
 //! The server: the only place that knows HTTP, SQL, files and the environment.
 
 pub mod config;
+pub mod identity;
