@@ -1,3 +1,8 @@
 //! The server: the only place that knows HTTP, SQL, files and the environment.
 
+pub mod cli;
+pub mod config;
+pub mod development;
+pub mod identity;
 pub mod store;
+pub mod telemetry;

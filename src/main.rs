@@ -1,3 +1,5 @@
 //! The binary: hands its arguments to the command line and exits with its answer.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tambour::cli::main()
+}
