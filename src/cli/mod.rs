@@ -1,0 +1,7 @@
+//! The command line: each subcommand a file.
+
+pub mod create;
+pub mod publish;
+pub mod remote;
+pub mod sse_parser;
+pub mod tail;
