@@ -3,8 +3,13 @@
 //! Nothing here knows how a hub works; it hands over parsed arguments and prints what comes back.
 
 pub mod config;
+pub mod create;
 pub mod health;
+pub mod publish;
+pub mod remote;
 pub mod serve;
+pub mod sse_parser;
+pub mod tail;
 pub mod token;
 
 use std::process::ExitCode;
@@ -67,6 +72,12 @@ enum Command {
     Serve(serve::Args),
     /// Print a development token
     Token(token::Args),
+    /// Create a thread
+    Create(create::CreateArgs),
+    /// Follow a thread, live and through restarts of the hub
+    Tail(tail::TailArgs),
+    /// Publish to a thread
+    Publish(publish::PublishArgs),
     /// Ask a hub whether it is alive and ready
     Health(health::Args),
     /// Print the effective settings, secrets hidden
@@ -77,7 +88,14 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let remote = |done: Result<(), remote::Failure>| match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    };
     let done = match cli.command {
+        Some(Command::Create(args)) => return remote(create::run(&args)),
+        Some(Command::Tail(args)) => return remote(tail::run(&args)),
+        Some(Command::Publish(args)) => return remote(publish::run(&args)),
         None => serve::run(&cli.serve),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Token(args)) => token::run(&args),
