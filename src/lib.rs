@@ -4,4 +4,5 @@ pub mod cli;
 pub mod config;
 pub mod development;
 pub mod identity;
+pub mod problem;
 pub mod telemetry;
