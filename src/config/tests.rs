@@ -141,7 +141,7 @@ fn secrets_never_print() {
     assert!(effective.contains("secret = \"***\"  # TAMBOUR__AUTH__SECRET"), "{effective}");
     let kept = settings.auth.secret.clone().unwrap();
     assert_eq!((kept.to_string(), serde_json::to_string(&kept).unwrap()), ("***".into(), "\"***\"".into()));
-    for text in [effective, format!("{settings:?}")] {
+    for text in [effective, format!("{settings:?} {layers:?}")] {
         assert!(!text.contains(secret), "{text}");
     }
     let misplaced = settle(&format!("[auth]\nsecret_file = [\"{secret}\"]"), &[], &[]).unwrap_err();
