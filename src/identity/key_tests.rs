@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
+use tambour_actors::refusal::Code;
 
 use super::jwt::{JwtVerifier, KeyError};
 use super::jwt_tests::{NOW, SECRET, claims, settings, token};
@@ -32,7 +33,14 @@ fn with_pem(algorithm: &str, private: &str, public: &str) -> Result<bool, KeyErr
     let secret = EncodingKey::from_secret(&std::fs::read(path).unwrap());
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &secret, Algorithm::HS256).unwrap();
     assert!(verifier.verify(&format!("{message}.{signature}"), NOW * 1_000).is_err());
-    Ok(verifier.verify(&token, NOW * 1_000).is_ok())
+    let first = verifier.verify(&token, NOW * 1_000);
+    // Known by now, and still judged by the clock and by every byte.
+    assert_eq!(verifier.verify(&token, NOW * 1_000), first);
+    let later = |seconds: i64| verifier.verify(&token, (NOW + seconds) * 1_000);
+    assert_eq!(later(89).map(|claims| claims.expires_at_ms), Ok((NOW + 90) * 1_000));
+    assert_eq!(later(90).unwrap_err().code, Code::TokenExpired);
+    assert!(verifier.verify(&format!("{token}A"), NOW * 1_000).is_err());
+    Ok(first.is_ok())
 }
 
 #[test]

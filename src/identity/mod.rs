@@ -13,6 +13,7 @@ pub mod jwt;
 pub mod key;
 pub mod source;
 mod trace;
+mod verified;
 pub mod web_origin;
 
 #[cfg(test)]
