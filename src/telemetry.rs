@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
+use crate::admission::Ground;
 use crate::config::Log;
 use crate::config::value::LogFormat;
 
@@ -57,6 +58,23 @@ pub fn install_metrics() -> PrometheusHandle {
         handle
     };
     HANDLE.get_or_init(install).clone()
+}
+
+/// Brings the counters of a hub's rooms up to date, before they are rendered.
+pub fn measure(ground: &Ground, sessions: usize) {
+    let count = |value: usize| u32::try_from(value).map_or(f64::MAX, f64::from);
+    metrics::gauge!("tambour_sessions").set(count(sessions));
+    metrics::gauge!("tambour_topics_awake").set(count(ground.directory.awake()));
+    let store = ground.store.stats();
+    metrics::gauge!("tambour_store_write_queue").set(count(store.write_queue));
+    metrics::gauge!("tambour_store_read_queue").set(count(store.read_queue));
+    metrics::counter!("tambour_store_appends_total").absolute(store.appends);
+    metrics::counter!("tambour_store_events_total").absolute(store.events);
+    metrics::counter!("tambour_store_bytes_total").absolute(store.bytes);
+    metrics::counter!("tambour_store_commits_total").absolute(store.commits);
+    metrics::counter!("tambour_store_commit_microseconds_total").absolute(store.commit_us);
+    metrics::counter!("tambour_store_failures_total").absolute(store.failures);
+    metrics::counter!("tambour_store_checkpoints_total").absolute(store.checkpoints);
 }
 
 #[cfg(test)]

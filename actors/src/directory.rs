@@ -93,6 +93,12 @@ impl Directory {
         &self.0.outlets
     }
 
+    /// The first worker that is not seated, or whose thread is gone.
+    #[must_use]
+    pub fn vacancy(&self) -> Option<usize> {
+        self.0.seats.read().iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()))
+    }
+
     /// A worker is ready, or was started again.
     pub fn seat(&self, worker: usize, seat: Seat) {
         self.0.seats.write()[worker] = Some(seat);

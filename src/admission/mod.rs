@@ -18,7 +18,7 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::{FromRequest, HttpRequest};
 use tambour_actors::directory::{Directory, TopicHandle};
-use tambour_actors::log::{TopicRecord, Topics};
+use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
@@ -32,6 +32,7 @@ use crate::identity::context::{Incoming, RequestContext};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::web_origin;
 use crate::problem::{Problem, ids_of};
+use crate::store::sqlite::SqliteStore;
 
 /// What admission stands on; one per hub, shared by its workers.
 pub struct Ground {
@@ -41,8 +42,8 @@ pub struct Ground {
     pub verifier: JwtVerifier,
     /// Finds topics.
     pub directory: Directory,
-    /// Knows topics.
-    pub topics: Arc<dyn Topics>,
+    /// Keeps events and topics.
+    pub store: SqliteStore,
     /// Set when the hub drains: nothing new is admitted.
     pub draining: AtomicBool,
 }

@@ -60,7 +60,9 @@ pub enum SettingsError {
         message: String,
     },
     /// A name that no setting has.
-    #[error("{origin}: there is no setting `{name}`; did you mean `{nearest}`? (`tambour config` lists all)")]
+    #[error(
+        "{origin}: there is no setting `{name}`; did you mean `{nearest}`? (`tambour config --defaults` lists all)"
+    )]
     Unknown {
         /// The name that was given.
         name: String,
@@ -85,15 +87,22 @@ pub enum SettingsError {
 }
 
 /// A value as it was found: TOML from a file, text from elsewhere.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Found {
     Toml(toml::Value),
     Text(String),
 }
 
 /// All layers put over each other: the uppermost value of each name, and its origin.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Layers(BTreeMap<&'static str, (Found, Origin)>);
+
+/// Names and origins; a value may be a secret.
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(name, (_, origin))| (name, origin))).finish()
+    }
+}
 
 impl Layers {
     /// Lays a TOML file over what is there.

@@ -139,7 +139,9 @@ fn secrets_never_print() {
     assert_eq!(settings.auth.secret.as_ref().map(Secret::expose), Some(secret));
     let effective = print::effective(&settings, &layers, None);
     assert!(effective.contains("secret = \"***\"  # TAMBOUR__AUTH__SECRET"), "{effective}");
-    for text in [effective, format!("{settings:?}"), settings.auth.secret.unwrap().to_string()] {
+    let kept = settings.auth.secret.clone().unwrap();
+    assert_eq!((kept.to_string(), serde_json::to_string(&kept).unwrap()), ("***".into(), "\"***\"".into()));
+    for text in [effective, format!("{settings:?} {layers:?}")] {
         assert!(!text.contains(secret), "{text}");
     }
     let misplaced = settle(&format!("[auth]\nsecret_file = [\"{secret}\"]"), &[], &[]).unwrap_err();

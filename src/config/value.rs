@@ -30,7 +30,7 @@ pub trait Setting: Sized {
     fn to_toml(&self) -> Option<Value>;
 }
 
-/// A secret text. `Debug` and `Display` print `***`; it implements no `Serialize`.
+/// A secret text. It prints and serialises as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
 
@@ -56,6 +56,12 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+impl serde::Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
     }
 }
 

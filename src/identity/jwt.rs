@@ -16,6 +16,7 @@ use tambour_actors::topic_key::{Env, Scope, Tenant};
 
 use super::key;
 pub use super::key::KeyError;
+use super::verified::Verified;
 use crate::config::Settings;
 
 /// Largest token in bytes; a larger one is refused before anything in it is looked at.
@@ -34,6 +35,16 @@ pub struct JwtVerifier {
     envs: Envs,
     envs_claim_required: bool,
     leeway_ms: i64,
+    /// Only for public keys: verifying with a secret is cheap.
+    verified: Option<Verified<Proved>>,
+}
+
+/// What never changes about a token whose signature and form are good.
+#[derive(Debug)]
+struct Proved {
+    claims: Claims,
+    exp_ms: i64,
+    nbf_ms: Option<i64>,
 }
 
 /// A set of envs.
@@ -111,8 +122,15 @@ impl JwtVerifier {
         }
         let envs = if auth.envs.is_empty() { Envs::ALL } else { Envs::of(auth.envs.iter().copied()) };
         let leeway_ms = i64::try_from(auth.leeway_seconds * 1_000).unwrap_or(i64::MAX);
-        let envs_claim_required = auth.envs_claim_required;
-        Ok(Self { key, validation, issuer: auth.issuer.clone(), envs, envs_claim_required, leeway_ms })
+        Ok(Self {
+            key,
+            validation,
+            issuer: auth.issuer.clone(),
+            envs,
+            envs_claim_required: auth.envs_claim_required,
+            leeway_ms,
+            verified: (!auth.algorithm.takes_secret()).then(Verified::new),
+        })
     }
 
     /// Verifies a token: its size, form, algorithm, signature, then `iss`, `aud`, `nbf`, `exp`,
@@ -125,6 +143,31 @@ impl JwtVerifier {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(invalid("the token is larger than 8 KiB"));
         }
+        let known = self.verified.as_ref().and_then(|verified| verified.get(token));
+        let proved = match known {
+            Some(proved) => proved,
+            None => {
+                let proved = Arc::new(self.prove(token)?);
+                if let Some(verified) = &self.verified {
+                    verified.put(token, Arc::clone(&proved));
+                }
+                proved
+            }
+        };
+        if proved.nbf_ms.is_some_and(|nbf_ms| nbf_ms > now_ms.saturating_add(self.leeway_ms)) {
+            return Err(invalid("the token is not good yet (nbf)"));
+        }
+        let leeway_ends_ms = proved.exp_ms.saturating_add(self.leeway_ms);
+        if now_ms >= leeway_ends_ms {
+            return Err(Refusal::new(Code::TokenExpired, "the token has expired: get a new one"));
+        }
+        // A session opened within the leeway would end at once if it ended at `exp`.
+        let expires_at_ms = if proved.exp_ms > now_ms { proved.exp_ms } else { leeway_ends_ms };
+        Ok(Claims { expires_at_ms, ..proved.claims.clone() })
+    }
+
+    /// Everything that does not depend on the time.
+    fn prove(&self, token: &str) -> Result<Proved, Refusal> {
         let decoded = jsonwebtoken::decode::<RawClaims>(token, &self.key, &self.validation)
             .map_err(|error| invalid(explain(error.kind())))?;
         if decoded.header.crit.is_some() {
@@ -137,22 +180,18 @@ impl JwtVerifier {
         if raw.iat.as_ref().is_some_and(|iat| date_ms(iat).is_none()) {
             return Err(invalid("the claim iat is not a number"));
         }
-        let exp_ms = raw.exp.as_ref().ok_or_else(|| invalid("the claim exp is missing"))?;
-        let exp_ms = date_ms(exp_ms).ok_or_else(|| invalid("the claim exp is not a number of seconds since 1970"))?;
-        if let Some(nbf) = &raw.nbf {
-            let nbf_ms = date_ms(nbf).ok_or_else(|| invalid("the claim nbf is not a number of seconds since 1970"))?;
-            if nbf_ms > now_ms.saturating_add(self.leeway_ms) {
-                return Err(invalid("the token is not good yet (nbf)"));
+        let exp = raw.exp.as_ref().ok_or_else(|| invalid("the claim exp is missing"))?;
+        let exp_ms = date_ms(exp).ok_or_else(|| invalid("the claim exp is not a number of seconds since 1970"))?;
+        let nbf_ms = match &raw.nbf {
+            Some(nbf) => {
+                Some(date_ms(nbf).ok_or_else(|| invalid("the claim nbf is not a number of seconds since 1970"))?)
             }
-        }
-        let claims = self.claims(raw, exp_ms, now_ms)?;
-        if now_ms >= exp_ms.saturating_add(self.leeway_ms) {
-            return Err(Refusal::new(Code::TokenExpired, "the token has expired: get a new one"));
-        }
-        Ok(claims)
+            None => None,
+        };
+        Ok(Proved { claims: self.claims(raw, exp_ms)?, exp_ms, nbf_ms })
     }
 
-    fn claims(&self, raw: RawClaims, exp_ms: i64, now_ms: i64) -> Result<Claims, Refusal> {
+    fn claims(&self, raw: RawClaims, exp_ms: i64) -> Result<Claims, Refusal> {
         let sub = optional_text(raw.sub, "the claim sub is not a text")?;
         let sub = sub.ok_or_else(|| invalid("the claim sub is missing"))?;
         if sub.is_empty() || sub.len() > SUB_BYTES_MAX || sub.chars().any(char::is_control) {
@@ -171,13 +210,11 @@ impl JwtVerifier {
             None if self.envs_claim_required => return Err(invalid("the claim envs is missing")),
             None => self.envs,
         };
-        // A session opened within the leeway would end at once if it ended at `exp`.
-        let expires_at_ms = if exp_ms > now_ms { exp_ms } else { exp_ms.saturating_add(self.leeway_ms) };
         Ok(Claims {
             sub: sub.into(),
             email: optional_text(raw.email, "the claim email is not a text")?,
             jti: optional_text(raw.jti, "the claim jti is not a text")?,
-            expires_at_ms,
+            expires_at_ms: exp_ms,
             tenant_ids,
             role_map,
             envs,

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use crate::admission::Ground;
-use crate::store::Stores;
 
 /// `GET /healthz`: the process answers.
 pub async fn healthz() -> HttpResponse {
@@ -15,13 +14,12 @@ pub async fn healthz() -> HttpResponse {
 }
 
 /// `GET /readyz`: the hub takes work; 503 while it drains or can't write.
-pub async fn readyz(ground: web::ReqData<Arc<Ground>>, stores: web::ReqData<Stores>) -> HttpResponse {
-    let status = if ground.draining.load(Ordering::Relaxed) {
-        "draining"
-    } else if stores.sqlite.stats().failing {
-        "store_failing"
-    } else {
-        return HttpResponse::Ok().json(json!({ "status": "ready" }));
+pub async fn readyz(request: HttpRequest) -> HttpResponse {
+    let status = match request.app_data::<Arc<Ground>>() {
+        Some(ground) if ground.draining.load(Ordering::Relaxed) => "draining",
+        Some(ground) if ground.store.stats().failing => "store_failing",
+        Some(_) => return HttpResponse::Ok().json(json!({ "status": "ready" })),
+        None => "starting",
     };
     HttpResponse::ServiceUnavailable().json(json!({ "status": status }))
 }

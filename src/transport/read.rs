@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tambour_actors::event::Seq;
 use tambour_actors::frame::{FrameEncoder, Wire};
-use tambour_actors::log::{Page, PageLimit};
+use tambour_actors::log::{EventLog as _, Page, PageLimit};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::Wanted;
 use tambour_actors::session::gate::Right;
@@ -15,7 +15,6 @@ use super::ws::known;
 use super::{Ready, hand_over, sse};
 use crate::admission::{Caller, Grant};
 use crate::problem::Problem;
-use crate::store::Stores;
 
 /// Most events of a page.
 pub const LIMIT_MAX: u64 = 500;
@@ -87,7 +86,7 @@ pub async fn read(
     } else {
         let asked = reading.page().map_err(|refusal| caller.problem(refusal))?;
         let grant = caller.grant(&key, Right::Read).await?;
-        page(&grant, asked, &request).await
+        page(&grant, asked).await
     }
 }
 
@@ -97,7 +96,7 @@ async fn stream(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    if behind_the_end(grant, start, request).await? {
+    if behind_the_end(grant, start).await? {
         return Ok(HttpResponse::NoContent().finish());
     }
     let topic = Some(Wanted { topic: grant.topic().await?, start, requested });
@@ -106,27 +105,26 @@ async fn stream(
 }
 
 /// Whether a reader has everything, `closed` too. An `EventSource` is told by 204 to stop.
-async fn behind_the_end(grant: &Grant, start: Start, request: &HttpRequest) -> Result<bool, Problem> {
+async fn behind_the_end(grant: &Grant, start: Start) -> Result<bool, Problem> {
     let Start::After(cursor) = start else { return Ok(false) };
     if cursor.mark != grant.record.mark() {
         return Ok(false);
     }
-    let end = read_log(grant, request, cursor.seq, PageLimit { events: 1, bytes: 1 }).await?;
+    let end = read_log(grant, cursor.seq, PageLimit { events: 1, bytes: 1 }).await?;
     Ok(end.bounds.closed && cursor.seq == end.bounds.head)
 }
 
-async fn read_log(grant: &Grant, request: &HttpRequest, after: Seq, limit: PageLimit) -> Result<Page, Problem> {
-    let stores = request.app_data::<Stores>().ok_or_else(|| grant.caller.problem(Code::Internal))?;
-    stores.log.read(grant.record.log, after, limit).await.map_err(|error| {
+async fn read_log(grant: &Grant, after: Seq, limit: PageLimit) -> Result<Page, Problem> {
+    grant.caller.ground().store.read(grant.record.log, after, limit).await.map_err(|error| {
         tracing::error!(%error, "a page can't be read");
         grant.caller.problem(Refusal::new(Code::StoreUnavailable, "the log can't be read now; try again"))
     })
 }
 
-async fn page(grant: &Grant, (start, limit): (Start, u64), request: &HttpRequest) -> Result<HttpResponse, Problem> {
+async fn page(grant: &Grant, (start, limit): (Start, u64)) -> Result<HttpResponse, Problem> {
     // The ends of the log first, because they say where the page starts; a commit between the two reads
     // can only add events behind.
-    let ends = read_log(grant, request, Seq::MAX, PageLimit { events: 1, bytes: 1 }).await?.bounds;
+    let ends = read_log(grant, Seq::MAX, PageLimit { events: 1, bytes: 1 }).await?.bounds;
     let mark = grant.record.mark();
     let started = locate(start, mark, ends);
     if let Some(reason) = started.gap {
@@ -139,7 +137,7 @@ async fn page(grant: &Grant, (start, limit): (Start, u64), request: &HttpRequest
         return Err(grant.caller.problem(Refusal::new(Code::CursorGone, detail)));
     }
     let events = usize::try_from(limit).unwrap_or(usize::MAX);
-    let page = read_log(grant, request, started.cursor, PageLimit { events, bytes: PAGE_BYTES_MAX }).await?;
+    let page = read_log(grant, started.cursor, PageLimit { events, bytes: PAGE_BYTES_MAX }).await?;
     let encoder = FrameEncoder::new(&grant.record.topic.key, mark);
     let cursor = page.events.last().map_or(started.cursor, |event| event.seq);
     let mut json = b"{\"events\":[".to_vec();

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 use tambour_actors::cursor::Incarnation;
-use tambour_actors::log::{Bounds, CreateError, TopicQuery, Unavailable};
+use tambour_actors::log::{Bounds, CreateError, TopicQuery, Topics as _, Unavailable};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
@@ -34,11 +34,14 @@ pub async fn create(caller: Caller, request: HttpRequest, payload: web::Payload)
         read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     let id = asked.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let key = caller.thread(&id)?;
-    let incarnation = Incarnation(rand::random());
+    let incarnation = Incarnation(getrandom::u64().map_err(|error| {
+        tracing::error!(%error, "the system gives no random numbers");
+        caller.problem(Code::Internal)
+    })?);
     let topic = asked
         .topic(key, caller.principal.sub.clone(), now_ms(), incarnation)
         .map_err(|refusal| caller.problem(refusal))?;
-    let record = caller.ground().topics.create(topic).await.map_err(|error| match error {
+    let record = caller.ground().store.create(topic).await.map_err(|error| match error {
         CreateError::Exists => {
             caller.problem(Refusal::new(Code::TopicExists, "a thread of this id exists; the first one stays"))
         }
@@ -67,7 +70,7 @@ pub async fn list(caller: Caller, query: web::Query<ListQuery>) -> Result<HttpRe
     let visible_to = (!caller.principal.role.administers()).then(|| caller.principal.sub.clone());
     let asked =
         TopicQuery { kind: TopicKind::Thread, after_id: query.after.clone(), visible_to, limit: limit + 1 };
-    let listed = caller.ground().topics.list(caller.scope(), asked).await;
+    let listed = caller.ground().store.list(caller.scope(), asked).await;
     let listed = listed.map_err(|error| unavailable(&caller, &error))?;
     let threads: Vec<_> = listed.iter().take(limit).map(|(record, bounds)| Thread::show(record, *bounds)).collect();
     Ok(HttpResponse::Ok().json(json!({ "threads": threads, "has_more": listed.len() > limit })))
@@ -80,7 +83,7 @@ pub async fn list(caller: Caller, query: web::Query<ListQuery>) -> Result<HttpRe
 pub async fn get(caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let key = caller.thread(&id)?;
     caller.grant(&key, Right::Read).await?;
-    let found = caller.ground().topics.find(&key).await.map_err(|error| unavailable(&caller, &error))?;
+    let found = caller.ground().store.find(&key).await.map_err(|error| unavailable(&caller, &error))?;
     let (record, bounds) = found.ok_or_else(|| caller.problem(Refusal::topic_unknown()))?;
     Ok(HttpResponse::Ok().json(Thread::show(&record, bounds)))
 }
