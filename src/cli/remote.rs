@@ -294,7 +294,7 @@ impl Hub {
         let path = remote.data.join(DEVELOPMENT_SECRET_FILE);
         let secret = std::fs::read_to_string(&path).map_err(|e| {
             Failure::Failed(format!(
-                "no token: give --token-file or {TOKEN_VARIABLE}, or the data directory of a development hub with --data\n({}: {e})",
+                "no token: give --token-file or {TOKEN_VARIABLE}, or the data directory of a development hub with --data\n(a hub makes the secret at its first run; {}: {e})",
                 path.display()
             ))
         })?;

@@ -5,8 +5,10 @@
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use mio::unix::SourceFd;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -60,6 +62,7 @@ enum Step {
 /// What [`Hub::stream`] fails with on the first connection; later ones only for a refusal.
 pub fn run(args: &TailArgs) -> Result<(), Failure> {
     let hub = Hub::new(&args.remote)?;
+    end_with_the_reader_of(std::io::stdout());
     let mut tail = Tail {
         out: std::io::stdout().lock(),
         json: args.json,
@@ -92,6 +95,23 @@ pub fn run(args: &TailArgs) -> Result<(), Failure> {
         };
         tail.wait(&reason);
     }
+}
+
+/// Ends the process as soon as nobody reads `out` any more. A write would tell too, but a quiet thread has none to
+/// make. What can't be watched, such as a file, has no reader to lose.
+fn end_with_the_reader_of(out: impl AsRawFd + Send + 'static) {
+    std::thread::spawn(move || -> std::io::Result<()> {
+        let mut poll = mio::Poll::new()?;
+        poll.registry().register(&mut SourceFd(&out.as_raw_fd()), mio::Token(0), mio::Interest::WRITABLE)?;
+        let mut events = mio::Events::with_capacity(1);
+        loop {
+            match poll.poll(&mut events, None) {
+                Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error),
+                _ if events.iter().any(|e| e.is_error() || e.is_write_closed()) => std::process::exit(0),
+                _ => {}
+            }
+        }
+    });
 }
 
 /// Whether the same request may succeed in a while, without anybody doing anything about it.
@@ -136,7 +156,7 @@ impl<W: Write> Tail<W> {
                 Ok(0) => return Ok(Err("the stream ended".to_owned())),
                 Ok(read) => read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Ok(Err(error.to_string())),
+                Err(error) => return Ok(Err(self.why_broken(error))),
             };
             let events = parser.feed(&buffer[..read]).map_err(|e| Failure::Failed(e.to_string()))?;
             if let Some(retry_ms) = parser.retry_ms() {
@@ -148,6 +168,13 @@ impl<W: Write> Tail<W> {
                 }
             }
             parser.last_event_id().clone_into(&mut self.cursor);
+        }
+    }
+
+    fn why_broken(&self, error: std::io::Error) -> String {
+        match ureq::Error::from(error) {
+            ureq::Error::Timeout(_) => format!("nothing heard for {} s, not even a heartbeat", self.silence.as_secs()),
+            error => error.to_string(),
         }
     }
 
