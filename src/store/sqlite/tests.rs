@@ -233,6 +233,7 @@ fn a_full_disk_refuses_writers_and_serves_readers() {
     // Nothing of the refused item was kept, and the thread goes on: something small fits again
     // when something large is gone.
     assert_eq!(wait(store.bounds(log)).unwrap().head, head);
+    assert!(store.stats().failing, "a transaction without a change proves nothing");
     assert_eq!(raw(&dir).execute("DELETE FROM events WHERE seq < ?1", [head.cast_signed()]).unwrap() as u64, head - 1);
     append(&store, log, events(head + 1..=head + 10, 2_000)).unwrap();
     assert!(!store.stats().failing);

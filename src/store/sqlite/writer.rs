@@ -214,7 +214,7 @@ impl<'c> Writer<'c> {
         let done = self.begin.raw_execute().and_then(|_| work(self)).and_then(|()| {
             let start = Instant::now();
             self.commit.raw_execute()?;
-            shared.counters.committed(start.elapsed());
+            shared.counters.commit_took(start.elapsed());
             Ok(())
         });
         if done.is_err() {
