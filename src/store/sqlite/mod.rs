@@ -159,7 +159,7 @@ impl SqliteStore {
         let (seen_by, counted_by) = (Arc::clone(&gate), Arc::clone(&counters));
         writing.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
             let pages = u64::try_from(pages).unwrap_or(0);
-            counted_by.wal_is(pages);
+            counted_by.synced(pages);
             seen_by.grew_to(pages);
             Ok(())
         }))?;

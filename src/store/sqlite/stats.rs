@@ -14,13 +14,14 @@ pub struct StoreStats {
     pub events: u64,
     /// Their events' sizes, in bytes of text.
     pub bytes: u64,
-    /// Transactions that were committed; each that changed something cost one fsync.
+    /// Commits that changed something: each cost one fsync.
     pub commits: u64,
     /// Time spent in commits, in microseconds: nearly all of it is the fsync.
     pub commit_us: u64,
     /// Transactions that failed.
     pub failures: u64,
-    /// Whether the last transaction failed: the disk is full or broken.
+    /// Whether a transaction failed and none has changed anything since: the disk is full or
+    /// broken. Only a write that comes through tells that it is well again.
     pub failing: bool,
     /// Checkpoints that were finished.
     pub checkpoints: u64,
@@ -52,10 +53,15 @@ impl Counters {
         self.bytes.fetch_add(weight.bytes as u64, Relaxed);
     }
 
-    pub(super) fn committed(&self, took: Duration) {
+    /// A commit came through that left so many pages in the write-ahead log.
+    pub(super) fn synced(&self, wal_pages: u64) {
         self.commits.fetch_add(1, Relaxed);
-        self.commit_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.wal_pages.store(wal_pages, Relaxed);
         self.failing.store(false, Relaxed);
+    }
+
+    pub(super) fn commit_took(&self, took: Duration) {
+        self.commit_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
     pub(super) fn failed(&self) {
@@ -65,10 +71,6 @@ impl Counters {
 
     pub(super) fn checkpointed(&self) {
         self.checkpoints.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn wal_is(&self, pages: u64) {
-        self.wal_pages.store(pages, Relaxed);
     }
 
     pub(super) fn snapshot(&self, write_queue: usize, read_queue: usize) -> StoreStats {

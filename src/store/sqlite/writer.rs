@@ -135,8 +135,8 @@ struct Writer<'c> {
     head: Statement<'c>,
     insert: Insert<'c>,
     heads: Heads,
-    /// The position of the next event. Never one that was used before, even when the newest
-    /// events are gone: the order of the whole store is by it.
+    /// The position of the next event. Never one that was used before, not by events that are gone
+    /// nor in a transaction that failed: the order of the whole store is by it.
     next_position: i64,
     wiper: Wiper,
 }
@@ -182,7 +182,6 @@ impl<'c> Writer<'c> {
     /// Everything in one transaction, answered behind its fsync.
     fn carry_out(&mut self, commands: Vec<Command>) {
         let mut outcomes = Vec::with_capacity(commands.len());
-        let position = self.next_position;
         let done = self.transaction(|writer| {
             for command in &commands {
                 outcomes.push(writer.outcome(command)?);
@@ -197,7 +196,6 @@ impl<'c> Writer<'c> {
                 }
             }
             Err(error) => {
-                self.next_position = position;
                 let why = Unavailable(error.to_string());
                 tracing::error!(%error, calls = commands.len(), "the store can't be written");
                 for command in commands {
@@ -214,7 +212,7 @@ impl<'c> Writer<'c> {
         let done = self.begin.raw_execute().and_then(|_| work(self)).and_then(|()| {
             let start = Instant::now();
             self.commit.raw_execute()?;
-            shared.counters.committed(start.elapsed());
+            shared.counters.commit_took(start.elapsed());
             Ok(())
         });
         if done.is_err() {
