@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
+use tambour_actors::cursor::Incarnation;
+use tambour_actors::log::{CreateError, NewTopic, Topics, Unavailable, Visibility};
 use tambour_actors::principal::Role;
-use tambour_actors::topic_key::{Env, Tenant};
+use tambour_actors::topic::now_ms;
+use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 
 use crate::config::value::Secret;
 
@@ -148,6 +151,55 @@ pub fn token(secret: &Secret, token: &TokenFor<'_>, now_ms: i64) -> String {
     }
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a secret signs any JSON object")
+}
+
+/// The tenant of the demo.
+pub const DEMO_TENANT: &str = "t_demo";
+/// The env of the demo.
+pub const DEMO_ENV: Env = Env::Dev;
+/// The thread of the demo.
+pub const DEMO_THREAD: &str = "welcome";
+/// How long the token in the printed URL is good for, in seconds: a week of looking around.
+const DEMO_TTL_SECONDS: u64 = 7 * 86_400;
+
+fn demo_scope() -> Scope {
+    Scope { tenant: Tenant::parse(DEMO_TENANT).expect("a tenant's form"), env: DEMO_ENV }
+}
+
+/// Makes the demo thread, unless it is there.
+///
+/// # Errors
+/// The store can't answer.
+pub async fn demo(topics: &impl Topics) -> Result<(), Unavailable> {
+    let topic = NewTopic {
+        key: TopicKey::new(&demo_scope(), TopicKind::Thread, DEMO_THREAD).expect("an id's form"),
+        creator: "tambour".into(),
+        title: Some("Welcome to Tambour".to_owned()),
+        visibility: Visibility::Team,
+        members: Vec::new(),
+        created_at_ms: now_ms(),
+        incarnation: Incarnation(getrandom::u64().map_err(|error| Unavailable(error.to_string()))?),
+    };
+    match topics.create(topic).await {
+        Ok(_) | Err(CreateError::Exists) => Ok(()),
+        Err(CreateError::Unavailable(error)) => Err(error),
+    }
+}
+
+/// The token in the URL that a first run prints.
+#[must_use]
+pub fn demo_token(secret: &Secret) -> String {
+    let scope = demo_scope();
+    let token = TokenFor {
+        tenant: &scope.tenant,
+        env: scope.env,
+        sub: "alice",
+        role: Role::Member,
+        ttl_seconds: DEMO_TTL_SECONDS,
+        issuer: None,
+        audience: None,
+    };
+    self::token(secret, &token, now_ms())
 }
 
 #[cfg(test)]

@@ -114,14 +114,14 @@ impl Hub {
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
             let (permits, admin_permits, outlets) = (permits.clone(), permits.clone(), outlets.clone());
-            let (client_addr, metrics) = (addr, telemetry::install_metrics());
+            let metrics = telemetry::install_metrics();
             Server::build()
                 .workers(workers)
                 .disable_signals()
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
                     let station = station(&ground, &permits, log.clone(), &outlets);
-                    clients(&ground, station, client_addr)
+                    clients(&ground, station)
                 })?
                 .listen("admin", admin, move || {
                     let (ground, permits, metrics) = (admin_ground.clone(), admin_permits.clone(), metrics.clone());
@@ -132,7 +132,7 @@ impl Hub {
                     let app = App::new()
                         .route("/metrics", web::get().to(scrape))
                         .route("/healthz", web::get().to(crate::transport::health::healthz));
-                    HttpService::build().h1(map_config(app, move |()| AppConfig::new(false, String::new(), admin_addr))).tcp()
+                    HttpService::build().h1(map_config(app, |()| AppConfig::default())).tcp()
                 })?
                 .run()
         };
@@ -255,7 +255,6 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outl
 fn clients(
     ground: &Arc<Ground>,
     station: Rc<Station>,
-    addr: SocketAddr,
 ) -> impl actix_service::ServiceFactory<
     TcpStream,
     Config = (),
@@ -278,7 +277,7 @@ fn clients(
         .on_connect_ext(|tap: &Tap, connection| {
             connection.insert(tap.take_over());
         })
-        .h1(map_config(app, move |()| AppConfig::new(false, addr.to_string(), addr)));
+        .h1(map_config(app, |()| AppConfig::default()));
     fn_service(|socket: TcpStream| {
         let peer = socket.peer_addr().ok();
         std::future::ready(Ok::<_, actix_http::error::DispatchError>((Tap::new(socket), peer)))

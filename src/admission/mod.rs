@@ -110,7 +110,11 @@ pub struct Grant {
 }
 
 impl Caller {
-    fn prove(ground: &Arc<Ground>, context: RequestContext) -> Result<Self, Problem> {
+    /// Proves who sent a request whose context was read.
+    ///
+    /// # Errors
+    /// `auth.*`, `context.*`.
+    pub fn prove(ground: &Arc<Ground>, context: RequestContext) -> Result<Self, Problem> {
         let proved = (|| {
             let token = context.token()?.text.expose();
             let claims = ground.verifier.verify(token, now_ms())?;

@@ -1,6 +1,6 @@
-//! `tambour serve`: from arguments to the settings a hub is built from.
+//! `tambour serve`: from arguments to settings to a hub, and the words that a first run is greeted with.
 //!
-//! This file never opens the log or a socket.
+//! This file never opens the log or a socket itself.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
 use crate::development;
+use crate::hub::Hub;
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::key::KeySource;
 
@@ -160,9 +161,52 @@ pub fn development_origin(data_dir: &Path) -> Origin {
 /// # Errors
 /// Settings that are not accepted, or a hub that can't start.
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let prepared = prepare(args, std::env::vars_os())?;
-    crate::telemetry::install_logs(&prepared.settings.log);
-    Ok(())
+    let Prepared { settings, verifier, development } = prepare(args, std::env::vars_os())?;
+    crate::telemetry::install_logs(&settings.log);
+    actix_rt::System::new().block_on(async move {
+        let data_dir = settings.store.data_dir.clone();
+        let hub = Hub::build(settings, verifier).await.map_err(|error| CliError::Failed(error.to_string()))?;
+        let mut words = format!("metrics on http://{}/metrics\nlistening on http://{}\n", hub.admin_addr(), hub.addr());
+        if let Some(secret) = &development {
+            let demo = development::demo(hub.store()).await;
+            demo.map_err(|error| CliError::Failed(error.to_string()))?;
+            words.push_str(&first_steps(&hub, secret, &data_dir));
+        }
+        super::print(&words)?;
+        hub.run(told_to_stop()).await.map_err(|error| CliError::Failed(format!("the server failed: {error}")))
+    })
+}
+
+/// What to open and what to paste, printed where the development secret is the key.
+fn first_steps(hub: &Hub, secret: &Secret, data_dir: &Path) -> String {
+    let url = format!("http://{}", hub.addr());
+    let program = std::env::current_exe().map_or_else(|_| "tambour".into(), |path| path.display().to_string());
+    let token = development::demo_token(secret);
+    let remote = format!("--url {url} --data {}", data_dir.display());
+    format!(
+        "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
+         Paste into terminals:\n  {program} tail thread/{thread} {remote}\n  \
+         {program} publish thread/{thread} {remote} 'hello'\n  \
+         curl -N -H \"Authorization: Bearer $({program} token --data {data} --tenant {tenant} --env {env} --sub curl --role member --ttl 3600)\" \
+         -H 'X-Tenant-Id: {tenant}' -H 'X-Env: {env}' -H 'Accept: text/event-stream' '{url}/v1/threads/{thread}/events?last=10'\n",
+        tenant = development::DEMO_TENANT,
+        env = development::DEMO_ENV,
+        thread = development::DEMO_THREAD,
+        data = data_dir.display(),
+    )
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            let (terminate, interrupt) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
+            futures_util::future::select(terminate, interrupt).await;
+        }
+        // Without signals the process can only be killed, which loses nothing.
+        _ => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

@@ -109,8 +109,11 @@ impl AsyncWrite for Tap {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.poll_socket((), |socket| socket.poll_flush(cx));
-        if matches!(flushed, Poll::Ready(Ok(())))
-            && let Some(taker) = self.shared.armed.borrow_mut().take()
+        if !matches!(flushed, Poll::Ready(Ok(()))) {
+            return flushed;
+        }
+        let taker = self.shared.armed.borrow_mut().take();
+        if let Some(taker) = taker
             && let Some(socket) = self.socket.take()
         {
             self.shared.taken.set(true);
