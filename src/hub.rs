@@ -261,7 +261,7 @@ fn clients(
     Response = (),
     Error = actix_http::error::DispatchError,
     InitError = (),
-> {
+> + use<> {
     let settings = &ground.settings.http;
     let body_bytes_max = settings.body_bytes_max;
     let app = App::new()

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod create;
 pub mod health;
+pub mod pretty;
 pub mod publish;
 pub mod remote;
 pub mod serve;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::remote::{Failure, Hub, Remote, printable, thread_id};
+use super::pretty::{pretty, printable};
+use super::remote::{Failure, Hub, Remote, thread_id};
 use super::sse_parser::{SseEvent, SseParser};
 
 /// Wait before the first reconnect when the hub never said `retry`.
@@ -251,34 +251,6 @@ fn chance() -> f64 {
     f64::from((drawn >> 32) as u32) / f64::from(u32::MAX)
 }
 
-/// An event as people read it: time (UTC), who, type, text.
-fn pretty(data: &str) -> String {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        time: String,
-        #[serde(rename = "type")]
-        kind: String,
-        routing: Routing,
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    struct Routing {
-        actor_id: String,
-    }
-    #[derive(Deserialize)]
-    struct Text {
-        text: String,
-    }
-    let Ok(event) = serde_json::from_str::<Wire<'_>>(data) else { return printable(data) };
-    let text = match serde_json::from_str::<Text>(event.data.get()) {
-        Ok(said) => said.text,
-        Err(_) => event.data.get().to_owned(),
-    };
-    let [time, actor, kind, text] = [&event.time, &event.routing.actor_id, &event.kind, &text].map(|t| printable(t));
-    format!("{time}  {actor:<12}  {kind:<14}  {text}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,29 +326,6 @@ mod tests {
         let Tail { json, left, cursor, connected, waiting, attempts, retry_ms, silence, .. } = tail(true, None);
         let mut closed = Tail { out: Closed, json, left, cursor, connected, waiting, attempts, retry_ms, silence };
         assert!(matches!(closed.follow(STREAM.as_bytes()), Err(Failure::OutputClosed)));
-    }
-
-    #[test]
-    fn what_is_shown_to_people() {
-        let event = |data: &str| {
-            format!(
-                "{{\"v\":1,\"id\":\"m.1\",\"seq\":1,\"type\":\"chat_message\",\"time\":\"2026-11-22T06:40:05.123Z\",\
-                 \"routing\":{{\"actor_id\":\"alice\"}},\"data\":{data}}}"
-            )
-        };
-        for (data, shown) in [
-            ("{\"text\":\"hello\"}", "hello"),
-            ("{\"text\":\"two\\nlines\\u001b[2J\"}", "two\\nlines\\u{1b}[2J"),
-            ("{\"text\":7}", "{\"text\":7}"),
-            ("[1,\"a\"]", "[1,\"a\"]"),
-            ("null", "null"),
-        ] {
-            assert_eq!(
-                pretty(&event(data)),
-                format!("2026-11-22T06:40:05.123Z  alice         chat_message    {shown}")
-            );
-        }
-        assert_eq!(pretty("not json\u{1b}"), "not json\\u{1b}");
     }
 
     #[test]
