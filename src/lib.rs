@@ -1,3 +1,19 @@
-//! The server: the only place that knows HTTP, SQL, files and the environment.
+//! The server: the only place that knows HTTP, SQL, files and the environment. In reading order:
+//!
+//! - [`cli`]: arguments in, an exit code out. [`config`]: every setting.
+//! - [`hub`]: puts a hub together from the rooms below; tests start the same value.
+//! - [`identity`]: who calls. [`admission`]: whether they may, in one order for every route.
+//! - [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
+//! - [`store`]: the log and the topics on disk. [`problem`], [`telemetry`], [`development`].
 
+pub mod admission;
 pub mod cli;
+pub mod config;
+pub mod control;
+pub mod development;
+pub mod hub;
+pub mod identity;
+pub mod problem;
+pub mod store;
+pub mod telemetry;
+pub mod transport;

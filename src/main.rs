@@ -1,3 +1,8 @@
 //! The binary: hands its arguments to the command line and exits with its answer.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    tambour::cli::main()
+}

@@ -7,6 +7,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::refusal::{Code, Refusal};
 
 /// The place of an event in its topic's log: 1, 2, 3… without holes. 0 is before the first.
 pub type Seq = u64;
@@ -117,6 +120,34 @@ pub struct NewEvent {
     pub data: Bytes,
 }
 
+impl NewEvent {
+    /// Parses a type and the raw text of one JSON value.
+    ///
+    /// # Errors
+    /// `type.invalid`, `type.reserved` or `event.too_large`.
+    pub fn parse(kind: &str, data: &RawValue) -> Result<Self, Refusal> {
+        let kind = EventType::parse(kind).map_err(|error| {
+            let code = match error {
+                TypeError::Malformed => Code::TypeInvalid,
+                TypeError::Reserved => Code::TypeReserved,
+            };
+            Refusal::new(code, error.to_string())
+        })?;
+        let data = data.get();
+        if data.len() > DATA_BYTES_MAX {
+            return Err(Refusal::new(Code::EventTooLarge, format!("data has at most {DATA_BYTES_MAX} bytes of JSON")));
+        }
+        // JSON allows line breaks between tokens, never inside strings (RFC 8259, section 7); an SSE
+        // data line does not.
+        let data = if data.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            data.replace(['\n', '\r'], " ").into()
+        } else {
+            Bytes::copy_from_slice(data.as_bytes())
+        };
+        Ok(Self { kind, data })
+    }
+}
+
 /// An event in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -143,6 +174,12 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_breaks_between_tokens_become_blanks() {
+        let raw: &RawValue = serde_json::from_str("{\n\"a\":\r\n\"\\n\"}").unwrap();
+        assert_eq!(NewEvent::parse("a", raw).unwrap().data, "{ \"a\":  \"\\n\"}");
+    }
 
     #[test]
     fn types() {

@@ -2,11 +2,19 @@
 //!
 //! - [`topic_key`], [`cursor`], [`event`], [`principal`]: parsed values.
 //! - [`refusal`]: the one table of everything that is refused.
+//! - [`frame`]: an event as bytes, encoded once.
 //! - [`log`]: the ports behind which events and topics are kept.
+//! - [`topic`]: the actor that owns a log's order. [`directory`]: finds and starts topics.
+//! - [`outlet`]: writes to the sockets of one worker. [`session`]: one connection.
 
 pub mod cursor;
+pub mod directory;
 pub mod event;
+pub mod frame;
 pub mod log;
+pub mod outlet;
 pub mod principal;
 pub mod refusal;
+pub mod session;
+pub mod topic;
 pub mod topic_key;

@@ -1,3 +1,152 @@
-//! The command line: each subcommand a file. Never holds rules of the hub itself.
+//! The command line: arguments in, an exit code out. A subcommand is a file.
+//!
+//! Nothing here knows how a hub works; it hands over parsed arguments and prints what comes back.
 
 pub mod bench;
+pub mod config;
+pub mod create;
+pub mod health;
+pub mod pretty;
+pub mod publish;
+pub mod remote;
+pub mod serve;
+pub mod sse_parser;
+pub mod tail;
+pub mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Why a command failed; each has its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// It did not work (exit code 1).
+    #[error("{0}")]
+    Failed(String),
+    /// Arguments or settings are not accepted (exit code 2, as for unknown arguments).
+    #[error("{0}")]
+    Usage(String),
+    /// The hub answered, and said no (exit code 3).
+    #[error("{0}")]
+    Refused(String),
+    /// The hub does not answer (exit code 4).
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl CliError {
+    /// The exit code: 1 failed, 2 usage, 3 refused, 4 not reachable.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Unreachable(_) => 4,
+        }
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  arguments or settings are not accepted
+  3  the hub refused
+  4  the hub is not reachable
+
+Without a command the hub is served. Settings: `tambour config`, docs/configuration.md.";
+
+/// An actor-based realtime hub: threads over WebSocket, SSE and HTTP, on disk, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "tambour", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the hub (also without a command)
+    Serve(serve::Args),
+    /// Print a development token
+    Token(token::Args),
+    /// Create a thread
+    Create(create::CreateArgs),
+    /// Follow a thread, live and through restarts of the hub
+    Tail(tail::TailArgs),
+    /// Publish to a thread
+    Publish(publish::PublishArgs),
+    /// Ask a hub whether it is alive and ready
+    Health(health::Args),
+    /// Print the effective settings, secrets hidden
+    Config(config::Args),
+    /// Load a hub and measure it from outside
+    Bench(Box<bench::Args>),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let remote = |done: Result<(), remote::Failure>| match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    };
+    let done = match cli.command {
+        Some(Command::Create(args)) => return remote(create::run(&args)),
+        Some(Command::Tail(args)) => return remote(tail::run(&args)),
+        Some(Command::Publish(args)) => return remote(publish::run(&args)),
+        Some(Command::Bench(args)) => return bench::run(&args),
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Token(args)) => token::run(&args),
+        Some(Command::Health(args)) => health::run(&args),
+        Some(Command::Config(args)) => config::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tambour: {error}");
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+/// Prints to standard output. A reader that has left (`| head`) is no failure.
+///
+/// # Errors
+/// Standard output can't be written for another reason.
+pub fn print(text: &str) -> Result<(), CliError> {
+    use std::io::{ErrorKind, Write};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Failed(format!("can't print: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_command_when_none_is_given() {
+        let parse = |args: &[&str]| Cli::try_parse_from([&["tambour"], args].concat());
+        assert!(parse(&[]).unwrap().command.is_none());
+        let cli = parse(&["--listen", "127.0.0.1:0", "--production"]).unwrap();
+        assert!(cli.command.is_none() && cli.serve.settings.production);
+        assert!(matches!(parse(&["serve", "--workers", "2"]).unwrap().command, Some(Command::Serve(_))));
+        assert_eq!(parse(&["--nonsense"]).unwrap_err().exit_code(), 2);
+        assert_eq!(parse(&["nonsense"]).unwrap_err().exit_code(), 2);
+    }
+}

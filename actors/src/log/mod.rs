@@ -5,6 +5,7 @@
 //! store of the server; both pass the contract suite in [`contract`]. This file never
 //! decides an order: whoever appends does.
 
+pub mod appender;
 pub mod contract;
 pub mod memory;
 

@@ -1,0 +1,315 @@
+//! The directory: finds a topic's actor or starts it, puts idle ones to sleep, replaces dead ones.
+//!
+//! Nothing else starts or stops a topic. A topic lives on the worker that the hash of its key
+//! names. One wake at a time per topic; whoever asks meanwhile waits for the same. The
+//! directory never looks at events.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::dev::SendError;
+use actix::{Actor, Addr, prelude::ArbiterHandle};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
+
+use crate::log::appender::Appender;
+use crate::log::{Bounds, EventLog, TopicRecord, Topics, Unavailable};
+use crate::refusal::{Code, Refusal};
+use crate::topic::messages::{Delete, Life, Outlets, Publish, Sleep, ToOutlet};
+use crate::topic::state::TopicLimits;
+use crate::topic::{Birth, TopicActor, now_ms};
+use crate::topic_key::TopicKey;
+
+/// A topic that is awake. Look it up anew for every use: it may be asleep by then.
+#[derive(Clone)]
+pub struct TopicHandle {
+    /// Where to send.
+    pub addr: Addr<TopicActor>,
+    /// What is known of it.
+    pub record: Arc<TopicRecord>,
+    /// Which life.
+    pub life: Life,
+}
+
+/// A worker thread as the directory knows it.
+pub struct Seat {
+    /// Runs actors on the worker.
+    pub arbiter: ArbiterHandle,
+    /// Batches the worker's appends.
+    pub appender: Addr<Appender>,
+}
+
+/// What the directory stands on.
+pub struct Ground {
+    /// Where events are kept.
+    pub log: Arc<dyn EventLog>,
+    /// Where topics are known.
+    pub topics: Arc<dyn Topics>,
+    /// Of every topic.
+    pub limits: TopicLimits,
+    /// A topic that nobody looked up for so long sleeps.
+    pub sleep_after_ms: i64,
+    /// How many workers there will be.
+    pub workers: usize,
+}
+
+type Found = Result<Option<TopicHandle>, Unavailable>;
+
+enum Entry {
+    Waking(Vec<oneshot::Sender<Found>>),
+    Awake { handle: TopicHandle, looked_up: u64, at_ms: i64 },
+}
+
+struct Inner {
+    ground: Ground,
+    outlets: Outlets,
+    seats: RwLock<Vec<Option<Seat>>>,
+    shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
+    lives: AtomicU64,
+}
+
+/// The directory. Clones are the same one.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+impl Directory {
+    /// A directory without workers; nothing can be found before all are [seated](Self::seat).
+    #[must_use]
+    pub fn new(ground: Ground) -> Self {
+        let workers = ground.workers.max(1);
+        Self(Arc::new(Inner {
+            ground,
+            outlets: Outlets::default(),
+            seats: RwLock::new((0..workers).map(|_| None).collect()),
+            shards: (0..workers).map(|_| Mutex::default()).collect(),
+            lives: AtomicU64::new(0),
+        }))
+    }
+
+    /// The outlets that topics deliver to.
+    #[must_use]
+    pub fn outlets(&self) -> &Outlets {
+        &self.0.outlets
+    }
+
+    /// The first worker that is not seated, or whose thread is gone.
+    #[must_use]
+    pub fn vacancy(&self) -> Option<usize> {
+        self.0.seats.read().iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()))
+    }
+
+    /// A worker is ready, or was started again.
+    pub fn seat(&self, worker: usize, seat: Seat) {
+        self.0.seats.write()[worker] = Some(seat);
+    }
+
+    /// Whether every worker is seated.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.0.seats.read().iter().all(Option::is_some)
+    }
+
+    /// How many topics are awake.
+    #[must_use]
+    pub fn awake(&self) -> usize {
+        self.0.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// The topic, if it is awake: the way that costs nothing but a look.
+    #[must_use]
+    pub fn find_awake(&self, key: &TopicKey) -> Option<TopicHandle> {
+        match self.0.shard(key).lock().get_mut(key) {
+            Some(Entry::Awake { handle, looked_up, at_ms }) if handle.addr.connected() => {
+                *looked_up += 1;
+                *at_ms = now_ms();
+                Some(handle.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// The topic, woken if it exists and sleeps. `None`: there is no such topic.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store can't answer.
+    pub async fn find(&self, key: &TopicKey) -> Found {
+        if let Some(handle) = self.find_awake(key) {
+            return Ok(Some(handle));
+        }
+        let (waiter, answer) = oneshot::channel();
+        let begins = {
+            let mut shard = self.0.shard(key).lock();
+            match shard.get_mut(key) {
+                Some(Entry::Waking(waiters)) => {
+                    waiters.push(waiter);
+                    false
+                }
+                Some(Entry::Awake { handle, .. }) if handle.addr.connected() => return Ok(Some(handle.clone())),
+                _ => {
+                    shard.insert(key.clone(), Entry::Waking(vec![waiter]));
+                    true
+                }
+            }
+        };
+        if begins {
+            // Not part of this future: whoever asked may leave while others wait for the same.
+            let (inner, key) = (self.0.clone(), key.clone());
+            tokio::spawn(async move { inner.wake(key).await });
+        }
+        answer.await.unwrap_or_else(|_| Err(Unavailable("the wake was abandoned".into())))
+    }
+
+    /// What is known of a topic, without waking it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store can't answer.
+    pub async fn record(&self, key: &TopicKey) -> Result<Option<Arc<TopicRecord>>, Unavailable> {
+        if let Some(handle) = self.find_awake(key) {
+            return Ok(Some(handle.record));
+        }
+        Ok(self.0.ground.topics.find(key).await?.map(|(record, _)| Arc::new(record)))
+    }
+
+    /// Sends a publish to a topic that was found just before; looks once more if it fell asleep in
+    /// between. The publish's reply is always used.
+    pub fn publish_now(&self, handle: &TopicHandle, publish: Publish) {
+        if let Some(publish) = try_publish(&handle.addr, publish) {
+            let (directory, key) = (self.clone(), handle.record.topic.key.clone());
+            tokio::spawn(async move { directory.publish_late(&key, publish).await });
+        }
+    }
+
+    async fn publish_late(&self, key: &TopicKey, publish: Publish) {
+        match self.find(key).await {
+            Ok(Some(handle)) => drop(try_publish(&handle.addr, publish)),
+            Ok(None) => publish.reply.send(Err(Refusal::topic_unknown())),
+            Err(_) => publish.reply.send(Err(Code::StoreUnavailable.into())),
+        }
+    }
+
+    /// Deletes a topic: from the store first, then its actor and its streams.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store can't answer.
+    pub async fn delete(&self, key: &TopicKey) -> Result<bool, Unavailable> {
+        let Some(record) = self.record(key).await? else { return Ok(false) };
+        let deleted = self.0.ground.topics.delete(key).await?;
+        // A wake that began before must not outlive the deletion; a topic created since must.
+        if let Some(handle) = self.find(key).await?
+            && handle.record.log == record.log
+            && self.0.forget(key, handle.life, None)
+        {
+            handle.addr.do_send(Delete);
+            self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), life: handle.life });
+        }
+        Ok(deleted)
+    }
+
+    /// Asks the topics of one worker that nobody looked up for long to sleep.
+    pub fn sweep(&self, worker: usize) {
+        let before = now_ms() - self.0.ground.sleep_after_ms;
+        let shard = self.0.shards[worker].lock();
+        for (key, entry) in shard.iter() {
+            if let Entry::Awake { handle, looked_up, at_ms } = entry
+                && *at_ms < before
+            {
+                let (inner, key, life, looked_up) = (self.0.clone(), key.clone(), handle.life, *looked_up);
+                let consent = Box::new(move || inner.forget(&key, life, Some(looked_up)));
+                handle.addr.do_send(Sleep { consent });
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn worker_of(&self, key: &TopicKey) -> usize {
+        usize::try_from(key.stable_hash() % self.shards.len() as u64).unwrap_or(0)
+    }
+
+    fn shard(&self, key: &TopicKey) -> &Mutex<HashMap<TopicKey, Entry>> {
+        &self.shards[self.worker_of(key)]
+    }
+
+    /// Removes one life of a topic, if it was looked up no more than `looked_up` times.
+    fn forget(&self, key: &TopicKey, life: Life, looked_up: Option<u64>) -> bool {
+        let mut shard = self.shard(key).lock();
+        let same = matches!(shard.get(key), Some(Entry::Awake { handle, looked_up: now, .. })
+            if handle.life == life && looked_up.is_none_or(|then| then == *now));
+        if same {
+            shard.remove(key);
+        }
+        same
+    }
+
+    async fn wake(self: Arc<Self>, key: TopicKey) {
+        let found = self.load(&key).await;
+        let found = found.map(|found| found.and_then(|(record, bounds)| self.clone().start(record, bounds)));
+        let waiters = {
+            let mut shard = self.shard(&key).lock();
+            let entry = match &found {
+                Ok(Some(handle)) => {
+                    shard.insert(key.clone(), Entry::Awake { handle: handle.clone(), looked_up: 1, at_ms: now_ms() })
+                }
+                _ => shard.remove(&key),
+            };
+            match entry {
+                Some(Entry::Waking(waiters)) => waiters,
+                _ => Vec::new(),
+            }
+        };
+        if let Ok(Some(handle)) = &found {
+            self.outlets.send_all(|| ToOutlet::Awake { key: key.clone(), life: handle.life });
+        }
+        for waiter in waiters {
+            // A waiter that left needs no answer.
+            let _ = waiter.send(found.clone());
+        }
+    }
+
+    async fn load(&self, key: &TopicKey) -> Result<Option<(TopicRecord, Bounds)>, Unavailable> {
+        let Some((record, _)) = self.ground.topics.find(key).await? else { return Ok(None) };
+        // Behind whatever an earlier life of the actor still had in flight.
+        let bounds = self.ground.log.bounds(record.log).await?;
+        Ok(Some((record, bounds)))
+    }
+
+    fn start(self: Arc<Self>, record: TopicRecord, bounds: Bounds) -> Option<TopicHandle> {
+        let key = record.topic.key.clone();
+        let record = Arc::new(record);
+        let life = Life(self.lives.fetch_add(1, Ordering::Relaxed));
+        let weak = Arc::downgrade(&self);
+        let on_death = Box::new(move || {
+            let Some(inner) = weak.upgrade() else { return };
+            tracing::error!(topic = %key, "a topic died and is replaced");
+            inner.forget(&key, life, None);
+            inner.outlets.send_all(|| ToOutlet::Lost { key: key.clone(), life });
+        });
+        let seats = self.seats.read();
+        let seat = seats[self.worker_of(&record.topic.key)].as_ref()?;
+        let birth = Birth {
+            record: record.clone(),
+            bounds,
+            limits: self.ground.limits,
+            life,
+            log: self.ground.log.clone(),
+            appender: seat.appender.clone(),
+            outlets: self.outlets.clone(),
+            on_death,
+        };
+        let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
+        Some(TopicHandle { addr, record, life })
+    }
+}
+
+/// Gives the publish back when the topic is gone.
+fn try_publish(addr: &Addr<TopicActor>, publish: Publish) -> Option<Publish> {
+    match addr.try_send(publish) {
+        Ok(()) => None,
+        Err(SendError::Full(publish)) => {
+            publish.reply.send(Err(Code::TopicBusy.into()));
+            None
+        }
+        Err(SendError::Closed(publish)) => Some(publish),
+    }
+}

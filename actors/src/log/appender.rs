@@ -1,0 +1,69 @@
+//! Collects the appends of one worker's topics and hands them to the log together.
+//!
+//! Waking another thread costs more than an append, so the topics of a worker share one call
+//! and one answer. The appender never holds an append back for longer than the turn of its
+//! worker, and never reorders.
+
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, fut::wrap_future};
+
+use super::{Append, AppendError, EventLog};
+
+/// Append this with whatever else this turn brings; answered by [`Appended`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Queue {
+    /// What.
+    pub append: Append,
+    /// Whom to tell.
+    pub reply: Recipient<Appended>,
+}
+
+/// An append is durable, or was refused.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Appended(pub Result<(), AppendError>);
+
+/// The actor. See the module.
+pub struct Appender {
+    log: Arc<dyn EventLog>,
+    appends: Vec<Append>,
+    replies: Vec<Recipient<Appended>>,
+}
+
+impl Appender {
+    /// An appender in front of a log.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>) -> Self {
+        Self { log, appends: Vec::new(), replies: Vec::new() }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        let replies = std::mem::take(&mut self.replies);
+        let appended = self.log.append(std::mem::take(&mut self.appends));
+        ctx.spawn(wrap_future::<_, Self>(appended).map(move |results, _, _| {
+            debug_assert_eq!(results.len(), replies.len(), "one answer for each append");
+            for (reply, result) in replies.into_iter().zip(results) {
+                reply.do_send(Appended(result));
+            }
+        }));
+    }
+}
+
+impl Actor for Appender {
+    type Context = Context<Self>;
+}
+
+impl Handler<Queue> for Appender {
+    type Result = ();
+
+    fn handle(&mut self, queue: Queue, ctx: &mut Self::Context) {
+        self.appends.push(queue.append);
+        self.replies.push(queue.reply);
+        if self.appends.len() == 1 {
+            // The other topics of this worker get their turn first, then all go together.
+            ctx.spawn(wrap_future::<_, Self>(tokio::task::yield_now()).map(|(), appender, ctx| appender.flush(ctx)));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A line: the socket of one session, as its outlet writes to it and its session reads from it.
+//!
+//! A line has cursors, never a queue: what it keeps is the rest of a frame that was cut, and the
+//! hub's own small frames behind it. It never knows what the bytes mean.
+
+use std::io::{self, IoSlice};
+
+use actix::Recipient;
+
+use super::messages::ToSession;
+use super::socket::Socket;
+use crate::event::Seq;
+use crate::frame::Wire;
+
+/// One subscription of a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Sub {
+    /// The outlet's slot of the topic.
+    pub topic: u32,
+    /// The place among the readers of that slot.
+    pub reader: u32,
+    /// Every event up to here was written, or begun.
+    pub cursor: Seq,
+    /// Whether events may be written: the session has told the client where it starts.
+    pub live: bool,
+}
+
+/// The socket of a session.
+pub struct Line {
+    /// Counts the uses of the slot.
+    pub turn: u32,
+    /// What the client speaks.
+    pub wire: Wire,
+    /// Set when the socket was full; nothing is written until it drained.
+    pub blocked: bool,
+    /// Set when the connection is gone or is being ended: no events any more.
+    pub dead: bool,
+    /// The topic slot for which a replay is under way.
+    pub replaying: Option<u32>,
+    /// Where to look first for a subscription that is behind.
+    pub next: u32,
+    /// When the peer last accepted a byte, or the line had nothing for it; worker time in ms.
+    pub accepted_ms: u64,
+    /// When the peer last sent a byte.
+    pub heard_ms: u64,
+    /// When the last ping or comment was written.
+    pub beat_ms: u64,
+    /// When the session wants to be woken; `u64::MAX`: never.
+    pub alarm_ms: u64,
+    /// The subscriptions.
+    pub subs: Vec<Sub>,
+    session: Recipient<ToSession>,
+    socket: Box<dyn Socket>,
+    rest: Vec<u8>,
+}
+
+impl Line {
+    /// A line that begins now.
+    #[must_use]
+    pub fn new(socket: Box<dyn Socket>, wire: Wire, session: Recipient<ToSession>, turn: u32, now_ms: u64) -> Self {
+        Self {
+            turn,
+            wire,
+            blocked: false,
+            dead: false,
+            replaying: None,
+            next: 0,
+            accepted_ms: now_ms,
+            heard_ms: now_ms,
+            beat_ms: now_ms,
+            alarm_ms: u64::MAX,
+            subs: Vec::new(),
+            session,
+            socket,
+            rest: Vec::new(),
+        }
+    }
+
+    /// The socket, for its session to read.
+    pub fn socket(&mut self) -> &mut dyn Socket {
+        &mut *self.socket
+    }
+
+    /// Tells the session something.
+    pub fn tell(&self, message: ToSession) {
+        self.session.do_send(message);
+    }
+
+    /// Bytes that wait behind a full socket.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Whether a new frame can be written now.
+    #[must_use]
+    pub fn open(&self) -> bool {
+        !self.blocked && !self.dead
+    }
+
+    /// Writes slices; returns how much was accepted. A socket that took less than all is blocked from
+    /// then on, and its session watches for it to drain.
+    pub fn write(&mut self, slices: &[IoSlice<'_>], bytes: usize, now_ms: u64) -> usize {
+        debug_assert!(self.open() && self.rest.is_empty());
+        let accepted = match self.socket.try_write(slices) {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(_) => {
+                self.dead = true;
+                self.tell(ToSession::Broken);
+                return 0;
+            }
+        };
+        if accepted > 0 || bytes == 0 {
+            self.accepted_ms = now_ms;
+        }
+        if accepted < bytes {
+            self.blocked = true;
+            self.tell(ToSession::Blocked);
+        }
+        accepted
+    }
+
+    /// Keeps a copy of the rest of a cut frame: a slice would pin the buffer that all readers share.
+    pub fn keep(&mut self, rest: &[u8]) {
+        debug_assert!(self.blocked || rest.is_empty());
+        self.rest.extend_from_slice(rest);
+    }
+
+    /// Writes one of the hub's own frames, or keeps it behind what waits.
+    pub fn control(&mut self, frame: &[u8], now_ms: u64) {
+        if self.dead {
+            return;
+        }
+        let accepted = if self.blocked { 0 } else { self.write(&[IoSlice::new(frame)], frame.len(), now_ms) };
+        if !self.dead {
+            self.rest.extend_from_slice(&frame[accepted..]);
+        }
+    }
+
+    /// The socket has room: writes what waits. `true`: nothing waits any more.
+    pub fn drain(&mut self, now_ms: u64) -> bool {
+        while !self.rest.is_empty() {
+            match self.socket.try_write(&[IoSlice::new(&self.rest)]) {
+                Ok(accepted) => {
+                    self.accepted_ms = now_ms;
+                    self.rest.drain(..accepted);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.dead = true;
+                    self.tell(ToSession::Broken);
+                    return false;
+                }
+            }
+        }
+        self.rest = Vec::new();
+        self.blocked = false;
+        self.accepted_ms = now_ms;
+        true
+    }
+}

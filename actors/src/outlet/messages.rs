@@ -1,0 +1,94 @@
+//! What sessions ask of their outlet, and what it tells them. Both live on the same worker.
+
+use actix::Message;
+
+use crate::cursor::Mark;
+use crate::directory::TopicHandle;
+use crate::log::Bounds;
+use crate::topic::messages::{EndReason, LineId};
+use crate::topic::state::{Start, Started};
+use crate::topic_key::TopicKey;
+
+/// From a session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum FromSession {
+    /// Start reading a topic; answered by [`ToSession::Subscribed`].
+    Subscribe {
+        /// Which session.
+        line: LineId,
+        /// Which topic, as it was found and admitted.
+        topic: TopicHandle,
+        /// From where.
+        start: Start,
+    },
+    /// The client knows where it starts: events may follow.
+    Go {
+        /// Which session.
+        line: LineId,
+        /// Which topic.
+        key: TopicKey,
+    },
+    /// Stop reading a topic.
+    Unsubscribe {
+        /// Which session.
+        line: LineId,
+        /// Which topic.
+        key: TopicKey,
+    },
+    /// The socket was full and has room again.
+    Drained {
+        /// Which session.
+        line: LineId,
+    },
+    /// The session is over: its line goes.
+    Gone {
+        /// Which session.
+        line: LineId,
+    },
+}
+
+/// The hub drains: every session tells its client to come back, and ends.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// Clients come back spread over this time.
+    pub spread_ms: u64,
+}
+
+/// To a session.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum ToSession {
+    /// A reader is counted; the session tells the client, then says [`FromSession::Go`].
+    Subscribed {
+        /// In which topic.
+        key: TopicKey,
+        /// Where the reader starts.
+        started: Started,
+        /// The ends of the log.
+        bounds: Bounds,
+        /// Of the topic's cursors.
+        mark: Mark,
+    },
+    /// No more events of a topic; the subscription is gone.
+    Ended {
+        /// Which topic.
+        key: TopicKey,
+        /// Why.
+        reason: EndReason,
+    },
+    /// The socket is full: watch for it to drain.
+    Blocked,
+    /// The connection is gone.
+    Broken,
+    /// The peer accepted nothing, or gave no sign of life, for too long.
+    Cut,
+    /// The time that the session asked to be woken at.
+    Alarm,
+    /// The hub drains.
+    Drain {
+        /// When the client should come back.
+        retry_after_ms: u64,
+    },
+}

@@ -1,0 +1,90 @@
+//! The rule of delivery: write the frame whose seq is cursor + 1, skip what is at or below the cursor;
+//! if something is missing or the socket is full, stay and read on from the log later.
+//!
+//! Connecting, replaying, going live and catching up all come through here. Nothing here sends a
+//! message or keeps a frame.
+
+use std::io::IoSlice;
+
+use super::line::Line;
+use super::seats::Seats;
+use crate::frame::Batch;
+
+/// Most topics whose frames go into one write.
+const SLICES_MAX: usize = 64;
+
+/// Writes to a line what the deliveries under way have for it: one write, over all of its topics.
+pub(super) fn write_due(line: &mut Line, seats: &Seats, now_ms: u64) {
+    if !line.open() {
+        return;
+    }
+    match line.subs.len() {
+        0 => {}
+        1 => {
+            if let Some(batch) = due(line, 0, seats) {
+                write_parts(line, &[(0, batch)], now_ms);
+            }
+        }
+        count => {
+            let parts: Vec<_> = (0..count)
+                .filter_map(|index| due(line, index, seats).map(|batch| (index, batch)))
+                .take(SLICES_MAX)
+                .collect();
+            write_parts(line, &parts, now_ms);
+        }
+    }
+}
+
+/// The delivery under way of a subscription's topic, if it has what comes next.
+fn due<'a>(line: &Line, index: usize, seats: &'a Seats) -> Option<&'a Batch> {
+    let sub = line.subs[index];
+    let batch = &*seats.get(sub.topic as usize)?.delivery.as_ref()?.batch;
+    (sub.live && sub.cursor < batch.last() && sub.cursor + 1 >= batch.first()).then_some(batch)
+}
+
+/// Writes parts, each a subscription's index and a batch that has what comes next for it.
+pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u64) {
+    let (wire, subs) = (line.wire, &line.subs);
+    let accepted = match parts {
+        [] => return,
+        [(index, batch)] => {
+            let bytes = batch.behind(wire, subs[*index].cursor);
+            line.write(&[IoSlice::new(bytes)], bytes.len(), now_ms)
+        }
+        parts => {
+            let slices: Vec<_> =
+                parts.iter().map(|(index, batch)| IoSlice::new(batch.behind(wire, subs[*index].cursor))).collect();
+            let bytes = slices.iter().map(|slice| slice.len()).sum();
+            line.write(&slices, bytes, now_ms)
+        }
+    };
+    settle(line, parts, accepted);
+}
+
+/// Moves the cursors over what was accepted, and keeps the rest of the frame that was cut.
+fn settle(line: &mut Line, parts: &[(usize, &Batch)], mut accepted: usize) {
+    for (index, batch) in parts {
+        let cursor = line.subs[*index].cursor;
+        let bytes = batch.behind(line.wire, cursor);
+        let taken = accepted.min(bytes.len());
+        let (reached, missing) = batch.accepted(line.wire, cursor, taken);
+        assert!(reached >= cursor && reached <= batch.last(), "a cursor moves forward, inside what was written");
+        line.subs[*index].cursor = reached;
+        if missing > 0 {
+            line.keep(&bytes[taken..taken + missing]);
+        }
+        accepted -= taken;
+        if taken < bytes.len() {
+            break;
+        }
+    }
+}
+
+/// The next subscription of a line, round-robin, that is behind what its topic has.
+pub(super) fn next_behind(line: &Line, seats: &Seats) -> Option<usize> {
+    let count = line.subs.len();
+    (0..count).map(|step| (line.next as usize + step) % count).find(|index| {
+        let sub = line.subs[*index];
+        sub.live && seats.get(sub.topic as usize).is_some_and(|seat| sub.cursor < seat.head)
+    })
+}

@@ -1,0 +1,60 @@
+//! What a session asks of admission. The server implements it; a session never reads a token itself.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::directory::TopicHandle;
+use crate::event::Origin;
+use crate::principal::Principal;
+use crate::refusal::Refusal;
+
+/// What somebody wants of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// See its events.
+    Read,
+    /// Append events.
+    Write,
+    /// Close or delete it.
+    Manage,
+}
+
+/// Who a session is, and what its events say of their origin.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// Of what this session publishes.
+    pub origin: Origin,
+}
+
+/// The answer to [`Gate::admit`].
+pub enum Admission {
+    /// Known at once.
+    Now(Result<TopicHandle, Refusal>),
+    /// The topic must be found first.
+    Later(LocalBoxFuture<'static, Result<TopicHandle, Refusal>>),
+}
+
+/// Decides who may do what. One per worker.
+pub trait Gate {
+    /// A principal wants something of a topic, by its name in their scope.
+    fn admit(self: Rc<Self>, principal: &Arc<Principal>, topic: &str, right: Right) -> Admission;
+
+    /// A session renews: the token must be the same principal's.
+    ///
+    /// # Errors
+    /// As for a first token; `auth.identity_changed` for somebody else's.
+    fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal>;
+}
+
+/// Proves the identity of a session that opened without a token.
+pub trait Greeter {
+    /// The client said `hello`.
+    ///
+    /// # Errors
+    /// As for the same token and context in headers.
+    fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal>;
+}

@@ -1,0 +1,416 @@
+//! The session actor: one per connection, for WebSocket and SSE alike, on the worker of its socket.
+//!
+//! It reads the socket, knows who the client is, and tells the outlet what the client wants to
+//! read; the outlet writes the events. It keeps no event, and holds its permit until it ends.
+
+pub mod decoder;
+pub mod gate;
+mod io;
+pub mod request;
+mod ws;
+
+use std::any::Any;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use futures_util::future::LocalBoxFuture;
+
+use crate::cursor::Cursor;
+use crate::directory::TopicHandle;
+use crate::event::NewEvent;
+use crate::frame::control::{self, Control, Ref};
+use crate::frame::{Wire, time_text};
+use crate::log::Bounds;
+use crate::outlet::line::Line;
+use crate::outlet::messages::{FromSession, ToSession};
+use crate::outlet::socket::Socket;
+use crate::outlet::topics::gap;
+use crate::outlet::worker::Worker;
+use crate::principal::Principal;
+use crate::refusal::{Refusal, close};
+use crate::topic::messages::{EndReason, LineId};
+use crate::topic::now_ms;
+use crate::topic::state::{Published, Start, Started};
+use crate::topic_key::TopicKey;
+use decoder::Decoder;
+use gate::{Gate, Greeter, Identity};
+
+/// The limits of sessions, the same for all of a hub.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Most bytes of one WebSocket message.
+    pub frame_bytes_max: usize,
+    /// Most topics of one session.
+    pub topics_max: usize,
+    /// With so many publishes unanswered, a session stops reading.
+    pub publishes_in_flight_max: usize,
+    /// How long a client that opened without a token may wait with `hello`.
+    pub hello_timeout_ms: u64,
+    /// What SSE clients are told to wait before they connect again.
+    pub sse_retry_ms: u64,
+    /// How long before its end a client is told that its token expires.
+    pub expiry_warning_ms: i64,
+}
+
+/// Above this many bytes of the hub's own frames behind a full socket, a session stops reading.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+/// How long an ending session waits for the client to take its last bytes and close.
+const FAREWELL_MS: u64 = 2_000;
+
+/// What a session starts with.
+pub struct Opening {
+    /// What the client speaks.
+    pub wire: Wire,
+    /// The connection, taken over from HTTP.
+    pub socket: Box<dyn Socket>,
+    /// WebSocket bytes that came with the request.
+    pub early: bytes::Bytes,
+    /// Of this connection.
+    pub connection_id: Box<str>,
+    /// Of the request that opened it.
+    pub request_id: Box<str>,
+    /// Who, or who will find out from `hello`.
+    pub who: Who,
+    /// The one topic of an SSE stream or of a topic's own WebSocket.
+    pub topic: Option<Wanted>,
+    /// Given back when the session ends.
+    pub permit: Box<dyn Any>,
+    /// Decides on topics.
+    pub gate: Rc<dyn Gate>,
+    /// Limits.
+    pub limits: SessionLimits,
+}
+
+/// Whether the identity is known.
+pub enum Who {
+    /// It is.
+    Known(Box<Identity>),
+    /// The client says `hello` first.
+    Unknown(Box<dyn Greeter>),
+}
+
+/// A topic that a session reads from its start.
+pub struct Wanted {
+    /// Which, admitted.
+    pub topic: TopicHandle,
+    /// From where.
+    pub start: Start,
+    /// The cursor as it was given.
+    pub requested: Option<String>,
+}
+
+/// A subscription as the client knows it.
+struct Subscription {
+    key: TopicKey,
+    reference: Ref,
+    requested: Option<String>,
+    resumed: bool,
+}
+
+/// What waits for a topic to be found.
+enum Task {
+    Subscribe { start: Start, requested: Option<String> },
+    Publish { event: NewEvent },
+}
+
+type Admitting = LocalBoxFuture<'static, Result<TopicHandle, Refusal>>;
+
+/// The actor. See the module.
+pub struct Session {
+    worker: Rc<Worker>,
+    line: LineId,
+    gate: Rc<dyn Gate>,
+    limits: SessionLimits,
+    wire: Wire,
+    who: Who,
+    connection_id: Box<str>,
+    request_id: Box<str>,
+    decoder: Decoder,
+    subscriptions: Vec<Subscription>,
+    /// Ends with its only topic.
+    sole: bool,
+    admitting: Option<Box<(Task, Ref, Admitting)>>,
+    publishes_in_flight: usize,
+    warned: bool,
+    ending: bool,
+    finished: bool,
+    _permit: Box<dyn Any>,
+}
+
+/// A publish of a session was answered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Answered {
+    reference: Ref,
+    result: Result<Published, Refusal>,
+    mark: crate::cursor::Mark,
+}
+
+/// Starts a session on this thread.
+pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
+    let Opening { wire, socket, early, connection_id, request_id, who, topic, permit, gate, limits } = opening;
+    let worker = worker.clone();
+    Session::create(move |ctx| {
+        // The default mailbox is counted in slots, not reserved; it needs no change.
+        let session = ctx.address().recipient();
+        let line = worker.add(|turn, now_ms| Line::new(socket, wire, session, turn, now_ms));
+        let mut decoder = Decoder::default();
+        decoder.feed(&early);
+        let mut session = Session {
+            worker,
+            line,
+            gate,
+            limits,
+            wire,
+            who,
+            connection_id,
+            request_id,
+            decoder,
+            subscriptions: Vec::new(),
+            sole: topic.is_some(),
+            admitting: None,
+            publishes_in_flight: 0,
+            warned: false,
+            ending: false,
+            finished: false,
+            _permit: permit,
+        };
+        if wire == Wire::Ws && matches!(session.who, Who::Known(_)) {
+            session.welcome(&None);
+        }
+        session.set_alarm();
+        if let Some(Wanted { topic, start, requested }) = topic {
+            session.subscribe(&topic, start, requested, None);
+        }
+        session
+    })
+}
+
+impl Session {
+    fn with_line<T>(&self, act: impl FnOnce(&mut Line, u64) -> T) -> Option<T> {
+        let now_ms = self.worker.now_ms();
+        self.worker.with(self.line, |line| act(line, now_ms))
+    }
+
+    fn control(&self, frame: &[u8]) {
+        self.with_line(|line, now_ms| line.control(frame, now_ms));
+    }
+
+    fn ask_outlet(&self, message: FromSession) {
+        if let Some(outlet) = self.worker.outlet() {
+            outlet.do_send(message);
+        }
+    }
+
+    fn principal(&self) -> Option<&Arc<Principal>> {
+        match &self.who {
+            Who::Known(identity) => Some(&identity.principal),
+            Who::Unknown(_) => None,
+        }
+    }
+
+    fn heartbeat_seconds(&self) -> u64 {
+        let pace = self.worker.pace;
+        match self.wire {
+            Wire::Ws => pace.ws_ping_ms / 1_000,
+            Wire::Sse => pace.sse_comment_ms / 1_000,
+        }
+    }
+
+    fn welcome(&self, reference: &Ref) {
+        let Some(principal) = self.principal() else { return };
+        let welcome = Control::Welcome {
+            connection_id: &self.connection_id,
+            request_id: &self.request_id,
+            sub: &principal.sub,
+            tenant_id: principal.scope.tenant.as_str(),
+            env: principal.scope.env.as_str(),
+            heartbeat_seconds: self.heartbeat_seconds(),
+            expires_at: &time_text(principal.expires_at_ms),
+        };
+        self.control(&welcome.ws(reference));
+    }
+
+    /// Asks to be woken when something about the identity is due.
+    fn set_alarm(&self) {
+        let in_ms = match &self.who {
+            Who::Unknown(_) => self.limits.hello_timeout_ms,
+            Who::Known(identity) => {
+                let left_ms = identity.principal.expires_at_ms.saturating_sub(now_ms());
+                let until_ms = if self.warned { left_ms } else { left_ms - self.limits.expiry_warning_ms };
+                u64::try_from(until_ms).unwrap_or(0)
+            }
+        };
+        self.with_line(|line, now_ms| line.alarm_ms = now_ms.saturating_add(in_ms));
+    }
+
+    fn alarm(&mut self, ctx: &mut Context<Self>) {
+        if self.ending {
+            ctx.stop();
+            return;
+        }
+        let Some(principal) = self.principal() else {
+            self.refuse(&crate::refusal::Code::HelloLate.into());
+            return;
+        };
+        let expires_at_ms = principal.expires_at_ms;
+        if now_ms() >= expires_at_ms {
+            self.refuse(&Refusal::new(crate::refusal::Code::TokenExpired, "the session's token expired"));
+            return;
+        }
+        if !self.warned && now_ms() >= expires_at_ms - self.limits.expiry_warning_ms {
+            self.warned = true;
+            let expires_at = time_text(expires_at_ms);
+            self.control(&Control::TokenExpiring { expires_at: &expires_at }.wire(self.wire));
+        }
+        self.set_alarm();
+    }
+
+    fn subscribe(&mut self, topic: &TopicHandle, start: Start, requested: Option<String>, reference: Ref) {
+        let key = topic.record.topic.key.clone();
+        let resumed = matches!(start, Start::After(_));
+        self.subscriptions.push(Subscription { key, reference, requested, resumed });
+        self.ask_outlet(FromSession::Subscribe { line: self.line, topic: topic.clone(), start });
+    }
+
+    /// The topic has said where this reader starts: so is the client told, then events may follow.
+    fn subscribed(&mut self, key: TopicKey, started: Started, bounds: Bounds, mark: crate::cursor::Mark) {
+        let Some(subscription) = self.subscriptions.iter_mut().find(|subscription| subscription.key == key) else {
+            self.ask_outlet(FromSession::Unsubscribe { line: self.line, key });
+            return;
+        };
+        let (reference, requested) = (subscription.reference.take(), subscription.requested.take());
+        let resumed = subscription.resumed && started.gap.is_none();
+        let (cursor, head) = (mark.at(started.cursor).to_string(), mark.at(bounds.head).to_string());
+        // Until the gap was told, a client that drops comes back with the cursor it came with, and is told again.
+        let cursor = requested.clone().filter(|_| started.gap.is_some()).unwrap_or(cursor);
+        match self.wire {
+            Wire::Ws => {
+                let topic = key.topic();
+                let subscribed = Control::Subscribed { topic: &topic, cursor: &cursor, head: &head, resumed };
+                self.control(&subscribed.ws(&reference));
+            }
+            Wire::Sse => self.connected(&key, &cursor, &head),
+        }
+        if let Some(reason) = started.gap {
+            let requested = requested.unwrap_or_default();
+            self.control(&gap(self.wire, &key, mark, reason, &requested, bounds));
+        }
+        self.ask_outlet(FromSession::Go { line: self.line, key });
+    }
+
+    fn connected(&self, key: &TopicKey, cursor: &str, head: &str) {
+        let expires_at = self.principal().map(|principal| time_text(principal.expires_at_ms)).unwrap_or_default();
+        let connected = Control::Connected {
+            connection_id: &self.connection_id,
+            request_id: &self.request_id,
+            topics: &[key.topic()],
+            cursor,
+            head,
+            heartbeat_seconds: self.heartbeat_seconds(),
+            expires_at: &expires_at,
+        };
+        let mut frames = connected.sse(Some(cursor));
+        frames.extend_from_slice(&control::sse_retry(self.limits.sse_retry_ms));
+        self.control(&frames);
+    }
+
+    fn ended(&mut self, key: &TopicKey, reason: EndReason) {
+        self.subscriptions.retain(|subscription| subscription.key != *key);
+        let topic = key.topic();
+        let told = self.wire == Wire::Ws || reason != EndReason::Closed;
+        if told {
+            self.control(&Control::Ended { topic: &topic, reason: reason.as_str() }.wire(self.wire));
+        }
+        if self.sole {
+            let code = if reason == EndReason::Deleted { close::TOPIC } else { close::NORMAL };
+            self.finish(code, reason.as_str());
+        }
+    }
+
+    /// Tells the client why it can't go on, and ends.
+    fn refuse(&mut self, refusal: &Refusal) {
+        if self.wire == Wire::Ws && !self.ending {
+            self.control(&control::error(refusal, &None));
+        }
+        self.finish(refusal.code.close().unwrap_or(close::MALFORMED), refusal.code.as_str());
+    }
+
+    /// Ends as soon as the client has taken what waits for it.
+    fn finish(&mut self, code: u16, reason: &str) {
+        if std::mem::replace(&mut self.ending, true) {
+            return;
+        }
+        if self.wire == Wire::Ws {
+            self.control(&control::ws_close(code, reason));
+        }
+        self.with_line(|line, now_ms| {
+            line.dead = true;
+            line.alarm_ms = now_ms + FAREWELL_MS;
+        });
+    }
+
+    fn answered(&mut self, answered: &Answered) {
+        self.publishes_in_flight -= 1;
+        match &answered.result {
+            Ok(published) => {
+                let cursor: Cursor = answered.mark.at(published.last);
+                let id = cursor.to_string();
+                self.control(&Control::Published { id: &id, seq: published.last }.ws(&answered.reference));
+            }
+            Err(refusal) => self.control(&control::error(refusal, &answered.reference)),
+        }
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(io::Pump);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        match self.worker.outlet() {
+            Some(outlet) if outlet.connected() => outlet.do_send(FromSession::Gone { line: self.line }),
+            _ => self.worker.remove(self.line),
+        }
+    }
+}
+
+impl Handler<ToSession> for Session {
+    type Result = ();
+
+    fn handle(&mut self, message: ToSession, ctx: &mut Self::Context) {
+        match message {
+            ToSession::Subscribed { key, started, bounds, mark } => self.subscribed(key, started, bounds, mark),
+            ToSession::Ended { key, reason } => self.ended(&key, reason),
+            // Handling any message polls the pump, which sees that the socket is full.
+            ToSession::Blocked => {}
+            ToSession::Broken => ctx.stop(),
+            ToSession::Cut => {
+                self.with_line(|line, _| line.socket().abandon());
+                ctx.stop();
+            }
+            ToSession::Alarm => self.alarm(ctx),
+            ToSession::Drain { retry_after_ms } => {
+                self.control(&Control::Reconnect { retry_after_ms }.wire(self.wire));
+                if self.wire == Wire::Sse {
+                    self.control(&control::sse_retry(retry_after_ms));
+                }
+                self.finish(close::DRAIN, "draining");
+            }
+        }
+    }
+}
+
+impl Handler<Answered> for Session {
+    type Result = ();
+
+    fn handle(&mut self, answered: Answered, _: &mut Self::Context) {
+        self.answered(&answered);
+    }
+}

@@ -1,0 +1,70 @@
+//! The same admission for what comes over a WebSocket: topics in frames, `hello` and `auth`.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tambour_actors::directory::TopicHandle;
+use tambour_actors::log::Unavailable;
+use tambour_actors::principal::Principal;
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Right};
+use tambour_actors::topic_key::TopicKey;
+
+use super::{Ground, rights};
+use crate::identity::context::{RequestContext, parse_scope};
+
+/// Admits what sessions ask for. One per worker.
+pub struct Gatekeeper(pub Arc<Ground>);
+
+impl Gate for Gatekeeper {
+    fn admit(self: Rc<Self>, principal: &Arc<Principal>, topic: &str, right: Right) -> Admission {
+        let key = match TopicKey::parse(&principal.scope, topic) {
+            Ok(key) => key,
+            Err(error) => return Admission::Now(Err(Refusal::new(Code::NameInvalid, error.to_string()))),
+        };
+        let allow = move |handle: TopicHandle, principal: &Principal| {
+            rights::check(principal, &handle.record.topic, right).map(|()| handle)
+        };
+        if let Some(handle) = self.0.directory.find_awake(&key) {
+            return Admission::Now(allow(handle, principal));
+        }
+        let principal = principal.clone();
+        Admission::Later(Box::pin(async move {
+            let found = self.0.directory.find(&key).await.map_err(|error| unavailable(&error))?;
+            allow(found.ok_or_else(Refusal::topic_unknown)?, &principal)
+        }))
+    }
+
+    fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal> {
+        let renewed = self.0.principal(token, &principal.scope)?;
+        if renewed.sub != principal.sub {
+            return Err(Refusal::new(Code::IdentityChanged, "a session is renewed by the same sub, tenant and env"));
+        }
+        Ok(renewed)
+    }
+}
+
+/// Proves who opened a WebSocket without a token, from its first frame.
+pub struct Handshake {
+    /// What the upgrade said about itself.
+    pub context: Rc<RequestContext>,
+    /// Verifies.
+    pub ground: Arc<Ground>,
+}
+
+impl Greeter for Handshake {
+    fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal> {
+        let claims = self.ground.verifier.verify(token, tambour_actors::topic::now_ms())?;
+        let scope = parse_scope(tenant_id, env)?;
+        let principal = claims.principal(&scope.tenant, scope.env)?;
+        self.context.scope_given.agrees_with(&scope)?;
+        let origin = self.context.origin(&principal);
+        Ok(Identity { principal: Arc::new(principal), origin })
+    }
+}
+
+/// The refusal for a store that can't answer; why is in the log.
+pub fn unavailable(error: &Unavailable) -> Refusal {
+    tracing::error!(%error, "the store can't answer");
+    Refusal::new(Code::StoreUnavailable, "the store can't answer now; try again")
+}

@@ -1,0 +1,199 @@
+//! Admission: the one pipeline from a request to what it may do.
+//!
+//! `RequestContext → Caller → Grant → Permit`: each stage is made from the one before, so a handler
+//! that has a grant has passed every check, in the order of the contract. A handler takes a
+//! [`Caller`]; there is no other way to a scope, and without a scope no way to a tenant's topics.
+
+mod gate;
+pub mod permit;
+pub mod rights;
+pub mod routes;
+
+use std::future::{Ready, ready};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::dev::Payload;
+use actix_web::http::Method;
+use actix_web::{FromRequest, HttpRequest};
+use tambour_actors::directory::{Directory, TopicHandle};
+use tambour_actors::log::TopicRecord;
+use tambour_actors::principal::Principal;
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::session::gate::Right;
+use tambour_actors::topic::now_ms;
+use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
+
+pub use gate::{Gatekeeper, Handshake};
+
+use crate::config::Settings;
+use crate::identity::context::{Incoming, RequestContext};
+use crate::identity::jwt::JwtVerifier;
+use crate::identity::web_origin;
+use crate::problem::{Problem, ids_of};
+use crate::store::sqlite::SqliteStore;
+
+/// What admission stands on; one per hub, shared by its workers.
+pub struct Ground {
+    /// The settings.
+    pub settings: Settings,
+    /// Proves identities.
+    pub verifier: JwtVerifier,
+    /// Finds topics.
+    pub directory: Directory,
+    /// Keeps events and topics.
+    pub store: SqliteStore,
+    /// Set when the hub drains: nothing new is admitted.
+    pub draining: AtomicBool,
+}
+
+impl Ground {
+    /// Verifies a token for a scope: the one place that makes a principal.
+    ///
+    /// # Errors
+    /// `auth.token_invalid`, `auth.token_expired`, `auth.tenant_mismatch`.
+    pub fn principal(&self, token: &str, scope: &Scope) -> Result<Principal, Refusal> {
+        self.verifier.verify(token, now_ms())?.principal(&scope.tenant, scope.env)
+    }
+
+    /// The checks that need no identity, for requests that will prove theirs by `hello` as well.
+    ///
+    /// # Errors
+    /// `draining`, `origin.forbidden`, `request.stream_body`, or what [`RequestContext::read`] refuses.
+    pub fn context(&self, request: &HttpRequest) -> Result<RequestContext, Problem> {
+        let ids = ids_of(request);
+        let incoming = Incoming {
+            is_get: request.method() == Method::GET,
+            query: request.query_string(),
+            headers: request.headers(),
+            allow_jwt_in_query: self.settings.auth.allow_jwt_in_query,
+        };
+        let refused = |refusal: Refusal, is_stream| Problem { refusal, ids: ids.clone(), is_stream };
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(refused(Refusal::new(Code::Draining, "the hub is going; come back in a moment"), true));
+        }
+        let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
+        let checked = refuse_body(request, context.is_stream)
+            .and_then(|()| web_origin::check(request.headers(), &self.settings.http.allowed_origins));
+        checked.map_err(|refusal| refused(refusal, context.is_stream))?;
+        Ok(context)
+    }
+}
+
+/// A body on a stream request would be read as frames, or as a request that answers into nothing.
+fn refuse_body(request: &HttpRequest, is_stream: bool) -> Result<(), Refusal> {
+    let headers = request.headers();
+    let length = headers.get("content-length").is_some_and(|length| length.as_bytes() != b"0");
+    if is_stream && (length || headers.contains_key("transfer-encoding")) {
+        return Err(Refusal::new(Code::StreamBody, "a stream request has no body"));
+    }
+    Ok(())
+}
+
+/// A proved identity in a scope that it is good for: the first thing a handler takes.
+#[derive(Clone)]
+pub struct Caller {
+    /// What the request says about itself.
+    pub context: Rc<RequestContext>,
+    /// Who.
+    pub principal: Arc<Principal>,
+    ground: Arc<Ground>,
+}
+
+/// Right to a topic that a caller has.
+pub struct Grant {
+    /// Who.
+    pub caller: Caller,
+    /// On what.
+    pub record: Arc<TopicRecord>,
+}
+
+impl Caller {
+    /// Proves who sent a request whose context was read.
+    ///
+    /// # Errors
+    /// `auth.*`, `context.*`.
+    pub fn prove(ground: &Arc<Ground>, context: RequestContext) -> Result<Self, Problem> {
+        let proved = (|| {
+            let token = context.token()?.text.expose();
+            let claims = ground.verifier.verify(token, now_ms())?;
+            let scope = context.scope_given.scope()?;
+            let principal = claims.principal(&scope.tenant, scope.env)?;
+            context.scope_given.agrees_with(&scope)?;
+            Ok(principal)
+        })();
+        match proved {
+            Ok(principal) => {
+                Ok(Self { context: Rc::new(context), principal: Arc::new(principal), ground: ground.clone() })
+            }
+            Err(refusal) => Err(Problem::new(refusal, &context)),
+        }
+    }
+
+    /// Where the caller acts.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.principal.scope
+    }
+
+    /// The refusal as the answer to this caller's request.
+    pub fn problem(&self, refusal: impl Into<Refusal>) -> Problem {
+        Problem::new(refusal.into(), &self.context)
+    }
+
+    /// The key of a thread of the caller's scope.
+    ///
+    /// # Errors
+    /// `name.invalid`.
+    pub fn thread(&self, id: &str) -> Result<TopicKey, Problem> {
+        TopicKey::new(self.scope(), TopicKind::Thread, id)
+            .map_err(|error| self.problem(Refusal::new(Code::NameInvalid, error.to_string())))
+    }
+
+    /// A right on a topic: 404 when it is unknown here, 403 when it is not the caller's to use.
+    ///
+    /// # Errors
+    /// `topic.unknown`, `permission.denied`, `store.unavailable`.
+    pub async fn grant(&self, key: &TopicKey, right: Right) -> Result<Grant, Problem> {
+        let found = self.ground.directory.record(key).await;
+        let record = found
+            .map_err(|error| gate::unavailable(&error))
+            .and_then(|record| record.ok_or_else(Refusal::topic_unknown))
+            .map_err(|refusal| self.problem(refusal))?;
+        rights::check(&self.principal, &record.topic, right).map_err(|refusal| self.problem(refusal))?;
+        Ok(Grant { caller: self.clone(), record })
+    }
+
+    /// What admission stands on.
+    #[must_use]
+    pub fn ground(&self) -> &Arc<Ground> {
+        &self.ground
+    }
+}
+
+impl Grant {
+    /// The topic's actor, woken if it sleeps.
+    ///
+    /// # Errors
+    /// `topic.unknown` when it was deleted meanwhile, `store.unavailable`.
+    pub async fn topic(&self) -> Result<TopicHandle, Problem> {
+        let found = self.caller.ground.directory.find(&self.record.topic.key).await;
+        found
+            .map_err(|error| gate::unavailable(&error))
+            .and_then(|handle| handle.ok_or_else(Refusal::topic_unknown))
+            .map_err(|refusal| self.caller.problem(refusal))
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(ground) = request.app_data::<Arc<Ground>>() else {
+            return ready(Err(Problem::at(Code::Internal.into(), request)));
+        };
+        ready(ground.context(request).and_then(|context| Self::prove(ground, context)))
+    }
+}

@@ -1,0 +1,98 @@
+//! `tambour health`: asks a hub whether it is alive and ready. A container's health check.
+//!
+//! It sends no token and needs none.
+
+use std::time::Duration;
+
+use crate::cli::{CliError, print};
+
+/// Arguments of `tambour health`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The hub
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// How long to wait for each answer, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub timeout_ms: u64,
+}
+
+/// Asks `/healthz`, then `/readyz`.
+///
+/// # Errors
+/// [`CliError::Unreachable`] without an answer, [`CliError::Failed`] when one is not 200.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_millis(args.timeout_ms)))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .build()
+        .into();
+    for path in ["/healthz", "/readyz"] {
+        let url = format!("{}{path}", args.url.trim_end_matches('/'));
+        let answer = agent.get(&url).call().map_err(|error| match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => CliError::Usage(format!("{url} is not a URL: {error}")),
+            _ => CliError::Unreachable(format!("no answer from {url}: {error}; is the hub running? (--url)")),
+        })?;
+        let status = answer.status().as_u16();
+        if status != 200 {
+            let what = if path == "/readyz" { "alive and not ready" } else { "not healthy" };
+            return Err(CliError::Failed(format!("the hub is {what}: {url} answered {status}")));
+        }
+    }
+    print("ready\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers one status per connection, and the exit code against it.
+    #[track_caller]
+    fn check(statuses: &[u16], expected: u8) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let code = std::thread::scope(|scope| {
+            let server = scope.spawn(move || {
+                for (status, path) in statuses.iter().zip(["/healthz", "/readyz"]) {
+                    let (mut socket, _) = listener.accept().unwrap();
+                    let head: Vec<_> = BufReader::new(socket.try_clone().unwrap())
+                        .lines()
+                        .map(Result::unwrap)
+                        .take_while(|line| !line.is_empty())
+                        .collect();
+                    assert_eq!(head[0], format!("GET {path} HTTP/1.1"));
+                    write!(socket, "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+                }
+            });
+            let code = run(&Args { url, timeout_ms: 10_000 }).map_or_else(|error| error.code(), |()| 0);
+            server.join().unwrap();
+            code
+        });
+        assert_eq!(code, expected, "{statuses:?}");
+    }
+
+    #[test]
+    fn answers() {
+        check(&[200, 200], 0);
+        check(&[200, 503], 1);
+        check(&[500], 1);
+        check(&[302], 1);
+    }
+
+    #[test]
+    fn no_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // It accepts, and says nothing until the deadline.
+        let code = |url: &str| run(&Args { url: url.to_owned(), timeout_ms: 100 }).unwrap_err().code();
+        assert_eq!(code(&url), 4);
+        drop(listener);
+        assert_eq!(code(&url), 4);
+        assert_eq!(code("not a url"), 2);
+    }
+}

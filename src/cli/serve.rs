@@ -1,0 +1,286 @@
+//! `tambour serve`: from arguments to settings to a hub, and the words that a first run is greeted with.
+//!
+//! This file never opens the log or a socket itself.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::CliError;
+use crate::config::Settings;
+use crate::config::layers::{Layers, Origin, SettingsError};
+use crate::config::value::Secret;
+use crate::development;
+use crate::hub::Hub;
+use crate::identity::jwt::JwtVerifier;
+use crate::identity::key::KeySource;
+
+/// Where settings come from, beside variables.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct SettingsArgs {
+    /// A TOML file of settings
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address and port for clients; port 0 takes a free one [http.listen]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Address and port of /metrics [http.admin_listen]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<String>,
+    /// Worker threads; 0 takes one per core [http.workers]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<String>,
+    /// The data directory [store.data_dir]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// auto, pretty or json [log.format]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Refuse what is only good for development [production]
+    #[arg(long)]
+    pub production: bool,
+}
+
+/// Arguments of `tambour serve`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Args {
+    /// The settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+impl SettingsArgs {
+    /// Lays file, variables and flags over each other.
+    ///
+    /// # Errors
+    /// An unknown name, or a file that can't be read.
+    pub fn layers(
+        &self,
+        variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    ) -> Result<Layers, SettingsError> {
+        let mut layers = Layers::default();
+        if let Some(path) = &self.config {
+            layers.file(path)?;
+        }
+        layers.variables(variables)?;
+        for (flag, name, value) in [
+            ("--listen", "http.listen", &self.listen),
+            ("--admin-listen", "http.admin_listen", &self.admin_listen),
+            ("--workers", "http.workers", &self.workers),
+            ("--data", "store.data_dir", &self.data),
+            ("--log-format", "log.format", &self.log_format),
+        ] {
+            if let Some(value) = value {
+                layers.flag(flag, name, value);
+            }
+        }
+        if self.production {
+            layers.flag("--production", "production", "true");
+        }
+        Ok(layers)
+    }
+}
+
+impl From<SettingsError> for CliError {
+    fn from(error: SettingsError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Settings that a hub can start with.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The settings. Without a configured key `auth.secret` is the development secret.
+    pub settings: Settings,
+    /// Verifies tokens with the key of these settings.
+    pub verifier: JwtVerifier,
+    /// The development secret, when that is the key: the first page and its demo may sign with it.
+    pub development: Option<Secret>,
+}
+
+/// Settles the settings and loads the key; the data directory and the development secret are
+/// made when they are needed and missing.
+///
+/// # Errors
+/// Settings that are not accepted, a key that can't be used, or in production none.
+pub fn prepare(
+    args: &Args,
+    variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+) -> Result<Prepared, CliError> {
+    let layers = args.settings.layers(variables)?;
+    let mut settings = Settings::resolve(&layers)?;
+    let development = match needs_development_secret(&settings)? {
+        true => {
+            Some(development::secret(&settings.store.data_dir).map_err(|error| CliError::Failed(error.to_string()))?)
+        }
+        false => None,
+    };
+    if development.is_some() {
+        settings.auth.secret.clone_from(&development);
+    }
+    let verifier = JwtVerifier::from_settings(&settings).map_err(|error| CliError::Usage(error.to_string()))?;
+    Ok(Prepared { settings, verifier, development })
+}
+
+/// Whether these settings leave the hub to its development secret.
+///
+/// # Errors
+/// In production: no key, or a key of which nothing says which envs it is good for. Elsewhere: an
+/// algorithm that the development secret is not for.
+pub fn needs_development_secret(settings: &Settings) -> Result<bool, CliError> {
+    let auth = &settings.auth;
+    let key = KeySource::of(auth).map_err(|error| CliError::Usage(error.to_string()))?;
+    let usage = |text: &str| Err(CliError::Usage(text.to_owned()));
+    if settings.production && key.is_none() {
+        return usage(
+            "production needs a key to verify tokens with: set auth.secret_file (TAMBOUR__AUTH__SECRET_FILE), or \
+             auth.algorithm and auth.public_key_file, and auth.envs",
+        );
+    }
+    if settings.production && auth.envs.is_empty() && !auth.envs_claim_required {
+        return usage(
+            "production must know which envs the key is good for: set auth.envs (TAMBOUR__AUTH__ENVS=prod), or \
+             auth.envs_claim_required = true when every token says it",
+        );
+    }
+    if key.is_none() && auth.algorithm != crate::config::value::Algorithm::default() {
+        return usage(
+            "auth.algorithm is set and no key is: set auth.public_key_file or auth.secret_file, or leave both to the \
+             development secret",
+        );
+    }
+    Ok(key.is_none())
+}
+
+/// Where the development secret of a data directory is, for people.
+#[must_use]
+pub fn development_origin(data_dir: &Path) -> Origin {
+    Origin::Development(data_dir.join(development::SECRET_FILE))
+}
+
+/// Serves the hub until it is told to stop.
+///
+/// # Errors
+/// Settings that are not accepted, or a hub that can't start.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let Prepared { settings, verifier, development } = prepare(args, std::env::vars_os())?;
+    crate::telemetry::install_logs(&settings.log);
+    actix_rt::System::new().block_on(async move {
+        let data_dir = settings.store.data_dir.clone();
+        let hub = Hub::build(settings, verifier).await.map_err(|error| CliError::Failed(error.to_string()))?;
+        let mut words = format!("metrics on http://{}/metrics\nlistening on http://{}\n", hub.admin_addr(), hub.addr());
+        if let Some(secret) = &development {
+            let demo = development::demo(hub.store()).await;
+            demo.map_err(|error| CliError::Failed(error.to_string()))?;
+            words.push_str(&first_steps(&hub, secret, &data_dir));
+        }
+        super::print(&words)?;
+        hub.run(told_to_stop()).await.map_err(|error| CliError::Failed(format!("the server failed: {error}")))
+    })
+}
+
+/// What to open and what to paste, printed where the development secret is the key.
+fn first_steps(hub: &Hub, secret: &Secret, data_dir: &Path) -> String {
+    let url = format!("http://{}", hub.addr());
+    let program = std::env::current_exe().map_or_else(|_| "tambour".into(), |path| path.display().to_string());
+    let token = development::demo_token(secret);
+    let remote = format!("--url {url} --data {}", data_dir.display());
+    format!(
+        "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
+         Paste into terminals:\n  {program} tail thread/{thread} {remote}\n  \
+         {program} publish thread/{thread} {remote} 'hello'\n  \
+         curl -N -H \"Authorization: Bearer $({program} token --data {data} --tenant {tenant} --env {env} --sub curl --role member --ttl 3600)\" \
+         -H 'X-Tenant-Id: {tenant}' -H 'X-Env: {env}' -H 'Accept: text/event-stream' '{url}/v1/threads/{thread}/events?last=10'\n",
+        tenant = development::DEMO_TENANT,
+        env = development::DEMO_ENV,
+        thread = development::DEMO_THREAD,
+        data = data_dir.display(),
+    )
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            let (terminate, interrupt) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
+            futures_util::future::select(terminate, interrupt).await;
+        }
+        // Without signals the process can only be killed, which loses nothing.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    /// What arguments and variables give: the verdict on the development secret, or the error.
+    #[track_caller]
+    fn check(data: &Path, variables: &[(&str, &str)], production: bool, expected: Result<bool, &[&str]>) {
+        let settings =
+            SettingsArgs { data: Some(data.to_str().unwrap().to_owned()), production, ..SettingsArgs::default() };
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let got = prepare(&Args { settings }, variables).map(|prepared| {
+            assert_eq!(prepared.development.is_some(), data.join(development::SECRET_FILE).exists());
+            prepared.development.is_some()
+        });
+        match (got, expected) {
+            (Ok(got), Ok(expected)) => assert_eq!(got, expected),
+            (Err(error), Err(words)) => {
+                assert_eq!(error.code(), 2, "{error}");
+                for word in words {
+                    assert!(error.to_string().contains(word), "{error} does not say {word}");
+                }
+                assert!(!data.exists(), "a refused start leaves nothing behind");
+            }
+            (got, expected) => panic!("gave {got:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = |name: &str| dir.path().join(name);
+        let secret = ("TAMBOUR__AUTH__SECRET", SECRET);
+        check(&data("first"), &[], false, Ok(true));
+        check(&data("first"), &[], false, Ok(true));
+        check(&data("keyed"), &[secret], false, Ok(false));
+        check(&data("production"), &[secret, ("TAMBOUR__AUTH__ENVS", "prod")], true, Ok(false));
+        check(&data("claims"), &[secret, ("TAMBOUR__AUTH__ENVS_CLAIM_REQUIRED", "true")], true, Ok(false));
+        check(&data("x"), &[], true, Err(&["TAMBOUR__AUTH__SECRET_FILE", "auth.public_key_file", "auth.envs"]));
+        check(&data("x"), &[secret], true, Err(&["TAMBOUR__AUTH__ENVS"]));
+        check(&data("x"), &[("TAMBOUR__AUTH__SECRET", "short")], false, Err(&["at least 32"]));
+        check(&data("x"), &[("TAMBOUR__AUTH__ALGORITHM", "RS256")], false, Err(&["auth.public_key_file"]));
+        check(&data("x"), &[secret, ("TAMBOUR__AUTH__SECRET_FILE", "x")], false, Err(&["both set"]));
+        check(&data("x"), &[("TAMBOUR__HTTP__LISTN", "x")], false, Err(&["TAMBOUR__HTTP__LISTEN"]));
+    }
+
+    #[test]
+    fn a_production_hub_does_not_take_the_secret_of_an_earlier_run() {
+        let dir = tempfile::tempdir().unwrap();
+        development::secret(dir.path()).unwrap();
+        let data = Some(dir.path().to_str().unwrap().to_owned());
+        let settings = SettingsArgs { data, production: true, ..SettingsArgs::default() };
+        assert!(prepare(&Args { settings }, []).is_err());
+    }
+
+    #[test]
+    fn every_flag_is_a_setting_and_wins() {
+        let text = |value: &str| Some(value.to_owned());
+        let args = SettingsArgs {
+            config: None,
+            listen: text("127.0.0.1:1"),
+            admin_listen: text("127.0.0.1:2"),
+            workers: text("3"),
+            data: text("/d"),
+            log_format: text("json"),
+            production: true,
+        };
+        let layers = args.layers([("TAMBOUR__HTTP__WORKERS".into(), "9".into())]).unwrap();
+        let settings = Settings::resolve(&layers).unwrap();
+        assert_eq!((settings.http.listen.port(), settings.http.admin_listen.port(), settings.http.workers), (1, 2, 3));
+        assert_eq!((settings.store.data_dir.as_path(), settings.production), (Path::new("/d"), true));
+        assert_eq!(layers.origin("http.workers"), Origin::Flag("--workers"));
+    }
+}

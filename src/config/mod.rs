@@ -1,0 +1,219 @@
+//! Settings: one typed value, laid down in layers: defaults, a TOML file, variables
+//! `TAMBOUR__SECTION__KEY`, flags. A setting has one name everywhere.
+//!
+//! The table below is the only place that knows a setting: its type, default, limits and
+//! words. The commented file in `config/` and the page in `docs/` are checked against it.
+//! This file never reads a file, a variable or a clock: [`layers`] does the reading.
+
+pub mod layers;
+pub mod print;
+pub mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tambour_actors::topic_key::Env;
+
+use layers::{Layers, SettingsError};
+use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
+
+/// What the table knows about one setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name: `section.key`, or `production`.
+    pub name: &'static str,
+    /// What it does, in words; several lines.
+    pub words: &'static [&'static str],
+    /// What is accepted, in words.
+    pub accepts: fn() -> String,
+    /// The default as TOML; `None` for a setting that is absent by default.
+    pub default: fn() -> Option<toml::Value>,
+}
+
+impl Key {
+    /// The variable that sets it: `TAMBOUR__SECTION__KEY`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{}{}", layers::PREFIX, self.name.to_ascii_uppercase().replace('.', "__"))
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $section_doc:literal])+ $section:ident: $Section:ident {
+        $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $accepts:expr;)+
+    })+) => {
+        $($(#[doc = $section_doc])+
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $Section { $($(#[doc = $doc])+ pub $key: $type),+ })+
+
+        /// Everything that can be set.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Settings {
+            /// Refuse what is only good for development: the development secret, keys that
+            /// do not say which envs they are good for.
+            pub production: bool,
+            $($(#[doc = $section_doc])+ pub $section: $Section),+
+        }
+
+        /// Every setting, in the order of the file.
+        pub const KEYS: &[Key] = &[
+            Key {
+                name: "production",
+                words: &[
+                    " Refuse what is only good for development: the development secret, keys that",
+                    " do not say which envs they are good for.",
+                ],
+                accepts: || bool::describe(&Accepts::Any),
+                default: || false.to_toml(),
+            },
+            $($(Key {
+                name: concat!(stringify!($section), ".", stringify!($key)),
+                words: &[$($doc),+],
+                accepts: || <$type as Setting>::describe(&$accepts),
+                default: || { let default: $type = $default; default.to_toml() },
+            }),+),+
+        ];
+
+        /// The words of each section, in the order of the file.
+        pub const SECTIONS: &[(&str, &[&str])] = &[$((stringify!($section), &[$($section_doc),+])),+];
+
+        impl Settings {
+            /// Takes every setting from the uppermost layer that has it, and checks it.
+            ///
+            /// # Errors
+            /// The first value that is of the wrong type or out of its range, with its origin.
+            pub fn resolve(layers: &Layers) -> Result<Self, SettingsError> {
+                Ok(Self {
+                    production: layers.get("production", || false, &Accepts::Any)?,
+                    $($section: $Section { $($key: layers.get(
+                        concat!(stringify!($section), ".", stringify!($key)), || $default, &$accepts,
+                    )?),+ }),+
+                })
+            }
+
+            /// Every setting's name and value as TOML; `None` where it is not set.
+            #[must_use]
+            pub fn values(&self) -> Vec<(&'static str, Option<toml::Value>)> {
+                vec![
+                    ("production", self.production.to_toml()),
+                    $($((concat!(stringify!($section), ".", stringify!($key)), self.$section.$key.to_toml())),+),+
+                ]
+            }
+        }
+    };
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const DAY_SECONDS: u64 = 86_400;
+
+/// Numbers from the first to the second, both included.
+const fn range(min: u64, max: u64) -> Accepts {
+    Accepts::Range(min, max)
+}
+
+settings! {
+    /// The HTTP side: addresses, workers, what a request may be.
+    http: Http {
+        /// Address and port that clients connect to. Port 0 takes a free one.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), Accepts::Any;
+        /// Address and port of `/metrics`. Keep it off the public network: it asks for no token.
+        admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9464)), Accepts::Any;
+        /// Worker threads; 0 takes one per core. A topic lives on one of them.
+        workers: usize = 0, range(0, 256);
+        /// Origins whose pages may use the hub, as a browser sends them: `https://chat.example`.
+        /// With none, only pages of the hub's own host may. Requests without an `Origin` always pass.
+        allowed_origins: Vec<WebOrigin> = Vec::new(), Accepts::Any;
+        /// Largest body of a request, in bytes.
+        body_bytes_max: usize = 8 * 1024 * 1024, range(KIB, 64 * MIB);
+        /// Time a client has to send the head of a request, in milliseconds.
+        request_timeout_ms: u64 = 5_000, range(100, 120_000);
+        /// How long an idle HTTP connection is kept for the next request, in seconds.
+        keep_alive_seconds: u64 = 75, range(1, 3_600);
+        /// How long a drain may take before the process exits, in seconds.
+        shutdown_seconds: u64 = 15, range(1, 300);
+    }
+    /// What is on disk.
+    store: Store {
+        /// The data directory; made when it is missing. One hub per directory.
+        data_dir: PathBuf = PathBuf::from("./data"), Accepts::Any;
+        /// Connections that read the log beside the one that writes.
+        readers: usize = 2, range(1, 64);
+        /// Bytes of the database that a reader maps into memory; 0 maps nothing.
+        mmap_bytes: u64 = 268_435_456, range(0, 1_099_511_627_776);
+    }
+    /// Who is believed: the key that verifies tokens, and what a token must say.
+    auth: Auth {
+        /// The one algorithm that tokens are signed with. A token never chooses it.
+        algorithm: Algorithm = Algorithm::default(), Accepts::Any;
+        /// The secret of HS256, HS384 or HS512: at least 32 bytes. Better from a variable or a file.
+        secret: Option<Secret> = None, Accepts::Any;
+        /// A file with that secret; white space around it is not part of it.
+        secret_file: Option<PathBuf> = None, Accepts::Any;
+        /// A PEM file with the public key of the other algorithms.
+        public_key_file: Option<PathBuf> = None, Accepts::Any;
+        /// What `iss` must be; a token without it is refused. Not set: `iss` is not looked at.
+        issuer: Option<String> = None, Accepts::Any;
+        /// What `aud` must be or contain; a token without it is refused. Not set: a token that
+        /// has an `aud` was made for somebody else and is refused.
+        audience: Option<String> = None, Accepts::Any;
+        /// The envs that the key is good for. None: what the token's `envs` says, and without that all.
+        envs: Vec<Env> = Vec::new(), Accepts::Any;
+        /// Refuse tokens without an `envs` claim. In production either this or `auth.envs` is needed.
+        envs_claim_required: bool = false, Accepts::Any;
+        /// How far clocks may differ where `exp` and `nbf` are checked, in seconds.
+        leeway_seconds: u64 = 30, range(0, 300);
+        /// Let stream requests take the token, tenant and env from the query. URLs end up in logs.
+        allow_jwt_in_query: bool = false, Accepts::Any;
+    }
+    /// Topics: what each keeps in memory and how much may wait.
+    topic: Topic {
+        /// Newest events that a topic keeps encoded in memory.
+        tail_events: usize = 256, range(1, 65_536);
+        /// Most bytes of them; whichever limit is met first counts.
+        tail_bytes: usize = 1024 * 1024, range(64 * KIB, 256 * MIB);
+        /// Bytes that may wait for the disk in one topic; then publishers get 503 `topic.busy`.
+        backlog_bytes: usize = 4 * 1024 * 1024, range(64 * KIB, 256 * MIB);
+        /// Bytes that go to a worker's sessions in one delivery.
+        delivery_bytes: usize = 256 * 1024, range(KIB, 16 * MIB);
+        /// How long a topic stays in memory without a reader or writer, in seconds.
+        sleep_after_seconds: u64 = 300, range(1, DAY_SECONDS);
+    }
+    /// Sessions: one per WebSocket or SSE connection.
+    session: Session {
+        /// Largest WebSocket message from a client, in bytes.
+        frame_bytes_max: usize = 256 * 1024, range(KIB, 16 * MIB);
+        /// Topics that one session may subscribe to.
+        topics_max: usize = 128, range(1, 4_096);
+        /// Publishes of one session that may be unanswered; then it is not read from.
+        publishes_in_flight_max: usize = 64, range(1, 4_096);
+        /// Time until `hello` must have come, in milliseconds.
+        hello_timeout_ms: u64 = 5_000, range(100, 60_000);
+        /// Between two WebSocket pings, in seconds. Two without a sign of life end the session.
+        ws_ping_seconds: u64 = 25, range(1, 3_600);
+        /// Between two SSE comments, in seconds.
+        sse_comment_seconds: u64 = 10, range(1, 3_600);
+        /// How long a reader may accept nothing before it is cut, in seconds.
+        stall_seconds: u64 = 30, range(1, 3_600);
+        /// What SSE clients are told to wait before they reconnect, in milliseconds.
+        sse_retry_ms: u64 = 2_000, range(100, 3_600_000);
+        /// How long before its token's expiry a session is told, in seconds.
+        expiry_warning_seconds: u64 = 60, range(0, 3_600);
+    }
+    /// Logs, on standard error.
+    log: Log {
+        /// A level, or levels per module: `info,tambour=debug`.
+        level: LogFilter = LogFilter::default(), Accepts::Any;
+        /// `pretty`, `json`, or `auto`: pretty on a terminal, else JSON.
+        format: LogFormat = LogFormat::Auto, Accepts::Any;
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::resolve(&Layers::default()).expect("the table's defaults are within its own limits")
+    }
+}

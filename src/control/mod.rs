@@ -1,0 +1,4 @@
+//! Topics as resources. One folder a resource: its routes and its model. What is stored, and where, is the
+//! ports' business.
+
+pub mod threads;

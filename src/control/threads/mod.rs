@@ -1,0 +1,4 @@
+//! Threads: create, list, get, close, delete.
+
+pub mod model;
+pub mod routes;

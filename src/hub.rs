@@ -1,0 +1,302 @@
+//! The hub: put together from its rooms, as a value with addresses that runs until it is told to stop.
+//!
+//! `tambour serve` and the tests build the same value. Nothing here decides anything about a request.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::Actor as _;
+use actix_http::HttpService;
+use actix_server::{Server, ServerHandle};
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
+use actix_web::{App, web};
+use tambour_actors::directory::{self, Directory, Seat};
+use tambour_actors::log::appender::Appender;
+use tambour_actors::log::{EventLog, Topics};
+use tambour_actors::outlet::messages::Drain;
+use tambour_actors::outlet::worker::{Pace, Worker};
+use tambour_actors::outlet::{self};
+use tambour_actors::session::SessionLimits;
+use tambour_actors::topic::state::TopicLimits;
+use tokio::net::TcpStream;
+
+use crate::admission::permit::Permits;
+use crate::admission::routes::ROUTES;
+use crate::admission::{Gatekeeper, Ground};
+use crate::config::Settings;
+use crate::identity::jwt::JwtVerifier;
+use crate::problem;
+use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
+use crate::telemetry;
+use crate::transport::Station;
+use crate::transport::socket::Tap;
+
+/// How many connections the kernel keeps for us before they are accepted.
+const BACKLOG: i32 = 4_096;
+/// Clients of a draining hub come back spread over this time.
+const RECONNECT_SPREAD_MS: u64 = 5_000;
+/// How often a directory looks for topics that nobody used.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Why a hub can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// An address.
+    #[error("can't listen on {addr}: {source}; name another with {setting}")]
+    Listen {
+        /// Which.
+        addr: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server's threads.
+    #[error("the server can't start: {0}")]
+    Server(#[from] std::io::Error),
+}
+
+/// A hub that listens.
+pub struct Hub {
+    addr: SocketAddr,
+    admin_addr: SocketAddr,
+    server: Server,
+    ground: Arc<Ground>,
+    permits: Permits,
+    outlets: Outlets,
+}
+
+type Outlets = Arc<Mutex<Vec<actix::Addr<outlet::Outlet>>>>;
+
+impl Hub {
+    /// Opens the store, starts the workers and listens. Must be called in an actix system.
+    ///
+    /// # Errors
+    /// What keeps the hub from starting, in words for its operator.
+    pub async fn build(settings: Settings, verifier: JwtVerifier) -> Result<Self, BuildError> {
+        let listener = listen(settings.http.listen, "--listen (http.listen)")?;
+        let admin = listen(settings.http.admin_listen, "--admin-listen (http.admin_listen)")?;
+        let (addr, admin_addr) = (listener.local_addr()?, admin.local_addr()?);
+        let store = SqliteStore::open(
+            &settings.store.data_dir,
+            &StoreSettings {
+                readers: settings.store.readers,
+                mmap_bytes: settings.store.mmap_bytes,
+                ..StoreSettings::default()
+            },
+        )?;
+        let workers = match settings.http.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        };
+        let log: Arc<dyn EventLog> = Arc::new(store.clone());
+        let topics: Arc<dyn Topics> = Arc::new(store.clone());
+        let directory = Directory::new(directory::Ground {
+            log: log.clone(),
+            topics,
+            limits: topic_limits(&settings),
+            sleep_after_ms: i64::try_from(settings.topic.sleep_after_seconds * 1_000).unwrap_or(i64::MAX),
+            workers,
+        });
+        let shutdown_seconds = settings.http.shutdown_seconds;
+        let draining = AtomicBool::new(false);
+        let ground = Arc::new(Ground { settings, verifier, directory: directory.clone(), store, draining });
+        let (permits, outlets) = (Permits::default(), Outlets::default());
+        let server = {
+            let (ground, admin_ground) = (ground.clone(), ground.clone());
+            let (permits, admin_permits, outlets) = (permits.clone(), permits.clone(), outlets.clone());
+            let metrics = telemetry::install_metrics();
+            Server::build()
+                .workers(workers)
+                .disable_signals()
+                .shutdown_timeout(shutdown_seconds.min(5))
+                .listen("clients", listener, move || {
+                    let station = station(&ground, &permits, log.clone(), &outlets);
+                    clients(&ground, station)
+                })?
+                .listen("admin", admin, move || {
+                    let (ground, permits, metrics) = (admin_ground.clone(), admin_permits.clone(), metrics.clone());
+                    let scrape = move || {
+                        telemetry::measure(&ground, permits.held());
+                        std::future::ready(metrics.render())
+                    };
+                    let app = App::new()
+                        .route("/metrics", web::get().to(scrape))
+                        .route("/healthz", web::get().to(crate::transport::health::healthz));
+                    HttpService::build().h1(map_config(app, |()| AppConfig::default())).tcp()
+                })?
+                .run()
+        };
+        while !directory.complete() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(Self { addr, admin_addr, server, ground, permits, outlets })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// Where events and topics are kept.
+    #[must_use]
+    pub fn store(&self) -> &SqliteStore {
+        &self.ground.store
+    }
+
+    /// Runs until `shutdown`, then drains: nothing new is admitted, every stream is told to come back,
+    /// writes in flight finish.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+        let Self { server, ground, permits, outlets, .. } = self;
+        let handle: ServerHandle = server.handle();
+        let server = actix_rt::spawn(server);
+        shutdown.await;
+        ground.draining.store(true, Ordering::Relaxed);
+        tracing::info!(sessions = permits.held(), "draining");
+        let outlets: Vec<_> = outlets.lock().map(|outlets| outlets.clone()).unwrap_or_default();
+        for outlet in outlets {
+            outlet.do_send(Drain { spread_ms: RECONNECT_SPREAD_MS });
+        }
+        let most = Duration::from_secs(ground.settings.http.shutdown_seconds.saturating_sub(5).max(1));
+        let gone = async {
+            while permits.held() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(most, gone).await.is_err() {
+            tracing::warn!(sessions = permits.held(), "some clients did not take their goodbye");
+        }
+        handle.stop(true).await;
+        let served = server.await.unwrap_or(Ok(()));
+        ground.store.close();
+        served
+    }
+}
+
+fn topic_limits(settings: &Settings) -> TopicLimits {
+    TopicLimits {
+        tail_events: settings.topic.tail_events,
+        tail_bytes: settings.topic.tail_bytes,
+        backlog_bytes: settings.topic.backlog_bytes,
+        delivery_bytes: settings.topic.delivery_bytes,
+    }
+}
+
+fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildError> {
+    let open = || {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(TcpListener::from(socket))
+    };
+    open().map_err(|source| BuildError::Listen { addr, setting, source })
+}
+
+/// Starts what lives on one worker's thread, and seats it.
+fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outlets: &Outlets) -> Rc<Station> {
+    let settings = &ground.settings;
+    let directory = &ground.directory;
+    let index = directory.vacancy().unwrap_or(0);
+    let pace = Pace {
+        ws_ping_ms: settings.session.ws_ping_seconds * 1_000,
+        sse_comment_ms: settings.session.sse_comment_seconds * 1_000,
+        stall_ms: settings.session.stall_seconds * 1_000,
+    };
+    let worker = Worker::new(index, directory.clone(), pace);
+    outlet::start(&worker);
+    directory.seat(
+        index,
+        Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() },
+    );
+    if let (Some(outlet), Ok(mut outlets)) = (worker.outlet(), outlets.lock()) {
+        outlets.push(outlet);
+    }
+    let sweeper = directory.clone();
+    actix_rt::spawn(async move {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            sweeper.sweep(index);
+        }
+    });
+    let limits = SessionLimits {
+        frame_bytes_max: settings.session.frame_bytes_max,
+        topics_max: settings.session.topics_max,
+        publishes_in_flight_max: settings.session.publishes_in_flight_max,
+        hello_timeout_ms: settings.session.hello_timeout_ms,
+        sse_retry_ms: settings.session.sse_retry_ms,
+        expiry_warning_ms: i64::try_from(settings.session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),
+    };
+    let gate = Rc::new(Gatekeeper(ground.clone()));
+    Rc::new(Station { worker, gate, permits: permits.clone(), limits, ground: ground.clone() })
+}
+
+/// The HTTP service of one worker, over sockets that sessions can take over.
+fn clients(
+    ground: &Arc<Ground>,
+    station: Rc<Station>,
+) -> impl actix_service::ServiceFactory<
+    TcpStream,
+    Config = (),
+    Response = (),
+    Error = actix_http::error::DispatchError,
+    InitError = (),
+> + use<> {
+    let settings = &ground.settings.http;
+    let body_bytes_max = settings.body_bytes_max;
+    let app = App::new()
+        .wrap(from_fn(problem::render))
+        .app_data(ground.clone())
+        .app_data(station)
+        .configure(|config| problem::extractors(config, body_bytes_max))
+        .configure(resources)
+        .default_service(problem::route_unknown());
+    let http = HttpService::build()
+        .keep_alive(Duration::from_secs(settings.keep_alive_seconds))
+        .client_request_timeout(Duration::from_millis(settings.request_timeout_ms))
+        .on_connect_ext(|tap: &Tap, connection| {
+            connection.insert(tap.take_over());
+        })
+        .h1(map_config(app, |()| AppConfig::default()));
+    fn_service(|socket: TcpStream| {
+        let peer = socket.peer_addr().ok();
+        std::future::ready(Ok::<_, actix_http::error::DispatchError>((Tap::new(socket), peer)))
+    })
+    .and_then(http)
+}
+
+/// Registers the table of routes: one resource for each path, 405 for methods that it does not have.
+fn resources(config: &mut web::ServiceConfig) {
+    let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    for path in paths {
+        let mut resource = web::resource(path);
+        let mut methods = Vec::new();
+        for route in ROUTES.iter().filter(|route| route.path == path) {
+            methods.push((route.method)().to_string());
+            resource = resource.route((route.route)());
+        }
+        let allow: &'static str = methods.join(", ").leak();
+        config.service(resource.default_service(problem::method_not_allowed(allow)));
+    }
+}

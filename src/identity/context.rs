@@ -1,0 +1,346 @@
+//! What a request says about itself: token, tenant and env, routing keys, ids. Read once, in
+//! one place, before a handler runs.
+//!
+//! Nothing here is believed: a token is verified by [`super::jwt`], and the scope a request
+//! asks for counts only once a principal has proved it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use tambour_actors::event::Origin;
+use tambour_actors::principal::Principal;
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::topic_key::{Env, Scope, Tenant};
+
+use super::source::HeaderSource;
+use super::trace::visible_ascii;
+pub use super::trace::{REQUEST_ID_BYTES_MAX, RequestIds};
+use crate::config::value::Secret;
+
+/// The subprotocol that our WebSocket clients offer.
+pub const SUBPROTOCOL: &str = "tambour.v1";
+/// What a subprotocol that carries a token begins with.
+const SUBPROTOCOL_BEARER: &str = "bearer.";
+/// Longest value of a routing key in bytes.
+const ROUTING_BYTES_MAX: usize = 128;
+
+/// Headers of routing keys, and the fields they become in `routing`.
+const ROUTING: [(&str, &str); 6] = [
+    ("x-project-id", "project_id"),
+    ("x-app-id", "app_id"),
+    ("x-surface-id", "surface_id"),
+    ("x-device-id", "device_id"),
+    ("x-run-id", "run_id"),
+    ("x-step-id", "step_id"),
+];
+
+/// A request as its transport sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a, H: HeaderSource + ?Sized> {
+    /// Whether the method is GET. Others are never stream requests.
+    pub is_get: bool,
+    /// What is behind the `?`, still encoded; empty without one.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a H,
+    /// `auth.allow_jwt_in_query`: whether a stream request may say who it is in its query.
+    pub allow_jwt_in_query: bool,
+}
+
+/// Where a token was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// `Authorization: Bearer …`.
+    Header,
+    /// `Sec-WebSocket-Protocol: tambour.v1, bearer.…`.
+    Subprotocol,
+    /// `?token=…`, where that is allowed.
+    Query,
+}
+
+/// A token as it was given, not verified. It never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its text.
+    pub text: Secret,
+    /// Where it was found.
+    pub place: TokenPlace,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token(*** in {:?})", self.place)
+    }
+}
+
+/// Tenant and env as a request says them, in up to two places; not parsed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScopeGiven {
+    headers: Said,
+    query: Said,
+    query_counts: bool,
+    is_stream: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Said {
+    tenant: Option<Box<str>>,
+    env: Option<Box<str>>,
+}
+
+impl ScopeGiven {
+    /// The scope that the request asks for: its headers', else (where that is allowed) its query's.
+    ///
+    /// # Errors
+    /// [`Code::StreamContextMissing`] or [`Code::ContextMissing`] when it says no tenant or no
+    /// env; [`Code::ContextMalformed`] when one has the wrong form.
+    pub fn scope(&self) -> Result<Scope, Refusal> {
+        let query = self.query_counts.then_some(&self.query);
+        let tenant = self.headers.tenant.as_deref().or_else(|| query?.tenant.as_deref());
+        let env = self.headers.env.as_deref().or_else(|| query?.env.as_deref());
+        let (Some(tenant), Some(env)) = (tenant, env) else {
+            let code = if self.is_stream { Code::StreamContextMissing } else { Code::ContextMissing };
+            return Err(Refusal::new(code, "say where you act: X-Tenant-Id and X-Env"));
+        };
+        parse_scope(tenant, env)
+    }
+
+    /// Checks that whatever the request says besides agrees with the scope it acts in.
+    ///
+    /// # Errors
+    /// [`Code::ContextMismatch`].
+    pub fn agrees_with(&self, scope: &Scope) -> Result<(), Refusal> {
+        let agrees = |said: &Said| {
+            said.tenant.as_deref().is_none_or(|tenant| tenant == scope.tenant.as_str())
+                && said.env.as_deref().is_none_or(|env| Env::parse(env) == Ok(scope.env))
+        };
+        if agrees(&self.headers) && agrees(&self.query) {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::ContextMismatch, "tenant or env is said twice, and not the same"))
+    }
+
+    /// Whether headers or an honoured query name a tenant or an env.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        let said = |said: &Said| said.tenant.is_some() || said.env.is_some();
+        said(&self.headers) || (self.query_counts && said(&self.query))
+    }
+}
+
+/// Parses a tenant and an env, from headers or a `hello` frame.
+///
+/// # Errors
+/// [`Code::ContextMalformed`] with what the form is.
+pub fn parse_scope(tenant: &str, env: &str) -> Result<Scope, Refusal> {
+    let malformed =
+        |error: tambour_actors::topic_key::NameError| Refusal::new(Code::ContextMalformed, error.to_string());
+    Ok(Scope { tenant: Tenant::parse(tenant).map_err(malformed)?, env: Env::parse(env).map_err(malformed)? })
+}
+
+/// What a request says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestContext {
+    /// Its ids.
+    pub ids: RequestIds,
+    /// Tenant and env as it says them.
+    pub scope_given: ScopeGiven,
+    /// A WebSocket upgrade, a request for SSE, or a page with `wait` above 0.
+    pub is_stream: bool,
+    /// A WebSocket upgrade.
+    pub is_upgrade: bool,
+    /// The upgrade offers [`SUBPROTOCOL`].
+    pub offers_subprotocol: bool,
+    token: Result<Option<Token>, Refusal>,
+    routing: [Option<Box<str>>; ROUTING.len()],
+}
+
+impl RequestContext {
+    /// Reads what a request says about itself.
+    ///
+    /// # Errors
+    /// [`Code::RequestMalformed`]: a header or query parameter that must be single is given
+    /// twice, is no text, or is a routing key of the wrong form.
+    pub fn read<H: HeaderSource + ?Sized>(ids: RequestIds, incoming: &Incoming<'_, H>) -> Result<Self, Refusal> {
+        let headers = incoming.headers;
+        let query = Query::read(incoming.query)?;
+        let is_upgrade = incoming.is_get && lists(headers, "upgrade", |item| item.eq_ignore_ascii_case("websocket"));
+        let is_stream = incoming.is_get && (is_upgrade || query.waits || lists(headers, "accept", accepts_sse));
+        let query_counts = incoming.allow_jwt_in_query && is_stream;
+        let scope_given = ScopeGiven {
+            headers: Said { tenant: single(headers, "x-tenant-id")?, env: single(headers, "x-env")? },
+            query: query.said,
+            query_counts,
+            is_stream,
+        };
+        let mut routing = [const { None }; ROUTING.len()];
+        for (slot, (header, _)) in routing.iter_mut().zip(ROUTING) {
+            *slot = routing_key(headers, header)?;
+        }
+        let authorization = single(headers, "authorization")?;
+        let subprotocol = if is_upgrade { subprotocol_token(headers)? } else { None };
+        let token = match authorization {
+            Some(value) => bearer(&value).map(Some),
+            None => Ok(subprotocol
+                .map(|text| Token { text, place: TokenPlace::Subprotocol })
+                .or_else(|| query.token.filter(|_| query_counts).map(|text| Token { text, place: TokenPlace::Query }))),
+        };
+        let offers_subprotocol = is_upgrade && lists(headers, "sec-websocket-protocol", |item| item == SUBPROTOCOL);
+        Ok(Self { ids, scope_given, is_stream, is_upgrade, offers_subprotocol, token, routing })
+    }
+
+    /// The token that was given; the header's before the subprotocol's before the query's.
+    ///
+    /// # Errors
+    /// [`Code::TokenMissing`] when there is none (a WebSocket may say `hello` then),
+    /// [`Code::TokenInvalid`] when `Authorization` is not `Bearer` and a token.
+    pub fn token(&self) -> Result<&Token, Refusal> {
+        match &self.token {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(Refusal::new(Code::TokenMissing, "send a token: Authorization: Bearer …")),
+            Err(refusal) => Err(refusal.clone()),
+        }
+    }
+
+    /// Who and what causes the events of this request, as JSON members.
+    #[must_use]
+    pub fn origin(&self, principal: &Principal) -> Origin {
+        let mut routing = Members::default();
+        routing.push("actor_id", &principal.sub).push("actor_type", principal.actor_type.as_str());
+        for ((_, field), value) in ROUTING.iter().zip(&self.routing) {
+            if let Some(value) = value {
+                routing.push(field, value);
+            }
+        }
+        let mut meta = Members::default();
+        meta.push("request_id", &self.ids.request_id).push("trace_id", &self.ids.trace_id);
+        Origin { routing: Bytes::from(routing.0), meta: Bytes::from(meta.0) }
+    }
+}
+
+/// JSON members without the braces around them.
+#[derive(Default)]
+struct Members(String);
+
+impl Members {
+    fn push(&mut self, field: &str, value: &str) -> &mut Self {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        // A JSON string, with everything escaped that must be.
+        self.0.push_str(&format!("\"{field}\":{}", serde_json::Value::from(value)));
+        self
+    }
+}
+
+fn malformed(what: String) -> Refusal {
+    Refusal::new(Code::RequestMalformed, what)
+}
+
+/// The one value of a header, as text.
+fn single<H: HeaderSource + ?Sized>(headers: &H, name: &str) -> Result<Option<Box<str>>, Refusal> {
+    let mut values = headers.values(name);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(malformed(format!("{name} is given more than once")));
+    }
+    let text = std::str::from_utf8(value).map_err(|_| malformed(format!("{name} is not text")))?;
+    Ok(Some(text.into()))
+}
+
+fn routing_key<H: HeaderSource + ?Sized>(headers: &H, name: &str) -> Result<Option<Box<str>>, Refusal> {
+    let Some(value) = single(headers, name)? else { return Ok(None) };
+    match visible_ascii(value.as_bytes(), ROUTING_BYTES_MAX) {
+        Some(_) => Ok(Some(value)),
+        None => Err(malformed(format!("{name} is 1 to {ROUTING_BYTES_MAX} visible ASCII characters"))),
+    }
+}
+
+/// Whether any item of a comma-separated header, all its lines together, is what is looked for.
+fn lists<H: HeaderSource + ?Sized>(headers: &H, name: &str, is: impl Fn(&str) -> bool) -> bool {
+    headers
+        .values(name)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .flat_map(|line| line.split(','))
+        .any(|item| is(item.trim()))
+}
+
+/// `text/event-stream`, not with `q=0`.
+fn accepts_sse(item: &str) -> bool {
+    let mut parts = item.split(';').map(str::trim);
+    let is_sse = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/event-stream"));
+    let zero = |parameter: &str| {
+        let weight = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        weight.is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0_f32))
+    };
+    is_sse && !parts.any(zero)
+}
+
+fn bearer(authorization: &str) -> Result<Token, Refusal> {
+    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    let token = token.trim_matches(' ');
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+        return Ok(Token { text: Secret::new(token), place: TokenPlace::Header });
+    }
+    Err(Refusal::new(Code::TokenInvalid, "Authorization must be Bearer and a token"))
+}
+
+fn subprotocol_token<H: HeaderSource + ?Sized>(headers: &H) -> Result<Option<Secret>, Refusal> {
+    let lines = headers.values("sec-websocket-protocol").filter_map(|line| std::str::from_utf8(line).ok());
+    let mut tokens =
+        lines.flat_map(|line| line.split(',')).filter_map(|item| item.trim().strip_prefix(SUBPROTOCOL_BEARER));
+    let token = tokens.next().map(Secret::new);
+    if tokens.next().is_some() {
+        return Err(malformed("sec-websocket-protocol has more than one bearer".to_owned()));
+    }
+    Ok(token)
+}
+
+/// The parameters of a query that identity looks at; all others are for the route.
+#[derive(Default)]
+struct Query {
+    said: Said,
+    token: Option<Secret>,
+    waits: bool,
+}
+
+impl Query {
+    fn read(query: &str) -> Result<Self, Refusal> {
+        let mut read = Self::default();
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let taken = match &*decoded(name)? {
+                "tenant_id" => read.said.tenant.replace(decoded(value)?.into()).is_some(),
+                "env" => read.said.env.replace(decoded(value)?.into()).is_some(),
+                "token" => read.token.replace(Secret::new(decoded(value)?)).is_some(),
+                "wait" => {
+                    read.waits |= !value.bytes().all(|b| b == b'0');
+                    false
+                }
+                _ => false,
+            };
+            if taken {
+                return Err(malformed("token, tenant_id or env is in the query more than once".to_owned()));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Undoes the encoding of a query's name or value (`%41`, `+`).
+fn decoded(text: &str) -> Result<String, Refusal> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => match (digit(rest.next()), digit(rest.next())) {
+                (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
+                _ => return Err(malformed("the query has a % that is not followed by two hex digits".to_owned())),
+            },
+            _ => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| malformed("the query is not UTF-8".to_owned()))
+}

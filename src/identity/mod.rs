@@ -1,0 +1,24 @@
+//! Who calls, from where, for whom. In reading order:
+//!
+//! - [`context`]: what a request says about itself, read in one place.
+//! - [`source`]: where its headers come from.
+//! - [`web_origin`]: whether a browser's page may ask.
+//! - [`key`]: the key that verifies tokens.
+//! - [`jwt`]: the token, verified, and the principal it proves.
+//!
+//! Nothing here decides what a principal may do to a topic.
+
+pub mod context;
+pub mod jwt;
+pub mod key;
+pub mod source;
+mod trace;
+mod verified;
+pub mod web_origin;
+
+#[cfg(test)]
+mod context_tests;
+#[cfg(test)]
+mod jwt_tests;
+#[cfg(test)]
+mod key_tests;

@@ -1,0 +1,322 @@
+//! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
+//!
+//! Reading order: `schema` (the tables), `rows` (what is in them), `queue`, `writer` (group
+//! commit) with `insert`, `heads` and `wipe` (deleted logs), `readers`, `checkpoint`, `stats`. An answer comes when the
+//! change is synced to the disk. Nothing here blocks the thread that asks, and no SQL is
+//! anywhere else.
+
+mod checkpoint;
+mod heads;
+mod insert;
+mod queue;
+mod readers;
+mod rows;
+mod schema;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod wipe;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use serde::Deserialize;
+use tambour_actors::event::Seq;
+use tambour_actors::log::{
+    Append, AppendError, Bounds, CreateError, EventLog, LogId, NewTopic, Page, PageLimit, PortFuture, TopicQuery,
+    TopicRecord, Topics, Unavailable,
+};
+use tambour_actors::topic_key::{Scope, TopicKey};
+use tokio::sync::oneshot;
+
+use self::checkpoint::Gate;
+use self::queue::Queue;
+use self::readers::Question;
+use self::schema::Role;
+use self::stats::Counters;
+pub use self::stats::StoreStats;
+use self::writer::Command;
+
+/// The name of the database in its directory.
+const FILE_NAME: &str = "tambour.db";
+/// The file that an open store holds a lock on.
+const LOCK_NAME: &str = "lock";
+/// Most readers: each is a thread and a memory map.
+pub const READERS_MAX: usize = 64;
+
+/// How a question's answer gets back.
+type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
+
+/// Settings of the embedded store.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// Threads that read, 1 to [`READERS_MAX`]; a value outside is brought to the nearer end.
+    pub readers: usize,
+    /// How much of the file each reader maps into memory, in bytes. 0 reads it by system calls.
+    pub mmap_bytes: u64,
+    /// Most calls that wait for the writer, and most that wait for the readers. One more is
+    /// answered `Unavailable` at once.
+    pub queue_max: usize,
+    /// Most bytes of events that wait for the writer.
+    pub queue_bytes_max: usize,
+    /// Largest database file, in bytes; `None`: what the disk holds. At the limit writers are
+    /// answered as on a full disk, and readers go on.
+    pub file_bytes_max: Option<u64>,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            readers: 2,
+            mmap_bytes: 256 * 1024 * 1024,
+            queue_max: 100_000,
+            queue_bytes_max: 64 * 1024 * 1024,
+            file_bytes_max: None,
+        }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process, or another store of this one, has the directory.
+    #[error("the data directory {} is in use by another hub; stop that one or name another directory", .0.display())]
+    Locked(PathBuf),
+    /// The directory or the lock file could not be made or opened.
+    #[error("the data directory {} can't be used: {source}", path.display())]
+    Directory {
+        /// Which path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A later Tambour wrote the file.
+    #[error("the database has schema version {found}, and this Tambour knows {known}: run a newer one")]
+    Newer {
+        /// The file's version.
+        found: i64,
+        /// The newest known one.
+        known: i64,
+    },
+    /// The file system can't hold a write-ahead log.
+    #[error("the database can't use a write-ahead log here; is the directory on a network file system?")]
+    NoWal,
+    /// SQLite's own words.
+    #[error("the database can't be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A thread of the store could not be started.
+    #[error("a thread of the store can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// The embedded [`EventLog`] and [`Topics`]. Clones share the store; the last one to be dropped
+/// closes it.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Inner>);
+
+struct Inner {
+    commands: Arc<Queue<Command>>,
+    questions: Arc<Queue<Question>>,
+    counters: Arc<Counters>,
+    gate: Arc<Gate>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with the store.
+struct Running {
+    writer: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+    checkpointer: Option<JoinHandle<()>>,
+    lock: File,
+}
+
+/// A connection for each thread.
+struct Connections {
+    writing: Connection,
+    reading: Vec<Connection>,
+    copying: Connection,
+}
+
+impl SqliteStore {
+    /// Opens the store in `dir`, which is made when it is missing and locked until the store is
+    /// closed. Blocks while the file is migrated, or recovered after a crash.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is left running.
+    pub fn open(dir: &Path, settings: &StoreSettings) -> Result<Self, OpenError> {
+        let lock = lock(dir)?;
+        let path = dir.join(FILE_NAME);
+        schema::migrate(&path)?;
+        let counters = Arc::new(Counters::default());
+        let gate = Arc::new(Gate::new());
+        let mut writing = schema::connect(&path, Role::Writer, settings)?;
+        let (seen_by, counted_by) = (Arc::clone(&gate), Arc::clone(&counters));
+        writing.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+            let pages = u64::try_from(pages).unwrap_or(0);
+            counted_by.synced(pages);
+            seen_by.grew_to(pages);
+            Ok(())
+        }))?;
+        let readers = 0..settings.readers.clamp(1, READERS_MAX);
+        let reading = readers.map(|_| schema::connect(&path, Role::Reader, settings));
+        let reading = reading.collect::<rusqlite::Result<Vec<_>>>()?;
+        let copying = schema::connect(&path, Role::Checkpointer, settings)?;
+        let inner = Inner {
+            commands: Arc::new(Queue::new(settings.queue_max, settings.queue_bytes_max)),
+            questions: Arc::new(Queue::new(settings.queue_max, usize::MAX)),
+            counters,
+            gate,
+            running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
+        };
+        // When a thread can't be started, dropping `inner` ends the others.
+        inner.start(Connections { writing, reading, copying }).map_err(OpenError::Thread)?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Finishes what is queued, ends the threads and gives the directory back. Later calls are
+    /// answered `Unavailable`. Blocks until it is done; the second time there is nothing to do.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// What the store counted so far.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        self.0.counters.snapshot(self.0.commands.len(), self.0.questions.len())
+    }
+}
+
+impl Inner {
+    fn start(&self, connections: Connections) -> std::io::Result<()> {
+        let mut running = self.running.lock();
+        let Some(running) = running.as_mut() else { return Ok(()) };
+        let Connections { writing, reading, copying } = connections;
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let gate = Arc::clone(&self.gate);
+        let counters = Arc::clone(&self.counters);
+        running.checkpointer = Some(named("checkpointer").spawn(move || checkpoint::run(&copying, &gate, &counters))?);
+        for conn in reading {
+            let questions = Arc::clone(&self.questions);
+            running.readers.push(named("log-reader").spawn(move || readers::run(&conn, &questions))?);
+        }
+        let shared = writer::Shared {
+            commands: Arc::clone(&self.commands),
+            counters: Arc::clone(&self.counters),
+            gate: Arc::clone(&self.gate),
+        };
+        running.writer = Some(named("log-writer").spawn(move || writer::run(&writing, &shared))?);
+        Ok(())
+    }
+
+    fn close(&self) {
+        // Locked to the end: a second caller returns when the first is done.
+        let mut running = self.running.lock();
+        let Some(Running { writer, readers, checkpointer, lock }) = running.take() else { return };
+        let join = |thread: JoinHandle<()>| {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
+            if thread.join().is_err() {
+                tracing::error!(thread = name, "a thread of the store had panicked");
+            }
+        };
+        self.commands.close();
+        writer.into_iter().for_each(join);
+        self.questions.close();
+        readers.into_iter().for_each(join);
+        // Last, because SQLite moves the rest of the write-ahead log when the last connection
+        // that can write is closed.
+        self.gate.stop();
+        checkpointer.into_iter().for_each(join);
+        drop(lock);
+    }
+
+    fn command<T: Send + 'static>(&self, make: impl FnOnce(Answer<T>) -> Command) -> Asked<T> {
+        let (answer, asked) = oneshot::channel();
+        Asked::new(self.commands.push(make(answer)), asked)
+    }
+
+    fn question<T: Send + 'static>(&self, make: impl FnOnce(Answer<T>) -> Question) -> Asked<T> {
+        let (answer, asked) = oneshot::channel();
+        Asked::new(self.questions.push(make(answer)), asked)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A question that was queued, or refused: the answer is still to come either way.
+struct Asked<T>(Result<oneshot::Receiver<Result<T, Unavailable>>, &'static str>);
+
+impl<T> Asked<T> {
+    fn new(pushed: Result<(), &'static str>, answer: oneshot::Receiver<Result<T, Unavailable>>) -> Self {
+        Self(pushed.map(|()| answer))
+    }
+
+    async fn answer(self) -> Result<T, Unavailable> {
+        match self.0 {
+            Ok(answer) => answer.await.unwrap_or_else(|_| Err(Unavailable("the store did not answer".to_owned()))),
+            Err(why) => Err(Unavailable(why.to_owned())),
+        }
+    }
+}
+
+impl EventLog for SqliteStore {
+    fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
+        let count = items.len();
+        let asked = self.0.command(|answer| Command::append(items, answer));
+        Box::pin(async move {
+            asked.answer().await.unwrap_or_else(|Unavailable(why)| vec![Err(AppendError::Unavailable(why)); count])
+        })
+    }
+
+    fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
+        Box::pin(self.0.command(|answer| Command::Bounds { log, answer }).answer())
+    }
+
+    fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>> {
+        Box::pin(self.0.question(|answer| Question::Read { log, after, limit, answer }).answer())
+    }
+}
+
+impl Topics for SqliteStore {
+    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>> {
+        let asked = self.0.command(|answer| Command::Create { topic, answer });
+        Box::pin(async move { asked.answer().await? })
+    }
+
+    fn find(&self, key: &TopicKey) -> PortFuture<Result<Option<(TopicRecord, Bounds)>, Unavailable>> {
+        let key = key.clone();
+        Box::pin(self.0.question(|answer| Question::Find { key, answer }).answer())
+    }
+
+    fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
+        let scope = scope.clone();
+        Box::pin(self.0.question(|answer| Question::List { scope, query, answer }).answer())
+    }
+
+    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {
+        let key = key.clone();
+        Box::pin(self.0.command(|answer| Command::Delete { key, answer }).answer())
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let refused = |path: &Path, source| OpenError::Directory { path: path.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(|error| refused(dir, error))?;
+    let path = dir.join(LOCK_NAME);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| refused(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(refused(&path, error)),
+    }
+}

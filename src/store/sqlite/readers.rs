@@ -1,0 +1,107 @@
+//! The readers: threads with a read-only connection each, that answer from snapshots.
+//!
+//! Every answer is one short read transaction, so that no reader holds a checkpoint up. A
+//! reader never writes, and sees only what was synced: SQLite shows a commit after its fsync.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tambour_actors::event::Seq;
+use tambour_actors::log::{Bounds, LogId, Page, PageLimit, TopicQuery, TopicRecord, Unavailable};
+use tambour_actors::topic_key::{Scope, TopicKey};
+
+use super::queue::{Queue, Taken, Weight, Weighted};
+use super::{Answer, rows};
+
+/// A question to the readers.
+pub(super) enum Question {
+    Read { log: LogId, after: Seq, limit: PageLimit, answer: Answer<Page> },
+    Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
+    List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
+}
+
+impl Weighted for Question {
+    fn weight(&self) -> Weight {
+        Weight { events: 1, bytes: 0 }
+    }
+}
+
+/// Answers questions until the queue ends.
+pub(super) fn run(conn: &Connection, questions: &Arc<Queue<Question>>) {
+    let mut pages = rows::PageReader::default();
+    let one = Weight { events: 1, bytes: 0 };
+    loop {
+        let Taken::Some(taken) = questions.take(one, None) else { return };
+        for question in taken {
+            // A question that panics costs its own answer, not the thread; the buffers are
+            // cleared by the next page.
+            let caught = catch_unwind(AssertUnwindSafe(|| reply(conn, &mut pages, question)));
+            if caught.is_err() {
+                end_transaction(conn);
+                tracing::error!("a reader of the store panicked over a question; it goes on with the next");
+            }
+        }
+    }
+}
+
+fn reply(conn: &Connection, pages: &mut rows::PageReader, question: Question) {
+    // Who dropped the future left; whether the other end hears the answer is not our business.
+    match question {
+        Question::Read { answer, .. } if answer.is_closed() => {}
+        Question::Read { log, after, limit, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| page(conn, pages, log, after, limit)));
+        }
+        Question::Find { key, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| {
+                rows::find(conn, &key)?.map(|record| with_bounds(conn, record)).transpose()
+            }));
+        }
+        Question::List { scope, query, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| {
+                rows::list(conn, &scope, &query)?.into_iter().map(|record| with_bounds(conn, record)).collect()
+            }));
+        }
+    }
+}
+
+/// Reads in one transaction, begun and ended by statements that are prepared once.
+fn snapshot<T>(conn: &Connection, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Unavailable> {
+    let read_all = || {
+        conn.prepare_cached("BEGIN")?.execute([])?;
+        let value = read(conn);
+        conn.prepare_cached("COMMIT")?.execute([])?;
+        value
+    };
+    read_all().map_err(|error| {
+        tracing::error!(%error, "the store can't be read");
+        end_transaction(conn);
+        Unavailable(error.to_string())
+    })
+}
+
+/// Leaves no transaction open behind an error or a panic.
+fn end_transaction(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a read transaction can't be ended");
+    }
+}
+
+fn page(
+    conn: &Connection,
+    pages: &mut rows::PageReader,
+    log: LogId,
+    after: Seq,
+    limit: PageLimit,
+) -> rusqlite::Result<Page> {
+    let bounds = rows::bounds(conn, log)?;
+    let events = if after < bounds.head { pages.events(conn, log, after, limit)? } else { Vec::new() };
+    Ok(Page { events, bounds })
+}
+
+fn with_bounds(conn: &Connection, record: TopicRecord) -> rusqlite::Result<(TopicRecord, Bounds)> {
+    let bounds = rows::bounds(conn, record.log)?;
+    Ok((record, bounds))
+}

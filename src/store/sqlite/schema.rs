@@ -1,0 +1,124 @@
+//! The tables, their migrations, and how a connection to them is opened.
+//!
+//! The version of the schema is SQLite's `user_version`: a migration is one entry of
+//! [`MIGRATIONS`], never edited after a release. This file never reads or writes a row.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{OpenError, StoreSettings};
+
+/// Each brings the schema from the version of its index to the next.
+///
+/// Events stand in commit order: an append touches the last page of the table and one leaf of
+/// the index per log, and the order of the whole store is there for nothing.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE topics (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        creator TEXT NOT NULL,
+        title TEXT,
+        visibility TEXT NOT NULL,
+        members TEXT NOT NULL,
+        incarnation INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        UNIQUE (tenant, env, kind, topic)
+    ) STRICT;
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY,
+        log INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        routing TEXT NOT NULL,
+        meta TEXT NOT NULL,
+        data TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX events_by_log ON events (log, seq);
+    CREATE TABLE deleted_logs (log INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO numbers VALUES ('position_floor', 1);
+"];
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+    Checkpointer,
+}
+
+/// How long a statement waits for a lock that another connection holds. Only a checkpoint that
+/// another process started by hand can make one wait at all.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The writer's page cache: the index leaves of the busy logs must fit, or every event reads one.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// A reader's page cache; what it reads comes through the memory map.
+const READER_CACHE_KIB: i64 = 2 * 1024;
+
+/// Makes or upgrades the file at `path`.
+pub(super) fn migrate(path: &Path) -> Result<(), OpenError> {
+    let mut conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first table: it can't be changed once the file is in WAL mode.
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal);
+    }
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = MIGRATIONS.len();
+    let from = usize::try_from(found).ok().filter(|from| *from <= known);
+    let from = from.ok_or(OpenError::Newer { found, known: known as i64 })?;
+    for (version, migration) in MIGRATIONS.iter().enumerate().skip(from) {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(migration)?;
+        tx.pragma_update(None, "user_version", version as i64 + 1)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+/// Bytes of a page in a new file.
+pub(super) const PAGE_BYTES: i64 = 4096;
+
+/// Opens a connection to a migrated file.
+pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusqlite::Result<Connection> {
+    let access = match role {
+        Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Role::Writer | Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    match role {
+        Role::Writer => {
+            conn.pragma_update(None, "synchronous", "FULL")?;
+            conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+            if let Some(bytes) = settings.file_bytes_max {
+                let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+                let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
+                conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            }
+        }
+        Role::Reader => {
+            conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+            let bytes = i64::try_from(settings.mmap_bytes).unwrap_or(i64::MAX);
+            conn.pragma_update_and_check(None, "mmap_size", bytes, |_| Ok(()))?;
+        }
+        Role::Checkpointer => {
+            // FULL: the database file is synced before the WAL it came from is reused.
+            conn.pragma_update(None, "synchronous", "FULL")?;
+        }
+    }
+    // Nobody checkpoints on the way of a commit; `checkpoint` does, on its own thread.
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    Ok(conn)
+}

@@ -1,0 +1,103 @@
+//! What the hub says about itself: log lines on standard error, and counters for Prometheus.
+//!
+//! No token, secret or payload is ever given to either; metrics have no tenant in their labels.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::admission::Ground;
+use crate::config::Log;
+use crate::config::value::LogFormat;
+
+/// Upper bounds of the buckets of every histogram whose name ends in `_seconds`.
+const SECONDS_BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Starts writing log lines to standard error. A process has one log: the first call decides,
+/// later ones change nothing.
+///
+/// Returns whether this call was the first.
+pub fn install_logs(log: &Log) -> bool {
+    // The setting was parsed by the same parser when it was read.
+    let filter = EnvFilter::try_new(log.level.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !is_terminal,
+        LogFormat::Pretty => false,
+        LogFormat::Json => true,
+    };
+    if json {
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init().is_ok()
+    } else {
+        builder.with_ansi(is_terminal).try_init().is_ok()
+    }
+}
+
+/// Starts counting, and returns what renders the counters in Prometheus' text format.
+///
+/// A process has one set of counters: every hub in it gets the same handle. Whoever holds it
+/// calls `run_upkeep` every few seconds, which bounds the memory of histograms.
+///
+/// # Panics
+/// Never: the buckets are not empty.
+#[must_use]
+pub fn install_metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+            .expect("the buckets are not empty")
+            .build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another recorder of metrics is installed; /metrics stays empty");
+        }
+        handle
+    };
+    HANDLE.get_or_init(install).clone()
+}
+
+/// Brings the counters of a hub's rooms up to date, before they are rendered.
+pub fn measure(ground: &Ground, sessions: usize) {
+    let count = |value: usize| u32::try_from(value).map_or(f64::MAX, f64::from);
+    metrics::gauge!("tambour_sessions").set(count(sessions));
+    metrics::gauge!("tambour_topics_awake").set(count(ground.directory.awake()));
+    let store = ground.store.stats();
+    metrics::gauge!("tambour_store_write_queue").set(count(store.write_queue));
+    metrics::gauge!("tambour_store_read_queue").set(count(store.read_queue));
+    metrics::counter!("tambour_store_appends_total").absolute(store.appends);
+    metrics::counter!("tambour_store_events_total").absolute(store.events);
+    metrics::counter!("tambour_store_bytes_total").absolute(store.bytes);
+    metrics::counter!("tambour_store_commits_total").absolute(store.commits);
+    metrics::counter!("tambour_store_commit_microseconds_total").absolute(store.commit_us);
+    metrics::counter!("tambour_store_failures_total").absolute(store.failures);
+    metrics::counter!("tambour_store_checkpoints_total").absolute(store.checkpoints);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn metrics_are_installed_once_for_all() {
+        let (first, second) = (install_metrics(), install_metrics());
+        metrics::counter!("telemetry_test_total").increment(2);
+        metrics::histogram!("telemetry_test_seconds").record(0.003);
+        for handle in [first, second] {
+            let text = handle.render();
+            assert!(text.contains("telemetry_test_total 2"), "{text}");
+            assert!(text.contains(r#"telemetry_test_seconds_bucket{le="0.005"} 1"#), "{text}");
+        }
+    }
+
+    #[test]
+    fn logs_are_installed_once() {
+        let log = Settings::default().log;
+        install_logs(&log);
+        assert!(!install_logs(&log));
+    }
+}

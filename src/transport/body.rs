@@ -1,0 +1,45 @@
+//! Bodies: read to a limit that is checked before anything is kept, then parsed strictly.
+
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use tambour_actors::refusal::{Code, Refusal};
+
+/// Largest body where no route says otherwise, in bytes.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Reads a JSON body.
+///
+/// # Errors
+/// `body.type`, `body.too_large`, `request.malformed` when it breaks off.
+pub async fn read(request: &HttpRequest, mut payload: web::Payload, most: usize) -> Result<Bytes, Refusal> {
+    let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(Refusal::new(Code::BodyType, "send application/json"));
+    }
+    let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+    let too_large = || Refusal::new(Code::BodyTooLarge, format!("a body here has at most {most} bytes"));
+    let announced: usize = announced.unwrap_or(0);
+    if announced > most {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::with_capacity(announced);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Refusal::new(Code::RequestMalformed, "the body breaks off"))?;
+        if body.len() + chunk.len() > most {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Parses a body.
+///
+/// # Errors
+/// `body.invalid`, with the place.
+pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::new(Code::BodyInvalid, error.to_string()))
+}

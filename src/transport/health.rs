@@ -1,0 +1,25 @@
+//! Liveness and readiness, for who starts and stops hubs. They ask for no token and tell nothing of tenants.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+
+use crate::admission::Ground;
+
+/// `GET /healthz`: the process answers.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: the hub takes work; 503 while it drains or can't write.
+pub async fn readyz(request: HttpRequest) -> HttpResponse {
+    let status = match request.app_data::<Arc<Ground>>() {
+        Some(ground) if ground.draining.load(Ordering::Relaxed) => "draining",
+        Some(ground) if ground.store.stats().failing => "store_failing",
+        Some(_) => return HttpResponse::Ok().json(json!({ "status": "ready" })),
+        None => "starting",
+    };
+    HttpResponse::ServiceUnavailable().json(json!({ "status": status }))
+}

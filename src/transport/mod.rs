@@ -1,0 +1,93 @@
+//! HTTP on the client address: the routes that stream, publish and read, and the hand-over of sockets
+//! to sessions. Handlers are a few lines: admission decides, topics and sessions do.
+
+pub mod body;
+pub mod console;
+pub mod health;
+pub mod publish;
+pub mod read;
+pub mod socket;
+pub mod sse;
+pub mod ws;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse};
+use tambour_actors::frame::Wire;
+use tambour_actors::outlet::socket::tune;
+use tambour_actors::outlet::worker::Worker;
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::session::gate::Gate;
+use tambour_actors::session::{Opening, SessionLimits, Wanted, Who, open};
+use uuid::Uuid;
+
+use crate::admission::Ground;
+use crate::admission::permit::Permits;
+use crate::problem::{Problem, ids_of};
+use socket::TakeOver;
+
+/// What the handlers of one worker share.
+pub struct Station {
+    /// The worker.
+    pub worker: Rc<Worker>,
+    /// Admits what sessions ask for.
+    pub gate: Rc<dyn Gate>,
+    /// Counts sessions.
+    pub permits: Permits,
+    /// Limits of sessions.
+    pub limits: SessionLimits,
+    /// What admission stands on.
+    pub ground: Arc<Ground>,
+}
+
+/// A session that is about to be opened: everything is checked, nothing was answered yet.
+pub struct Ready {
+    /// Who.
+    pub who: Who,
+    /// The topic it begins with.
+    pub topic: Option<Wanted>,
+    /// What the client speaks.
+    pub wire: Wire,
+}
+
+/// Answers with `head`, then hands the socket of this request to a session.
+///
+/// # Errors
+/// `request.stream_body` when something came behind the head of an SSE request; `internal` when
+/// this connection can't be taken over.
+pub fn hand_over(
+    request: &HttpRequest,
+    payload: actix_web::web::Payload,
+    head: HttpResponse,
+    ready: Ready,
+) -> Result<HttpResponse, Problem> {
+    let refused = |refusal: Refusal| Problem { refusal, ids: ids_of(request), is_stream: true };
+    let station = request.app_data::<Rc<Station>>().ok_or_else(|| refused(Code::Internal.into()))?.clone();
+    let take_over = request.conn_data::<TakeOver>().ok_or_else(|| refused(Code::Internal.into()))?.clone();
+    if ready.wire == Wire::Sse && !take_over.quiet() {
+        return Err(refused(Refusal::new(Code::StreamBody, "nothing may follow the head of a stream request")));
+    }
+    let ids = ids_of(request);
+    let permit = station.permits.take();
+    let stall = std::time::Duration::from_millis(station.worker.pace.stall_ms);
+    Ok(take_over.after(head, ready.wire, payload, move |socket, early| {
+        if let Err(error) = tune(&socket, stall) {
+            tracing::debug!(%error, "a socket is gone before its session began");
+            return;
+        }
+        let opening = Opening {
+            wire: ready.wire,
+            socket: Box::new(socket),
+            early,
+            connection_id: Uuid::now_v7().to_string().into(),
+            request_id: ids.request_id,
+            who: ready.who,
+            topic: ready.topic,
+            permit: Box::new(permit),
+            gate: station.gate.clone(),
+            limits: station.limits,
+        };
+        open(&station.worker, opening);
+    }))
+}

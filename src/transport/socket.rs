@@ -1,0 +1,222 @@
+//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent.
+//!
+//! The server reads and writes through a [`Tap`]. The answer's body, when it is first polled, arms the
+//! tap; the next complete flush gives the socket to the session and shows the server an end of file,
+//! so that its buffers go. Bytes of a WebSocket that came with the request are taken from the payload at
+//! that moment and not before.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::web::{Bytes, Payload};
+use futures_util::StreamExt as _;
+use tambour_actors::frame::Wire;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+type Taker = Box<dyn FnOnce(TcpStream)>;
+
+/// What the tap and the handlers of its connection share.
+#[derive(Default)]
+struct Shared {
+    armed: RefCell<Option<Taker>>,
+    taken: Cell<bool>,
+    heads: Cell<Heads>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Counts what was read since the last answer began: complete request heads, and bytes behind the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Heads {
+    complete: bool,
+    behind: bool,
+    /// Whether the last byte, carriage returns aside, ended a line.
+    line_ended: bool,
+}
+
+impl Heads {
+    fn read(mut self, bytes: &[u8]) -> Self {
+        for byte in bytes {
+            if self.complete {
+                self.behind = true;
+                break;
+            }
+            match byte {
+                b'\n' if self.line_ended => self.complete = true,
+                b'\n' => self.line_ended = true,
+                b'\r' => {}
+                _ => self.line_ended = false,
+            }
+        }
+        self
+    }
+}
+
+/// The socket as the HTTP server sees it.
+pub struct Tap {
+    socket: Option<TcpStream>,
+    shared: Rc<Shared>,
+}
+
+impl Tap {
+    /// A tap around a connected socket.
+    #[must_use]
+    pub fn new(socket: TcpStream) -> Self {
+        Self { socket: Some(socket), shared: Rc::default() }
+    }
+
+    /// For the handlers of this connection.
+    #[must_use]
+    pub fn take_over(&self) -> TakeOver {
+        TakeOver(self.shared.clone())
+    }
+
+    fn poll_socket<T>(
+        &mut self,
+        gone: T,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match &mut self.socket {
+            Some(socket) => poll(Pin::new(socket)),
+            None => Poll::Ready(Ok(gone)),
+        }
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = self.poll_socket((), |socket| socket.poll_read(cx, into));
+        if read.is_ready() {
+            let heads = &self.shared.heads;
+            heads.set(heads.get().read(&into.filled()[before..]));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.heads.set(Heads::default());
+        self.poll_socket(bytes.len(), |socket| socket.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.poll_socket((), |socket| socket.poll_flush(cx));
+        if !matches!(flushed, Poll::Ready(Ok(()))) {
+            return flushed;
+        }
+        let taker = self.shared.armed.borrow_mut().take();
+        if let Some(taker) = taker
+            && let Some(socket) = self.socket.take()
+        {
+            self.shared.taken.set(true);
+            taker(socket);
+            if let Some(waker) = self.shared.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_socket((), |socket| socket.poll_shutdown(cx))
+    }
+}
+
+/// Lets a handler have the socket of its connection.
+#[derive(Clone)]
+pub struct TakeOver(Rc<Shared>);
+
+impl TakeOver {
+    /// Whether exactly one request's head was read since the last answer, and nothing behind it.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        let heads = self.0.heads.get();
+        heads.complete && !heads.behind
+    }
+
+    /// The answer that sends `head` and then gives the socket, and WebSocket bytes that came with the
+    /// request, to `taker`.
+    #[must_use]
+    pub fn after(
+        self,
+        mut head: HttpResponse,
+        wire: Wire,
+        payload: Payload,
+        taker: impl FnOnce(TcpStream, Bytes) + 'static,
+    ) -> HttpResponse {
+        let heads = self.0.clone();
+        let take = move |socket: TcpStream| {
+            // Something that came while the head was sent can't be told from frames of a client that would
+            // not wait: for SSE there is none to expect.
+            let early = early(payload);
+            if wire == Wire::Ws || (!heads.heads.get().behind && early.is_empty()) {
+                taker(socket, early);
+            }
+        };
+        // The length of a stream is the end of its connection, so it is not cut into chunks either.
+        head.head_mut().no_chunking(true);
+        head.set_body(BoxBody::new(HandOver { shared: self.0, taker: Some(Box::new(take)) }))
+    }
+}
+
+/// What is there of a payload now.
+fn early(mut payload: Payload) -> Bytes {
+    let mut bytes = Vec::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(Ok(chunk))) = Pin::new(&mut payload.next()).poll(&mut cx) {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.into()
+}
+
+/// The body of a head behind which the socket is handed over.
+struct HandOver {
+    shared: Rc<Shared>,
+    taker: Option<Taker>,
+}
+
+impl MessageBody for HandOver {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.shared.taken.get() {
+            return Poll::Ready(None);
+        }
+        if let Some(taker) = self.taker.take() {
+            *self.shared.armed.borrow_mut() = Some(taker);
+        }
+        *self.shared.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_head_and_nothing_behind_it() {
+        let quiet = |pieces: &[&str]| {
+            let heads = pieces.iter().fold(Heads::default(), |heads, piece| heads.read(piece.as_bytes()));
+            heads.complete && !heads.behind
+        };
+        assert!(quiet(&["GET / HTTP/1.1\r\nA: b\r\n\r\n"]));
+        assert!(quiet(&["GET / HTTP/1.1\r", "\nA: b\r\n\r", "\n"]));
+        assert!(quiet(&["GET / HTTP/1.1\nA: b\n\n"]));
+        assert!(!quiet(&["GET / HTTP/1.1\r\nA: b\r\n"]));
+        assert!(!quiet(&["GET / HTTP/1.1\r\n\r\n", "x"]));
+        assert!(!quiet(&["GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n"]));
+    }
+}

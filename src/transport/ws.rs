@@ -1,0 +1,69 @@
+//! WebSocket upgrades: the handshake, then the session. The one file that names `actix_web_actors`,
+//! which is deprecated upstream and used for its handshake alone.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws::handshake_with_protocols;
+use tambour_actors::frame::Wire;
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::session::gate::{Identity, Right};
+use tambour_actors::session::{Wanted, Who};
+
+use super::read::Reading;
+use super::{Ready, hand_over};
+use crate::admission::{Caller, Ground, Handshake};
+use crate::identity::context::SUBPROTOCOL;
+use crate::problem::Problem;
+
+/// `GET /v1/ws`: a session of any topics. Without a token in the upgrade, its first frame is `hello`.
+///
+/// # Errors
+/// What admission refuses; 400 for a request that is no upgrade.
+pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let ground = request.app_data::<Arc<Ground>>().ok_or_else(|| Problem::at(Code::Internal.into(), &request))?;
+    let context = ground.context(&request)?;
+    let who = match context.token() {
+        Err(refusal) if refusal.code == Code::TokenMissing && context.is_upgrade => {
+            Who::Unknown(Box::new(Handshake { context: Rc::new(context), ground: ground.clone() }))
+        }
+        _ => known(&Caller::prove(ground, context)?),
+    };
+    let head = handshake(&request)?;
+    hand_over(&request, payload, head, Ready { who, topic: None, wire: Wire::Ws })
+}
+
+/// `GET /v1/threads/{id}/ws`: a session that is subscribed to one thread at once, and ends with it.
+///
+/// # Errors
+/// What admission refuses; 400 for a request that is no upgrade.
+pub async fn thread(
+    caller: Caller,
+    id: web::Path<String>,
+    reading: web::Query<Reading>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let (start, requested) = reading.start(&request).map_err(|refusal| caller.problem(refusal))?;
+    let topic = caller.grant(&caller.thread(&id)?, Right::Read).await?.topic().await?;
+    let head = handshake(&request)?;
+    let topic = Some(Wanted { topic, start, requested });
+    hand_over(&request, payload, head, Ready { who: known(&caller), topic, wire: Wire::Ws })
+}
+
+pub(super) fn known(caller: &Caller) -> Who {
+    let origin = caller.context.origin(&caller.principal);
+    Who::Known(Box::new(Identity { principal: caller.principal.clone(), origin }))
+}
+
+/// The 101 of RFC 6455, section 4.2.2, with our subprotocol if it was offered.
+fn handshake(request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    let mut head = handshake_with_protocols(request, &[SUBPROTOCOL]).map_err(|error| {
+        let detail = format!("not a WebSocket upgrade: {error}");
+        let mut problem = Problem::at(Refusal::new(Code::RequestMalformed, detail), request);
+        problem.is_stream = true;
+        problem
+    })?;
+    Ok(head.finish())
+}

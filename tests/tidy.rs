@@ -1,0 +1,94 @@
+//! Tidiness as a test: rules of the house that no lint knows.
+//!
+//! It reads the sources as text and never runs them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file, in lines.
+const FILE_LINES_MAX: usize = 450;
+/// Packages that the actors must not know: HTTP, SQL, Redis and tokens are the server's.
+const NOT_FOR_ACTORS: [&str; 6] = ["actix-http", "actix-web", "actix-web-actors", "jsonwebtoken", "redis", "rusqlite"];
+/// Directories that are not sources.
+const SKIPPED: [&str; 4] = ["target", "node_modules", ".git", "data"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of the repository, with its text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut directories = vec![root().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !SKIPPED.contains(&name.as_str()) {
+                directories.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(found.len() > 10, "the sources were not found under {}", root().display());
+    found
+}
+
+/// Fails with every file that breaks the rule, not with the first.
+fn check(rule: &str, breaks: impl Fn(&Path, &str) -> Option<String>) {
+    let broken: Vec<_> = sources()
+        .iter()
+        .filter_map(|(path, text)| breaks(path, text).map(|how| format!("{}: {how}", path.display())))
+        .collect();
+    assert!(broken.is_empty(), "{rule}\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    check("a file opens with //! and a sentence", |_, text| {
+        let first = text.lines().next().unwrap_or_default();
+        let said = first.strip_prefix("//! ").is_some_and(|sentence| sentence.trim().len() > 10);
+        (!said).then(|| format!("{first:?}"))
+    });
+}
+
+#[test]
+fn files_stay_readable() {
+    check("a file has few enough lines to be read", |_, text| {
+        let lines = text.lines().count();
+        (lines > FILE_LINES_MAX).then(|| format!("{lines} lines, more than {FILE_LINES_MAX}"))
+    });
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    // Put together, so that this file does not break its own rule.
+    let left = [["to", "do!"], ["unimpl", "emented!"], ["#[ign", "ore"]].map(|parts| parts.concat());
+    check("what is in the tree works and is tested", |_, text| {
+        left.iter().find(|mark| text.contains(mark.as_str())).map(|mark| format!("has {mark}"))
+    });
+}
+
+#[test]
+fn actors_know_no_server() {
+    let manifest = fs::read_to_string(root().join("actors/Cargo.toml")).unwrap();
+    let named: Vec<_> = manifest
+        .lines()
+        .filter_map(|line| line.split(['.', '=', ' ', ']']).next())
+        .filter(|name| NOT_FOR_ACTORS.contains(name))
+        .collect();
+    assert!(manifest.contains("[dependencies]") && named.is_empty(), "actors/Cargo.toml names {named:?}");
+}
+
+#[test]
+fn the_handshake_package_is_named_in_one_file() {
+    let package = ["actix_web", "actors"].join("_");
+    let naming: Vec<_> = sources()
+        .into_iter()
+        .filter(|(path, text)| path.starts_with("src") && text.contains(&package))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(naming.len() <= 1, "{package} belongs behind one file, and these name it: {naming:?}");
+}
