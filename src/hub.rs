@@ -25,6 +25,7 @@ use tambour_actors::outlet::{self};
 use tambour_actors::session::SessionLimits;
 use tambour_actors::topic::state::TopicLimits;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::admission::permit::Permits;
 use crate::admission::routes::ROUTES;
@@ -69,7 +70,8 @@ pub enum BuildError {
 pub struct Hub {
     addr: SocketAddr,
     admin_addr: SocketAddr,
-    server: Server,
+    handle: ServerHandle,
+    served: JoinHandle<std::io::Result<()>>,
     ground: Arc<Ground>,
     permits: Permits,
     outlets: Outlets,
@@ -136,10 +138,13 @@ impl Hub {
                 })?
                 .run()
         };
+        // The workers start when the server is polled.
+        let handle = server.handle();
+        let served = actix_rt::spawn(server);
         while !directory.complete() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { addr, admin_addr, server, ground, permits, outlets })
+        Ok(Self { addr, admin_addr, handle, served, ground, permits, outlets })
     }
 
     /// Where clients connect.
@@ -166,9 +171,7 @@ impl Hub {
     /// # Errors
     /// When the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { server, ground, permits, outlets, .. } = self;
-        let handle: ServerHandle = server.handle();
-        let server = actix_rt::spawn(server);
+        let Self { handle, served, ground, permits, outlets, .. } = self;
         shutdown.await;
         ground.draining.store(true, Ordering::Relaxed);
         tracing::info!(sessions = permits.held(), "draining");
@@ -185,8 +188,9 @@ impl Hub {
         if tokio::time::timeout(most, gone).await.is_err() {
             tracing::warn!(sessions = permits.held(), "some clients did not take their goodbye");
         }
+        ground.directory.close();
         handle.stop(true).await;
-        let served = server.await.unwrap_or(Ok(()));
+        let served = served.await.unwrap_or(Ok(()));
         ground.store.close();
         served
     }
@@ -225,10 +229,7 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outl
     };
     let worker = Worker::new(index, directory.clone(), pace);
     outlet::start(&worker);
-    directory.seat(
-        index,
-        Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() },
-    );
+    directory.seat(index, Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() });
     if let (Some(outlet), Ok(mut outlets)) = (worker.outlet(), outlets.lock()) {
         outlets.push(outlet);
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix::dev::SendError;
 use actix::{Actor, Addr, prelude::ArbiterHandle};
@@ -67,6 +67,7 @@ struct Inner {
     seats: RwLock<Vec<Option<Seat>>>,
     shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
     lives: AtomicU64,
+    closing: AtomicBool,
 }
 
 /// The directory. Clones are the same one.
@@ -84,6 +85,7 @@ impl Directory {
             seats: RwLock::new((0..workers).map(|_| None).collect()),
             shards: (0..workers).map(|_| Mutex::default()).collect(),
             lives: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
         }))
     }
 
@@ -108,6 +110,11 @@ impl Directory {
     #[must_use]
     pub fn complete(&self) -> bool {
         self.0.seats.read().iter().all(Option::is_some)
+    }
+
+    /// The hub ends: topics that go now are not replaced.
+    pub fn close(&self) {
+        self.0.closing.store(true, Ordering::Relaxed);
     }
 
     /// How many topics are awake.
@@ -280,7 +287,7 @@ impl Inner {
         let life = Life(self.lives.fetch_add(1, Ordering::Relaxed));
         let weak = Arc::downgrade(&self);
         let on_death = Box::new(move || {
-            let Some(inner) = weak.upgrade() else { return };
+            let Some(inner) = weak.upgrade().filter(|inner| !inner.closing.load(Ordering::Relaxed)) else { return };
             tracing::error!(topic = %key, "a topic died and is replaced");
             inner.forget(&key, life, None);
             inner.outlets.send_all(|| ToOutlet::Lost { key: key.clone(), life });

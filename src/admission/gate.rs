@@ -64,7 +64,7 @@ impl Greeter for Handshake {
 }
 
 /// The refusal for a store that can't answer; why is in the log.
-pub fn unavailable(error: &Unavailable) -> Refusal {
+pub(crate) fn unavailable(error: &Unavailable) -> Refusal {
     tracing::error!(%error, "the store can't answer");
     Refusal::new(Code::StoreUnavailable, "the store can't answer now; try again")
 }

@@ -4,7 +4,7 @@
 //! that has a grant has passed every check, in the order of the contract. A handler takes a
 //! [`Caller`]; there is no other way to a scope, and without a scope no way to a tenant's topics.
 
-mod gate;
+pub(crate) mod gate;
 pub mod permit;
 pub mod rights;
 pub mod routes;

@@ -37,7 +37,8 @@ pub async fn publish(
     let count = events.len();
     let Published { first, last } = write(&grant, Write::Events(events)).await?;
     let place = |seq| json!({ "id": grant.record.mark().at(seq).to_string(), "seq": seq });
-    let answer = if array { json!({ "count": count, "first": place(first), "last": place(last) }) } else { place(last) };
+    let answer =
+        if array { json!({ "count": count, "first": place(first), "last": place(last) }) } else { place(last) };
     Ok(HttpResponse::Created().json(answer))
 }
 
@@ -134,9 +135,23 @@ mod tests {
         check(&array(1_000), Ok(1_000));
         check(&array(1_001), Err(Code::BodyInvalid));
         for bad in [
-            "", "null", "1", "\"x\"", "[]", "[[]]", "[1]", "{}", "{", r#"{"type":"a"}"#, r#"{"data":1}"#, r#"{"type":1,"data":1}"#,
-            r#"{"type":"a","data":1,"seq":1}"#, r#"{"type":"a","data":1,"idempotency_key":"k"}"#, r#"{"type":"a","data":1}x"#,
-            r#"{"type":"a","data":}"#, r#"{"type":"a","type":"b","data":1}"#,
+            "",
+            "null",
+            "1",
+            "\"x\"",
+            "[]",
+            "[[]]",
+            "[1]",
+            "{}",
+            "{",
+            r#"{"type":"a"}"#,
+            r#"{"data":1}"#,
+            r#"{"type":1,"data":1}"#,
+            r#"{"type":"a","data":1,"seq":1}"#,
+            r#"{"type":"a","data":1,"idempotency_key":"k"}"#,
+            r#"{"type":"a","data":1}x"#,
+            r#"{"type":"a","data":}"#,
+            r#"{"type":"a","type":"b","data":1}"#,
         ] {
             check(bad, Err(Code::BodyInvalid));
         }

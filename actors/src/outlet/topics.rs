@@ -292,7 +292,7 @@ impl Outlet {
 
 /// The `gap` frame of a topic.
 #[must_use]
-pub fn gap(
+pub(crate) fn gap(
     wire: Wire,
     key: &TopicKey,
     mark: crate::cursor::Mark,

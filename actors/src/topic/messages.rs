@@ -242,9 +242,11 @@ pub enum ToOutlet {
     },
 }
 
-/// The outlets of all workers.
+/// The outlets of all workers, by the worker's index.
 #[derive(Clone, Default)]
-pub struct Outlets(Arc<RwLock<Vec<Option<(OutletId, Recipient<ToOutlet>)>>>>);
+pub struct Outlets(Arc<RwLock<Vec<Seat>>>);
+
+type Seat = Option<(OutletId, Recipient<ToOutlet>)>;
 
 impl Outlets {
     /// Puts an outlet in its worker's place, for one that died too.

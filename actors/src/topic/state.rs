@@ -150,6 +150,9 @@ struct Waiting<R> {
     reply: R,
 }
 
+/// The events of the append in flight, and who waits for which of them.
+type InFlight<R> = (Arc<[Event]>, Vec<(R, Published)>);
+
 struct Seat {
     outlet: OutletId,
     readers: usize,
@@ -168,7 +171,7 @@ pub struct TopicState<R> {
     tail: Tail,
     waiting: VecDeque<Waiting<R>>,
     waiting_bytes: usize,
-    in_flight: Option<(Arc<[Event]>, Vec<(R, Published)>)>,
+    in_flight: Option<InFlight<R>>,
     seats: Vec<Seat>,
     replays: usize,
 }
@@ -394,6 +397,8 @@ fn append_refusal(error: &AppendError) -> Refusal {
         AppendError::Conflict => {
             Refusal::new(Code::PublishUnknown, "the topic was started again meanwhile; read it before you repeat")
         }
-        AppendError::Unavailable(_) => Refusal::new(Code::StoreUnavailable, "nothing was written; try again"),
+        AppendError::Unavailable(_) => {
+            Refusal::new(Code::StoreUnavailable, "the log can't be written now; read the topic before you repeat")
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::frame::Frame;
 
 /// The newest frames of a topic.
 #[derive(Debug)]
-pub struct Tail {
+pub(super) struct Tail {
     frames: VecDeque<Frame>,
     bytes: usize,
     events_max: usize,
@@ -19,12 +19,12 @@ pub struct Tail {
 impl Tail {
     /// An empty tail with its limits.
     #[must_use]
-    pub fn new(events_max: usize, bytes_max: usize) -> Self {
+    pub(super) fn new(events_max: usize, bytes_max: usize) -> Self {
         Self { frames: VecDeque::new(), bytes: 0, events_max, bytes_max }
     }
 
     /// Adds the next frame.
-    pub fn push(&mut self, frame: Frame) {
+    pub(super) fn push(&mut self, frame: Frame) {
         debug_assert!(self.frames.back().is_none_or(|last| last.seq + 1 == frame.seq));
         self.bytes += frame.size_bytes();
         self.frames.push_back(frame);
@@ -33,7 +33,7 @@ impl Tail {
     /// Lets go of the oldest frames above the limits. Frames behind `needed` are kept, because an
     /// outlet has still to be sent them, unless all together are above `bytes_max_needed`. The newest
     /// is always kept.
-    pub fn trim(&mut self, needed: Seq, bytes_max_needed: usize) {
+    pub(super) fn trim(&mut self, needed: Seq, bytes_max_needed: usize) {
         while self.frames.len() > 1 && (self.frames.len() > self.events_max || self.bytes > self.bytes_max) {
             let is_needed = self.frames.front().is_some_and(|front| front.seq > needed);
             if is_needed && self.bytes <= bytes_max_needed {
@@ -51,7 +51,7 @@ impl Tail {
     /// Frames behind `cursor` up to about `bytes` of one wire, at least one if there is one. They begin
     /// later than just behind `cursor` when that is not in the tail any more.
     #[must_use]
-    pub fn behind(&self, cursor: Seq, bytes: usize) -> Vec<Frame> {
+    pub(super) fn behind(&self, cursor: Seq, bytes: usize) -> Vec<Frame> {
         let Some(first) = self.frames.front().map(|frame| frame.seq) else { return Vec::new() };
         let skip = usize::try_from((cursor + 1).saturating_sub(first)).unwrap_or(usize::MAX);
         let mut taken = 0;

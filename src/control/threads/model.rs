@@ -44,7 +44,8 @@ impl CreateThread {
         incarnation: Incarnation,
     ) -> Result<NewTopic, Refusal> {
         let invalid = |detail: String| Refusal::new(Code::BodyInvalid, detail);
-        if self.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control)) {
+        if self.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX || title.chars().any(char::is_control))
+        {
             return Err(invalid(format!("title has at most {TITLE_BYTES_MAX} bytes and no control characters")));
         }
         let visibility = match self.visibility.as_deref() {

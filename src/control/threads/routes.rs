@@ -13,7 +13,7 @@ use tambour_actors::topic_key::TopicKind;
 use uuid::Uuid;
 
 use super::model::{CreateThread, Thread};
-use crate::admission::{Caller, rights};
+use crate::admission::{Caller, gate, rights};
 use crate::problem::Problem;
 use crate::transport::body;
 use crate::transport::publish::write;
@@ -30,8 +30,7 @@ const LIMIT_DEFAULT: usize = 100;
 pub async fn create(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     rights::check_create(&caller.principal).map_err(|refusal| caller.problem(refusal))?;
     let read = body::read(&request, payload, body::BODY_BYTES_MAX).await;
-    let asked: CreateThread =
-        read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
+    let asked: CreateThread = read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     let id = asked.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let key = caller.thread(&id)?;
     let incarnation = Incarnation(getrandom::u64().map_err(|error| {
@@ -68,8 +67,7 @@ pub async fn list(caller: Caller, query: web::Query<ListQuery>) -> Result<HttpRe
         return Err(caller.problem(Refusal::new(Code::QueryInvalid, format!("limit is 1 to {LIMIT_MAX}"))));
     }
     let visible_to = (!caller.principal.role.administers()).then(|| caller.principal.sub.clone());
-    let asked =
-        TopicQuery { kind: TopicKind::Thread, after_id: query.after.clone(), visible_to, limit: limit + 1 };
+    let asked = TopicQuery { kind: TopicKind::Thread, after_id: query.after.clone(), visible_to, limit: limit + 1 };
     let listed = caller.ground().store.list(caller.scope(), asked).await;
     let listed = listed.map_err(|error| unavailable(&caller, &error))?;
     let threads: Vec<_> = listed.iter().take(limit).map(|(record, bounds)| Thread::show(record, *bounds)).collect();
@@ -112,6 +110,5 @@ pub async fn close(caller: Caller, id: web::Path<String>) -> Result<HttpResponse
 }
 
 fn unavailable(caller: &Caller, error: &Unavailable) -> Problem {
-    tracing::error!(%error, "the store can't answer");
-    caller.problem(Refusal::new(Code::StoreUnavailable, "the store can't answer now; try again"))
+    caller.problem(gate::unavailable(error))
 }
