@@ -72,7 +72,7 @@ impl HttpLoad {
         let poll = Poll::new()?;
         let mut conns = Vec::with_capacity(connections);
         for index in 0..connections {
-            let mut stream = sockets::connect_nonblocking(addr, index)?;
+            let mut stream = sockets::connect_nonblocking(addr)?;
             poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
             conns.push(Conn { stream, out: Vec::new(), written: 0, input: Vec::new(), since: None });
         }

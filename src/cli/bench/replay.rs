@@ -77,9 +77,9 @@ impl Long {
 
     /// Asks for everything from the start. On a WS `subscribe` goes out behind the upgrade's
     /// answer, without waiting for `welcome`.
-    fn open(&self, index: usize) -> Result<TcpStream, BenchError> {
+    fn open(&self) -> Result<TcpStream, BenchError> {
         let plan = self.plan();
-        let mut stream = sockets::connect(plan.addr, index)?;
+        let mut stream = sockets::connect(plan.addr)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.write_all(&opening(&plan, 0))?;
         let mut head = Vec::new();
@@ -100,7 +100,7 @@ impl Long {
     /// Reads the log to its end, not faster than `per_second` events a second.
     fn read(&self, per_second: f64) -> Result<Replayed, BenchError> {
         let start = now_ns();
-        let mut stream = self.open(0)?;
+        let mut stream = self.open()?;
         let mut account = Account::new(1, 0);
         let mut shape = Shape::new(self.wire);
         let (mut scratch, mut held) = (vec![0; SCRATCH_BYTES], 0);
@@ -208,7 +208,7 @@ fn peak_until(pid: u32, over: &AtomicBool) -> Memory {
 /// When the hub refuses.
 pub(crate) fn stalled(long: &Long, count: usize) -> Result<Row, BenchError> {
     let before = Memory::of(long.pid)?;
-    let streams = (0..count).map(|index| long.open(index)).collect::<Result<Vec<_>, _>>()?;
+    let streams = (0..count).map(|_| long.open()).collect::<Result<Vec<_>, _>>()?;
     let over = AtomicBool::new(false);
     let peak = std::thread::scope(|scope| {
         let watch = scope.spawn(|| peak_until(long.pid, &over));

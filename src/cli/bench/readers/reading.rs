@@ -107,7 +107,7 @@ impl Reading {
     fn open(&mut self) -> Result<(), BenchError> {
         let index = self.conns.len();
         let number = self.number(index);
-        let mut stream = sockets::connect_nonblocking(self.plan.addr, number)?;
+        let mut stream = sockets::connect_nonblocking(self.plan.addr)?;
         if self.plan.wire == Wire::Sse {
             self.seen.first_subscribe_ns.get_or_insert_with(now_ns);
         }
@@ -260,6 +260,8 @@ impl Reading {
                     self.became_ready();
                 }
             }
+        } else if starts(b"\0", b"retry: ") {
+            // Advice for a browser's EventSource.
         } else if starts(b"{\"t\":\"error\"", b"event: refused\n") {
             return Err(BenchError::Refused(String::from_utf8_lossy(text).into_owned()));
         } else {
