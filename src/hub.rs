@@ -221,19 +221,20 @@ fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildE
 fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outlets: &Outlets) -> Rc<Station> {
     let settings = &ground.settings;
     let directory = &ground.directory;
-    let index = directory.vacancy().unwrap_or(0);
     let pace = Pace {
         ws_ping_ms: settings.session.ws_ping_seconds * 1_000,
         sse_comment_ms: settings.session.sse_comment_seconds * 1_000,
         stall_ms: settings.session.stall_seconds * 1_000,
     };
-    let worker = Worker::new(index, directory.clone(), pace);
-    outlet::start(&worker);
-    directory.seat(index, Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() });
+    let worker = directory.seat_next(|index| {
+        let worker = Worker::new(index, directory.clone(), pace);
+        outlet::start(&worker);
+        (Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }, worker)
+    });
     if let (Some(outlet), Ok(mut outlets)) = (worker.outlet(), outlets.lock()) {
         outlets.push(outlet);
     }
-    let sweeper = directory.clone();
+    let (sweeper, index) = (directory.clone(), worker.index);
     actix_rt::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP).await;

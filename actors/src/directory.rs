@@ -95,15 +95,21 @@ impl Directory {
         &self.0.outlets
     }
 
-    /// The first worker that is not seated, or whose thread is gone.
-    #[must_use]
-    pub fn vacancy(&self) -> Option<usize> {
-        self.0.seats.read().iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()))
-    }
-
     /// A worker is ready, or was started again.
     pub fn seat(&self, worker: usize, seat: Seat) {
         self.0.seats.write()[worker] = Some(seat);
+    }
+
+    /// Seats the calling worker as the first that is not seated, or whose thread is gone. Finding the seat
+    /// and taking it are one step, because workers start at the same time. `arrive` must not ask the directory
+    /// for a topic.
+    pub fn seat_next<T>(&self, arrive: impl FnOnce(usize) -> (Seat, T)) -> T {
+        let mut seats = self.0.seats.write();
+        let vacant = seats.iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()));
+        let worker = vacant.unwrap_or(0);
+        let (seat, arrived) = arrive(worker);
+        seats[worker] = Some(seat);
+        arrived
     }
 
     /// Whether every worker is seated.
