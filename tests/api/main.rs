@@ -1,0 +1,9 @@
+//! The outer ring of tests: a real hub, in this process or as the real binary, seen through real sockets.
+//!
+//! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
+
+mod conformance;
+mod refusals;
+mod refusals_order;
+mod start;
+mod support;
