@@ -36,7 +36,7 @@ use crate::problem;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
-use crate::transport::socket::Tap;
+use crate::transport::socket::{Tap, close_behind};
 
 /// How many connections the kernel keeps for us before they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -268,6 +268,7 @@ fn clients(
     let body_bytes_max = settings.body_bytes_max;
     let app = App::new()
         .wrap(from_fn(problem::render))
+        .wrap(from_fn(close_behind))
         .app_data(ground.clone())
         .app_data(station)
         .configure(|config| problem::extractors(config, body_bytes_max))
