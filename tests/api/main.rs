@@ -3,7 +3,14 @@
 //! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
 
 mod conformance;
+mod drain;
+mod events;
+mod frames;
+mod pipelining;
 mod refusals;
 mod refusals_order;
+mod session;
+mod slow;
+mod sse_text;
 mod start;
 mod support;
