@@ -3,9 +3,11 @@
 //! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
 
 mod conformance;
+mod crash;
 mod drain;
 mod events;
 mod frames;
+mod fsync_trace;
 mod pipelining;
 mod refusals;
 mod refusals_order;
@@ -14,3 +16,4 @@ mod slow;
 mod sse_text;
 mod start;
 mod support;
+mod tail;

@@ -15,6 +15,11 @@ impl Random {
         Self(seed)
     }
 
+    /// From another generator's number.
+    pub(crate) fn from(seed: u64) -> Self {
+        Self(seed.max(1))
+    }
+
     /// A number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
