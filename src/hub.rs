@@ -37,6 +37,7 @@ use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
 use crate::transport::socket::{Tap, close_behind};
+use crate::transport::sse::spare_event_sources;
 
 /// How many connections the kernel keeps for us before they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -267,6 +268,7 @@ fn clients(
     let settings = &ground.settings.http;
     let body_bytes_max = settings.body_bytes_max;
     let app = App::new()
+        .wrap(from_fn(spare_event_sources))
         .wrap(from_fn(problem::render))
         .wrap(from_fn(close_behind))
         .app_data(ground.clone())

@@ -66,6 +66,10 @@ fn a_draining_hub_admits_nobody() {
         Ask::by("alice", "POST", "/v1/threads/x/events").json(json!({ "type": "note", "data": 1 })),
         Ask::stream("alice", "/v1/threads/x/events"),
         Ask::by("alice", "GET", "/v1/ws").upgrade(),
+        Ask::by("alice", "POST", "/v1/threads")
+            .json("{}")
+            .with("last-event-id", "x")
+            .with("accept", "text/event-stream"),
         // The first of all checks.
         Ask::new("GET", "/v1/threads").with("origin", "https://evil.example"),
     ] {
@@ -73,6 +77,16 @@ fn a_draining_hub_admits_nobody() {
         assert_eq!(refused.refusal(), (503, "draining".to_owned()), "{}", ask.path);
         assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
     }
+    // An EventSource gives up for good on any status but 200, so one that comes back is told to come again.
+    let back = Ask::stream("alice", "/v1/threads/x/events").with("last-event-id", "AAAAAAAAAAAAAAAA.1").send(hub.addr);
+    assert_eq!((back.status, back.header("content-type")), (200, Some("text/event-stream")), "{}", back.text());
+    assert_eq!((back.header("cache-control"), back.header("connection")), (Some("no-store"), Some("close")));
+    let mut parser = tambour::cli::sse_parser::SseParser::new("");
+    let events = parser.feed(&back.body).unwrap();
+    assert_eq!((events.len(), events[0].name.as_str(), parser.retry_ms()), (1, "refused", Some(2_000)));
+    let refused: serde_json::Value = serde_json::from_str(&events[0].data).unwrap();
+    assert_eq!(refused, json!({ "code": "draining", "status": 503 }));
+    assert_eq!(parser.last_event_id(), "", "its place is not moved");
     assert_eq!(held.closed(), 1012);
     assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
 }
