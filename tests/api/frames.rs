@@ -146,7 +146,7 @@ fn handshakes_that_are_none() {
         ("no key", good.clone().without("sec-websocket-key")),
         ("no version", good.clone().without("sec-websocket-version")),
         ("an old version", good.clone().with("sec-websocket-version", "12")),
-        ("no connection", good.clone().without("connection")),
+        ("no connection", good.without("connection")),
     ] {
         assert_eq!(ask.send(hub.addr()).refusal(), (400, "request.malformed".to_owned()), "{what}");
     }

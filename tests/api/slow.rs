@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::support::http::{Ask, Connection, create};
 use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
+use crate::support::raw_ws::{PONG, RawWs, TEXT, frame};
 use crate::support::sse::Stream;
 use crate::support::ws::Ws;
 use crate::support::{WITHIN, eventually};
@@ -128,5 +129,33 @@ fn many_slow_readers_cost_nothing() {
         for seq in EVENTS + 1..=2 * EVENTS {
             assert_eq!(stream.event()["seq"], seq);
         }
+    }
+}
+
+#[test]
+fn a_peer_without_a_sign_of_life_is_cut() {
+    let hub = Running::with(|set| {
+        set.session.ws_ping_seconds = 1;
+        set.session.sse_comment_seconds = 1;
+    });
+    create(hub.addr(), "alice", "x");
+    let mut alive = RawWs::session(hub.addr(), "alice");
+    let mut dead = RawWs::session(hub.addr(), "alice");
+    let mut stream = Connection::open(hub.addr());
+    stream.send(&Ask::stream("alice", "/v1/threads/x/events").bytes());
+    // The one answers its pings, the other only gets them.
+    for _ in 0..5 {
+        assert_eq!(alive.next(), (9, Vec::new()));
+        alive.0.send(&frame(PONG, b""));
+    }
+    let got = dead.0.rest();
+    // Pings as short as this are as coarse as the hub's clock: the second may come too late to be sent.
+    assert!(got == [0x89, 0] || got == [0x89, 0, 0x89, 0], "pings, and then the end: {got:?}");
+    alive.0.send(&frame(TEXT, br#"{"t":"ping"}"#));
+    while alive.next().0 == 9 {}
+    // A stream can't answer: it is told that the hub is there.
+    let mut text = String::new();
+    while text.matches(": keep-alive\n\n").count() < 3 {
+        text.push_str(&String::from_utf8(stream.some()).unwrap());
     }
 }

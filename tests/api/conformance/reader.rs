@@ -78,14 +78,14 @@ impl Reader {
     pub(super) fn open(addr: SocketAddr, wire: Wire, thread: &str, begin: &Begin) -> Result<Self, Refused> {
         let path = format!("/v1/threads/{thread}/events");
         match wire {
-            Wire::Sse => Self::sse(addr, with_query(Ask::stream("bob", &path), begin.query("after"))),
-            Wire::SseQuery => Self::sse(addr, with_query(Ask::stream("bob", &path), begin.query("last_event_id"))),
+            Wire::Sse => Self::sse(addr, &with_query(Ask::stream("bob", &path), begin.query("after"))),
+            Wire::SseQuery => Self::sse(addr, &with_query(Ask::stream("bob", &path), begin.query("last_event_id"))),
             Wire::SseHeader => match begin {
                 // The header wins over what an EventSource keeps asking for by its URL.
                 Begin::After(cursor) if begin.is_cursor() => {
-                    Self::sse(addr, Ask::stream("bob", &path).query("after=earliest").with("last-event-id", cursor))
+                    Self::sse(addr, &Ask::stream("bob", &path).query("after=earliest").with("last-event-id", cursor))
                 }
-                _ => Self::sse(addr, with_query(Ask::stream("bob", &path), begin.query("after"))),
+                _ => Self::sse(addr, &with_query(Ask::stream("bob", &path), begin.query("after"))),
             },
             Wire::Ws => Self::ws(addr, thread, begin),
             Wire::WsThread => Self::ws_thread(addr, thread, begin),
@@ -93,13 +93,13 @@ impl Reader {
         }
     }
 
-    fn sse(addr: SocketAddr, ask: Ask) -> Result<Self, Refused> {
+    fn sse(addr: SocketAddr, ask: &Ask) -> Result<Self, Refused> {
         let mut connection = Connection::open(addr);
         connection.send(&ask.bytes());
         let status = connection.some();
         if status.starts_with(b"HTTP/1.1 200") {
             // Asked again, so that the stream is read from its first byte.
-            return Ok(Self::Sse(Box::new(Stream::open(addr, &ask))));
+            return Ok(Self::Sse(Box::new(Stream::open(addr, ask))));
         }
         let answer = ask.send(addr);
         if answer.status == 204 {

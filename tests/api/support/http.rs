@@ -202,11 +202,6 @@ impl Connection {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// The socket.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.socket
-    }
-
     /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
     #[track_caller]
     fn fill(&mut self) -> usize {

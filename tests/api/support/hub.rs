@@ -73,11 +73,6 @@ impl Running {
         self.addr
     }
 
-    /// Tells the hub to go, without waiting for it.
-    pub(crate) fn tell_to_stop(&mut self) {
-        self.stop.take();
-    }
-
     /// Ends the hub, lets `meanwhile` have its directory, and starts it again, elsewhere.
     pub(crate) fn restart(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
         self.end();

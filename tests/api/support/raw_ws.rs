@@ -20,6 +20,8 @@ pub(crate) const BINARY: u8 = 0x82;
 pub(crate) const CLOSE: u8 = 0x88;
 /// A ping.
 pub(crate) const PING: u8 = 0x89;
+/// Its answer.
+pub(crate) const PONG: u8 = 0x8a;
 
 /// The header of a masked frame that announces so many bytes.
 pub(crate) fn announce(first: u8, bytes: u64) -> Vec<u8> {

@@ -6,11 +6,10 @@ use std::net::SocketAddr;
 use serde_json::Value;
 use tambour::cli::sse_parser::{SseEvent, SseParser};
 
-use super::http::{Answer, Ask, Connection};
+use super::http::{Ask, Connection};
 
 /// A stream that is being read.
 pub(crate) struct Stream {
-    pub(crate) head: Answer,
     /// The data of the first block.
     pub(crate) connected: Value,
     connection: Connection,
@@ -34,7 +33,7 @@ impl Stream {
         assert_eq!(head.status, 200, "{head:?} {}", String::from_utf8_lossy(&connection.some()));
         assert_eq!(head.header("content-type"), Some("text/event-stream"));
         let parser = SseParser::new("");
-        let mut stream = Self { head, connected: Value::Null, connection, parser, events: VecDeque::new() };
+        let mut stream = Self { connected: Value::Null, connection, parser, events: VecDeque::new() };
         let first = stream.next().expect("a stream begins with `connected`");
         assert_eq!(first.name, "connected");
         stream.connected = serde_json::from_str(&first.data).unwrap();

@@ -57,12 +57,6 @@ impl Ws {
         self.socket.send(Message::text(frame.to_string())).unwrap();
     }
 
-    /// Sends any message.
-    #[track_caller]
-    pub(crate) fn message(&mut self, message: Message) {
-        self.socket.send(message).unwrap();
-    }
-
     /// What comes next. Pings are answered on the way.
     #[track_caller]
     pub(crate) fn came(&mut self) -> Came {
@@ -122,10 +116,5 @@ impl Ws {
         }
         self.send(&frame);
         self.expect("subscribed")
-    }
-
-    /// The socket below.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        self.socket.get_ref()
     }
 }
