@@ -221,15 +221,19 @@ fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildE
 fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outlets: &Outlets) -> Rc<Station> {
     let settings = &ground.settings;
     let directory = &ground.directory;
-    let index = directory.vacancy().unwrap_or(0);
     let pace = Pace {
         ws_ping_ms: settings.session.ws_ping_seconds * 1_000,
         sse_comment_ms: settings.session.sse_comment_seconds * 1_000,
         stall_ms: settings.session.stall_seconds * 1_000,
     };
-    let worker = Worker::new(index, directory.clone(), pace);
+    let mut worker = None;
+    directory.seat(|index| {
+        worker = Some(Worker::new(index, directory.clone(), pace));
+        Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }
+    });
+    let worker = worker.expect("the server starts as many workers as the directory has places");
     outlet::start(&worker);
-    directory.seat(index, Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() });
+    let index = worker.index;
     if let (Some(outlet), Ok(mut outlets)) = (worker.outlet(), outlets.lock()) {
         outlets.push(outlet);
     }
@@ -240,14 +244,14 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outl
             sweeper.sweep(index);
         }
     });
-    let limits = SessionLimits {
+    let limits = Rc::new(SessionLimits {
         frame_bytes_max: settings.session.frame_bytes_max,
         topics_max: settings.session.topics_max,
         publishes_in_flight_max: settings.session.publishes_in_flight_max,
         hello_timeout_ms: settings.session.hello_timeout_ms,
         sse_retry_ms: settings.session.sse_retry_ms,
         expiry_warning_ms: i64::try_from(settings.session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),
-    };
+    });
     let gate = Rc::new(Gatekeeper(ground.clone()));
     Rc::new(Station { worker, gate, permits: permits.clone(), limits, ground: ground.clone() })
 }

@@ -75,7 +75,7 @@ struct Inner {
 pub struct Directory(Arc<Inner>);
 
 impl Directory {
-    /// A directory without workers; nothing can be found before all are [seated](Self::seat).
+    /// A directory without workers; nothing can be found before all have their [seats](Self::seat).
     #[must_use]
     pub fn new(ground: Ground) -> Self {
         let workers = ground.workers.max(1);
@@ -95,15 +95,14 @@ impl Directory {
         &self.0.outlets
     }
 
-    /// The first worker that is not seated, or whose thread is gone.
-    #[must_use]
-    pub fn vacancy(&self) -> Option<usize> {
-        self.0.seats.read().iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()))
-    }
-
-    /// A worker is ready, or was started again.
-    pub fn seat(&self, worker: usize, seat: Seat) {
-        self.0.seats.write()[worker] = Some(seat);
+    /// Takes the place of the first worker that has none, or whose thread is gone. `None` when there is
+    /// no such place. Two workers that start together get two places.
+    pub fn seat(&self, make: impl FnOnce(usize) -> Seat) -> Option<usize> {
+        let mut seats = self.0.seats.write();
+        let gone = |seat: &Option<Seat>| seat.as_ref().is_none_or(|seat| !seat.appender.connected());
+        let worker = seats.iter().position(gone)?;
+        seats[worker] = Some(make(worker));
+        Some(worker)
     }
 
     /// Whether every worker is seated.

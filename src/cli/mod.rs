@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how a hub works; it hands over parsed arguments and prints what comes back.
 
+pub mod bench;
 pub mod config;
 pub mod create;
 pub mod error;
@@ -57,6 +58,8 @@ enum Command {
     Health(health::Args),
     /// Print the effective settings, secrets hidden
     Config(config::Args),
+    /// Load a hub and measure it from outside
+    Bench(Box<bench::Args>),
 }
 
 /// Runs the command that the process was started with.
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Some(Command::Publish(args)) => publish::run(&args),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Bench(args)) => return bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,7 +19,7 @@ use tambour_actors::outlet::socket::tune;
 use tambour_actors::outlet::worker::Worker;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Gate;
-use tambour_actors::session::{Opening, SessionLimits, Wanted, Who, open};
+use tambour_actors::session::{Greeting, Opening, SessionLimits, Wanted, Who, open};
 use uuid::Uuid;
 
 use crate::admission::Ground;
@@ -36,7 +36,7 @@ pub struct Station {
     /// Counts sessions.
     pub permits: Permits,
     /// Limits of sessions.
-    pub limits: SessionLimits,
+    pub limits: Rc<SessionLimits>,
     /// What admission stands on.
     pub ground: Arc<Ground>,
 }
@@ -80,13 +80,12 @@ pub fn hand_over(
             wire: ready.wire,
             socket: Box::new(socket),
             early,
-            connection_id: Uuid::now_v7().to_string().into(),
-            request_id: ids.request_id,
+            greeting: Box::new(Greeting { connection_id: Uuid::now_v7().to_string(), request_id: ids.request_id }),
             who: ready.who,
             topic: ready.topic,
             permit: Box::new(permit),
             gate: station.gate.clone(),
-            limits: station.limits,
+            limits: station.limits.clone(),
         };
         open(&station.worker, opening);
     }))

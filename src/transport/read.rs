@@ -6,12 +6,11 @@ use tambour_actors::event::Seq;
 use tambour_actors::frame::{FrameEncoder, Wire};
 use tambour_actors::log::{EventLog as _, Page, PageLimit};
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::session::Wanted;
 use tambour_actors::session::gate::Right;
 use tambour_actors::session::request;
+use tambour_actors::session::{Wanted, Who};
 use tambour_actors::topic::state::{Start, locate};
 
-use super::ws::known;
 use super::{Ready, hand_over, sse};
 use crate::admission::{Caller, Grant};
 use crate::problem::Problem;
@@ -100,7 +99,7 @@ async fn stream(
         return Ok(HttpResponse::NoContent().finish());
     }
     let topic = Some(Wanted { topic: grant.topic().await?, start, requested });
-    let ready = Ready { who: known(&grant.caller), topic, wire: Wire::Sse };
+    let ready = Ready { who: Who::Reader(grant.caller.principal.clone()), topic, wire: Wire::Sse };
     hand_over(request, payload, sse::head(request), ready)
 }
 

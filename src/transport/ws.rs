@@ -52,7 +52,7 @@ pub async fn thread(
     hand_over(&request, payload, head, Ready { who: known(&caller), topic, wire: Wire::Ws })
 }
 
-pub(super) fn known(caller: &Caller) -> Who {
+fn known(caller: &Caller) -> Who {
     let origin = caller.context.origin(&caller.principal);
     Who::Known(Box::new(Identity { principal: caller.principal.clone(), origin }))
 }

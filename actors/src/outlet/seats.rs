@@ -104,6 +104,10 @@ impl Seats {
         let reader = u32::try_from(readers.len()).expect("fewer readers than 4 billion");
         readers.push(Reader { line: line_slot, sub });
         let topic = u32::try_from(slot).expect("fewer topics than 4 billion");
+        if line.subs.is_empty() {
+            // Most sessions read one topic.
+            line.subs.reserve_exact(1);
+        }
         line.subs.push(Sub { topic, reader, cursor, live: false });
     }
 

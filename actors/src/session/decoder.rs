@@ -52,6 +52,12 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.message.is_none()
+    }
+
     /// The next message, if it is complete. `max_bytes` bounds a frame's payload and a message.
     ///
     /// # Errors

@@ -94,7 +94,9 @@ impl Session {
             return Step::Wait;
         }
         if self.wire == Wire::Ws {
-            match self.decoder.next(self.limits.frame_bytes_max) {
+            let decoded = self.decoder.as_mut().map_or(Ok(None), |decoder| decoder.next(self.limits.frame_bytes_max));
+            self.decoder.take_if(|decoder| decoder.is_empty());
+            match decoded {
                 Ok(Some(incoming)) => {
                     self.incoming(incoming, ctx);
                     return Step::On;
@@ -138,7 +140,7 @@ impl Session {
             match read {
                 Some(Poll::Ready(Ok(bytes))) => {
                     if !self.ending && self.wire == Wire::Ws {
-                        self.decoder.feed(&scratch[..bytes]);
+                        self.decoder.get_or_insert_default().feed(&scratch[..bytes]);
                     }
                     Poll::Ready(Ok(bytes))
                 }

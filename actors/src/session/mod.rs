@@ -66,10 +66,8 @@ pub struct Opening {
     pub socket: Box<dyn Socket>,
     /// WebSocket bytes that came with the request.
     pub early: bytes::Bytes,
-    /// Of this connection.
-    pub connection_id: Box<str>,
-    /// Of the request that opened it.
-    pub request_id: Box<str>,
+    /// What the client is greeted with.
+    pub greeting: Box<Greeting>,
     /// Who, or who will find out from `hello`.
     pub who: Who,
     /// The one topic of an SSE stream or of a topic's own WebSocket.
@@ -79,13 +77,24 @@ pub struct Opening {
     /// Decides on topics.
     pub gate: Rc<dyn Gate>,
     /// Limits.
-    pub limits: SessionLimits,
+    pub limits: Rc<SessionLimits>,
+}
+
+/// The ids that a client is told first.
+#[derive(Debug)]
+pub struct Greeting {
+    /// Of this connection.
+    pub connection_id: String,
+    /// Of the request that opened it.
+    pub request_id: Box<str>,
 }
 
 /// Whether the identity is known.
 pub enum Who {
     /// It is.
     Known(Box<Identity>),
+    /// It is, and the session only reads.
+    Reader(Arc<Principal>),
     /// The client says `hello` first.
     Unknown(Box<dyn Greeter>),
 }
@@ -103,6 +112,11 @@ pub struct Wanted {
 /// A subscription as the client knows it.
 struct Subscription {
     key: TopicKey,
+    /// How it was asked for, until the client is told where it starts.
+    asked: Option<Box<Asked>>,
+}
+
+struct Asked {
     reference: Ref,
     requested: Option<String>,
     resumed: bool,
@@ -121,12 +135,13 @@ pub struct Session {
     worker: Rc<Worker>,
     line: LineId,
     gate: Rc<dyn Gate>,
-    limits: SessionLimits,
+    limits: Rc<SessionLimits>,
     wire: Wire,
     who: Who,
-    connection_id: Box<str>,
-    request_id: Box<str>,
-    decoder: Decoder,
+    /// Gone once an SSE client was greeted; a WebSocket client is greeted again when it renews.
+    greeting: Option<Box<Greeting>>,
+    /// Only while input is incomplete.
+    decoder: Option<Box<Decoder>>,
     subscriptions: Vec<Subscription>,
     /// Ends with its only topic.
     sole: bool,
@@ -149,14 +164,12 @@ struct Answered {
 
 /// Starts a session on this thread.
 pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
-    let Opening { wire, socket, early, connection_id, request_id, who, topic, permit, gate, limits } = opening;
+    let Opening { wire, socket, early, greeting, who, topic, permit, gate, limits } = opening;
     let worker = worker.clone();
     Session::create(move |ctx| {
         // The default mailbox is counted in slots, not reserved; it needs no change.
         let session = ctx.address().recipient();
         let line = worker.add(|turn, now_ms| Line::new(socket, wire, session, turn, now_ms));
-        let mut decoder = Decoder::default();
-        decoder.feed(&early);
         let mut session = Session {
             worker,
             line,
@@ -164,9 +177,8 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             limits,
             wire,
             who,
-            connection_id,
-            request_id,
-            decoder,
+            greeting: Some(greeting),
+            decoder: None,
             subscriptions: Vec::new(),
             sole: topic.is_some(),
             admitting: None,
@@ -176,7 +188,10 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             finished: false,
             _permit: permit,
         };
-        if wire == Wire::Ws && matches!(session.who, Who::Known(_)) {
+        if !early.is_empty() {
+            session.decoder.get_or_insert_default().feed(&early);
+        }
+        if wire == Wire::Ws {
             session.welcome(&None);
         }
         session.set_alarm();
@@ -206,6 +221,7 @@ impl Session {
     fn principal(&self) -> Option<&Arc<Principal>> {
         match &self.who {
             Who::Known(identity) => Some(&identity.principal),
+            Who::Reader(principal) => Some(principal),
             Who::Unknown(_) => None,
         }
     }
@@ -219,10 +235,10 @@ impl Session {
     }
 
     fn welcome(&self, reference: &Ref) {
-        let Some(principal) = self.principal() else { return };
+        let (Some(principal), Some(greeting)) = (self.principal(), &self.greeting) else { return };
         let welcome = Control::Welcome {
-            connection_id: &self.connection_id,
-            request_id: &self.request_id,
+            connection_id: &greeting.connection_id,
+            request_id: &greeting.request_id,
             sub: &principal.sub,
             tenant_id: principal.scope.tenant.as_str(),
             env: principal.scope.env.as_str(),
@@ -234,10 +250,10 @@ impl Session {
 
     /// Asks to be woken when something about the identity is due.
     fn set_alarm(&self) {
-        let in_ms = match &self.who {
-            Who::Unknown(_) => self.limits.hello_timeout_ms,
-            Who::Known(identity) => {
-                let left_ms = identity.principal.expires_at_ms.saturating_sub(now_ms());
+        let in_ms = match self.principal() {
+            None => self.limits.hello_timeout_ms,
+            Some(principal) => {
+                let left_ms = principal.expires_at_ms.saturating_sub(now_ms());
                 let until_ms = if self.warned { left_ms } else { left_ms - self.limits.expiry_warning_ms };
                 u64::try_from(until_ms).unwrap_or(0)
             }
@@ -270,7 +286,11 @@ impl Session {
     fn subscribe(&mut self, topic: &TopicHandle, start: Start, requested: Option<String>, reference: Ref) {
         let key = topic.record.topic.key.clone();
         let resumed = matches!(start, Start::After(_));
-        self.subscriptions.push(Subscription { key, reference, requested, resumed });
+        let asked = Some(Box::new(Asked { reference, requested, resumed }));
+        if self.sole {
+            self.subscriptions.reserve_exact(1);
+        }
+        self.subscriptions.push(Subscription { key, asked });
         self.ask_outlet(FromSession::Subscribe { line: self.line, topic: topic.clone(), start });
     }
 
@@ -280,8 +300,9 @@ impl Session {
             self.ask_outlet(FromSession::Unsubscribe { line: self.line, key });
             return;
         };
-        let (reference, requested) = (subscription.reference.take(), subscription.requested.take());
-        let resumed = subscription.resumed && started.gap.is_none();
+        let Some(asked) = subscription.asked.take() else { return };
+        let Asked { reference, requested, resumed } = *asked;
+        let resumed = resumed && started.gap.is_none();
         let (cursor, head) = (mark.at(started.cursor).to_string(), mark.at(bounds.head).to_string());
         // Until the gap was told, a client that drops comes back with the cursor it came with, and is told again.
         let cursor = requested.clone().filter(|_| started.gap.is_some()).unwrap_or(cursor);
@@ -300,11 +321,12 @@ impl Session {
         self.ask_outlet(FromSession::Go { line: self.line, key });
     }
 
-    fn connected(&self, key: &TopicKey, cursor: &str, head: &str) {
+    fn connected(&mut self, key: &TopicKey, cursor: &str, head: &str) {
         let expires_at = self.principal().map(|principal| time_text(principal.expires_at_ms)).unwrap_or_default();
+        let Some(greeting) = self.greeting.take() else { return };
         let connected = Control::Connected {
-            connection_id: &self.connection_id,
-            request_id: &self.request_id,
+            connection_id: &greeting.connection_id,
+            request_id: &greeting.request_id,
             topics: &[key.topic()],
             cursor,
             head,
