@@ -9,10 +9,11 @@ use crate::cli::CliError;
 use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
-use crate::development;
-use crate::hub::Hub;
+use crate::development::{self, DevelopmentError};
+use crate::hub::{BuildError, Hub};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::key::KeySource;
+use crate::store::sqlite::OpenError;
 
 /// Where settings come from, beside variables.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -39,6 +40,9 @@ pub struct SettingsArgs {
     #[arg(long)]
     pub production: bool,
 }
+
+/// How the data directory is named.
+const BY_DATA: &str = "with --data (store.data_dir)";
 
 /// Arguments of `tambour serve`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -103,9 +107,7 @@ pub fn prepare(
     let layers = args.settings.layers(variables)?;
     let mut settings = Settings::resolve(&layers)?;
     let development = match needs_development_secret(&settings)? {
-        true => {
-            Some(development::secret(&settings.store.data_dir).map_err(|error| CliError::Failed(error.to_string()))?)
-        }
+        true => Some(development::secret(&settings.store.data_dir).map_err(|error| no_secret(&error))?),
         false => None,
     };
     if development.is_some() {
@@ -113,6 +115,21 @@ pub fn prepare(
     }
     let verifier = JwtVerifier::from_settings(&settings).map_err(|error| CliError::Usage(error.to_string()))?;
     Ok(Prepared { settings, verifier, development })
+}
+
+fn no_secret(error: &DevelopmentError) -> CliError {
+    CliError::Failed(match error {
+        DevelopmentError::Io { .. } => format!("{error}; name another data directory {BY_DATA}, or make it yours"),
+        _ => error.to_string(),
+    })
+}
+
+fn not_built(error: &BuildError) -> CliError {
+    CliError::Failed(match error {
+        BuildError::Store(OpenError::Locked(_)) => format!("{error} {BY_DATA}"),
+        BuildError::Store(OpenError::Directory { .. }) => format!("{error}; name another {BY_DATA}, or make it yours"),
+        _ => error.to_string(),
+    })
 }
 
 /// Whether these settings leave the hub to its development secret.
@@ -160,7 +177,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     crate::telemetry::install_logs(&settings.log);
     actix_rt::System::new().block_on(async move {
         let (data_dir, auth) = (settings.store.data_dir.clone(), settings.auth.clone());
-        let hub = Hub::build(settings, verifier).await.map_err(|error| CliError::Failed(error.to_string()))?;
+        let hub = Hub::build(settings, verifier).await.map_err(|error| not_built(&error))?;
         let mut words = format!("metrics on http://{}/metrics\nlistening on http://{}\n", hub.admin_addr(), hub.addr());
         if let Some(secret) = &development {
             let demo = development::demo(hub.store()).await;
