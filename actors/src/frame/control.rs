@@ -23,10 +23,12 @@ pub type Ref = Option<Box<RawValue>>;
 pub enum Control<'a> {
     /// The session is admitted, or renewed.
     Welcome {
-        /// Of this connection.
-        connection_id: &'a str,
-        /// Of the request that opened it.
-        request_id: &'a str,
+        /// Of this connection; the answer to `auth` does not repeat it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connection_id: Option<&'a str>,
+        /// Of the request that opened it; the answer to `auth` does not repeat it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<&'a str>,
         /// Who the hub takes the client for.
         sub: &'a str,
         /// Where.

@@ -138,7 +138,7 @@ pub struct Session {
     limits: Rc<SessionLimits>,
     wire: Wire,
     who: Who,
-    /// Gone once an SSE client was greeted; a WebSocket client is greeted again when it renews.
+    /// Gone once the client was greeted.
     greeting: Option<Box<Greeting>>,
     /// Only while input is incomplete.
     decoder: Option<Box<Decoder>>,
@@ -234,11 +234,12 @@ impl Session {
         }
     }
 
-    fn welcome(&self, reference: &Ref) {
-        let (Some(principal), Some(greeting)) = (self.principal(), &self.greeting) else { return };
+    fn welcome(&mut self, reference: &Ref) {
+        let Some(principal) = self.principal().cloned() else { return };
+        let greeting = self.greeting.take();
         let welcome = Control::Welcome {
-            connection_id: &greeting.connection_id,
-            request_id: &greeting.request_id,
+            connection_id: greeting.as_ref().map(|greeting| greeting.connection_id.as_str()),
+            request_id: greeting.as_ref().map(|greeting| &*greeting.request_id),
             sub: &principal.sub,
             tenant_id: principal.scope.tenant.as_str(),
             env: principal.scope.env.as_str(),
