@@ -36,7 +36,8 @@ use crate::problem;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
-use crate::transport::socket::Tap;
+use crate::transport::socket::{Tap, close_behind};
+use crate::transport::sse::spare_event_sources;
 
 /// How many connections the kernel keeps for us before they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -226,18 +227,15 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outl
         sse_comment_ms: settings.session.sse_comment_seconds * 1_000,
         stall_ms: settings.session.stall_seconds * 1_000,
     };
-    let mut worker = None;
-    directory.seat(|index| {
-        worker = Some(Worker::new(index, directory.clone(), pace));
-        Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }
+    let worker = directory.seat_next(|index| {
+        let worker = Worker::new(index, directory.clone(), pace);
+        outlet::start(&worker);
+        (Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }, worker)
     });
-    let worker = worker.expect("the server starts as many workers as the directory has places");
-    outlet::start(&worker);
-    let index = worker.index;
     if let (Some(outlet), Ok(mut outlets)) = (worker.outlet(), outlets.lock()) {
         outlets.push(outlet);
     }
-    let sweeper = directory.clone();
+    let (sweeper, index) = (directory.clone(), worker.index);
     actix_rt::spawn(async move {
         loop {
             tokio::time::sleep(SWEEP).await;
@@ -270,7 +268,9 @@ fn clients(
     let settings = &ground.settings.http;
     let body_bytes_max = settings.body_bytes_max;
     let app = App::new()
+        .wrap(from_fn(spare_event_sources))
         .wrap(from_fn(problem::render))
+        .wrap(from_fn(close_behind))
         .app_data(ground.clone())
         .app_data(station)
         .configure(|config| problem::extractors(config, body_bytes_max))

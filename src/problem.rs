@@ -38,6 +38,10 @@ pub struct Problem {
     pub is_stream: bool,
 }
 
+/// Left in a request's extensions by whoever reads its context and finds a stream request.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamRequest;
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -59,7 +63,8 @@ impl Problem {
     /// extensions.
     #[must_use]
     pub fn at(refusal: Refusal, request: &HttpRequest) -> Self {
-        Self { refusal, ids: ids_of(request), is_stream: false }
+        let is_stream = request.extensions().get::<StreamRequest>().is_some();
+        Self { refusal, ids: ids_of(request), is_stream }
     }
 
     /// The JSON of the answer.

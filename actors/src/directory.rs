@@ -95,14 +95,21 @@ impl Directory {
         &self.0.outlets
     }
 
-    /// Takes the place of the first worker that has none, or whose thread is gone. `None` when there is
-    /// no such place. Two workers that start together get two places.
-    pub fn seat(&self, make: impl FnOnce(usize) -> Seat) -> Option<usize> {
+    /// A worker is ready, or was started again.
+    pub fn seat(&self, worker: usize, seat: Seat) {
+        self.0.seats.write()[worker] = Some(seat);
+    }
+
+    /// Seats the calling worker as the first that is not seated, or whose thread is gone. Finding the seat
+    /// and taking it are one step, because workers start at the same time. `arrive` must not ask the directory
+    /// for a topic.
+    pub fn seat_next<T>(&self, arrive: impl FnOnce(usize) -> (Seat, T)) -> T {
         let mut seats = self.0.seats.write();
-        let gone = |seat: &Option<Seat>| seat.as_ref().is_none_or(|seat| !seat.appender.connected());
-        let worker = seats.iter().position(gone)?;
-        seats[worker] = Some(make(worker));
-        Some(worker)
+        let vacant = seats.iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()));
+        let worker = vacant.unwrap_or(0);
+        let (seat, arrived) = arrive(worker);
+        seats[worker] = Some(seat);
+        arrived
     }
 
     /// Whether every worker is seated.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use tambour_actors::directory::{Directory, TopicHandle};
 use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
@@ -31,7 +31,7 @@ use crate::config::Settings;
 use crate::identity::context::{Incoming, RequestContext};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::web_origin;
-use crate::problem::{Problem, ids_of};
+use crate::problem::{Problem, StreamRequest, ids_of};
 use crate::store::sqlite::SqliteStore;
 
 /// What admission stands on; one per hub, shared by its workers.
@@ -74,6 +74,9 @@ impl Ground {
             return Err(refused(Refusal::new(Code::Draining, "the hub is going; come back in a moment"), true));
         }
         let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
+        if context.is_stream {
+            request.extensions_mut().insert(StreamRequest);
+        }
         let checked = refuse_body(request, context.is_stream)
             .and_then(|()| web_origin::check(request.headers(), &self.settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.is_stream))?;

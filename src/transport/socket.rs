@@ -6,19 +6,24 @@
 //! that moment and not before.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future as _;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use actix_web::HttpResponse;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::middleware::Next;
 use actix_web::web::{Bytes, Payload};
+use actix_web::{Error, HttpResponse};
 use futures_util::StreamExt as _;
 use tambour_actors::frame::Wire;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::problem::Problem;
 
 type Taker = Box<dyn FnOnce(TcpStream)>;
 
@@ -27,6 +32,10 @@ type Taker = Box<dyn FnOnce(TcpStream)>;
 struct Shared {
     armed: RefCell<Option<Taker>>,
     taken: Cell<bool>,
+    /// The connection ends behind the answer that is being written.
+    closing: Cell<bool>,
+    /// That answer has left.
+    closed: Cell<bool>,
     heads: Cell<Heads>,
     waker: RefCell<Option<Waker>>,
 }
@@ -91,6 +100,9 @@ impl Tap {
 
 impl AsyncRead for Tap {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.shared.closed.get() {
+            return Poll::Ready(Ok(()));
+        }
         let before = into.filled().len();
         let read = self.poll_socket((), |socket| socket.poll_read(cx, into));
         if read.is_ready() {
@@ -104,6 +116,9 @@ impl AsyncRead for Tap {
 impl AsyncWrite for Tap {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.heads.set(Heads::default());
+        if self.shared.closed.get() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         self.poll_socket(bytes.len(), |socket| socket.poll_write(cx, bytes))
     }
 
@@ -118,9 +133,13 @@ impl AsyncWrite for Tap {
         {
             self.shared.taken.set(true);
             taker(socket);
-            if let Some(waker) = self.shared.waker.borrow_mut().take() {
-                waker.wake();
-            }
+        }
+        let taken = self.shared.taken.get();
+        self.shared.closed.set(taken || self.shared.closing.get());
+        if self.shared.closed.get()
+            && let Some(waker) = self.shared.waker.borrow_mut().take()
+        {
+            waker.wake();
         }
         flushed
     }
@@ -164,6 +183,50 @@ impl TakeOver {
         // The length of a stream is the end of its connection, so it is not cut into chunks either.
         head.head_mut().no_chunking(true);
         head.set_body(BoxBody::new(HandOver { shared: self.0, taker: Some(Box::new(take)) }))
+    }
+}
+
+/// Middleware, the outermost: behind an answer that ends its connection no request is carried out
+/// (RFC 9112, section 9.6). The server goes on with requests that it has read already, so a write that was
+/// pipelined behind a refused stream would run, and its answer be lost.
+///
+/// # Errors
+/// What the inner service fails with.
+pub async fn close_behind<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let Some(TakeOver(shared)) = request.conn_data::<TakeOver>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    };
+    if shared.closing.get() {
+        Closed(shared).await;
+        let answer = HttpResponse::BadRequest().force_close().finish();
+        return Ok(request.into_response(answer).map_into_right_body());
+    }
+    let answer = next.call(request).await;
+    let closes = match &answer {
+        Ok(answer) => answer.response().head().connection_type() == ConnectionType::Close,
+        Err(error) => error.as_error::<Problem>().is_some_and(|problem| problem.is_stream),
+    };
+    if closes {
+        shared.closing.set(true);
+    }
+    answer.map(ServiceResponse::map_into_left_body)
+}
+
+/// Resolves when the last answer of a connection has left.
+struct Closed(Rc<Shared>);
+
+impl Future for Closed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.closed.get() {
+            return Poll::Ready(());
+        }
+        *self.0.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 

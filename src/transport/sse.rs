@@ -1,13 +1,20 @@
 //! SSE: the head of a stream, and where it starts.
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse};
+use std::sync::Arc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{Method, header};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde_json::json;
+use tambour_actors::frame::control::sse_retry;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::request::start;
 use tambour_actors::topic::state::Start;
 
-use crate::problem::TRACE_ID;
-use crate::problem::{REQUEST_ID, ids_of};
+use crate::admission::Ground;
+use crate::problem::{Problem, REQUEST_ID, TRACE_ID, ids_of};
 
 /// Where a stream starts, and the cursor as it was given. `Last-Event-ID` wins over the query, because a
 /// browser that reconnects sends both: the query is that of its first request.
@@ -34,13 +41,51 @@ pub fn start_of(
 /// The head of a stream: never cached, never buffered by a proxy, ended by the end of the connection.
 #[must_use]
 pub fn head(request: &HttpRequest) -> HttpResponse {
+    answer(request).finish()
+}
+
+fn answer(request: &HttpRequest) -> HttpResponseBuilder {
     let ids = ids_of(request);
-    HttpResponse::Ok()
+    let mut answer = HttpResponse::Ok();
+    answer
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))
         .insert_header((REQUEST_ID, &*ids.request_id))
         .insert_header((TRACE_ID, &*ids.trace_id))
-        .force_close()
-        .finish()
+        .force_close();
+    answer
 }
+
+/// Middleware: a refusal that will pass (429, 503) is put into a stream that ends, when an `EventSource` comes
+/// back, because on any status but 200 it gives up for good.
+///
+/// # Errors
+/// What the inner service fails with.
+pub async fn spare_event_sources<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let answer = next.call(request).await?;
+    let problem = answer.response().error().and_then(|error| error.as_error::<Problem>());
+    let code = problem.filter(|problem| problem.is_stream).map(|problem| problem.refusal.code);
+    let headers = answer.request().headers();
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_stream = answer.request().method() == Method::GET && accepts.contains("text/event-stream");
+    let comes_back = is_stream && headers.contains_key("last-event-id") && !headers.contains_key(header::UPGRADE);
+    match code.filter(|code| comes_back && matches!(code.status(), 429 | 503)) {
+        None => Ok(answer.map_into_left_body()),
+        Some(code) => {
+            let ground = answer.request().app_data::<Arc<Ground>>();
+            let retry_ms = ground.map_or(RETRY_MS, |ground| ground.settings.session.sse_retry_ms);
+            let data = json!({ "code": code.as_str(), "status": code.status() });
+            let mut body = sse_retry(retry_ms);
+            body.extend_from_slice(format!("event: refused\ndata: {data}\n\n").as_bytes());
+            let told = self::answer(answer.request()).body(body);
+            Ok(answer.into_response(told).map_into_right_body())
+        }
+    }
+}
+
+/// What a client is told to wait when there are no settings.
+const RETRY_MS: u64 = 2_000;

@@ -1,0 +1,19 @@
+//! The outer ring of tests: a real hub, in this process or as the real binary, seen through real sockets.
+//!
+//! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
+
+mod conformance;
+mod crash;
+mod drain;
+mod events;
+mod frames;
+mod fsync_trace;
+mod pipelining;
+mod refusals;
+mod refusals_order;
+mod session;
+mod slow;
+mod sse_text;
+mod start;
+mod support;
+mod tail;

@@ -1,0 +1,309 @@
+//! A small HTTP/1.1 client over a plain socket: whatever bytes a test wants, and what comes back as it came.
+//!
+//! It is lenient with nothing: an answer that is not framed as HTTP says fails the test.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::WITHIN;
+use super::token::{ENV, TENANT, token};
+
+/// A request before it is bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<String>,
+}
+
+impl Ask {
+    /// A request without identity.
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: None }
+    }
+
+    /// A request by a member of the tests' tenant.
+    pub(crate) fn by(sub: &str, method: &str, path: &str) -> Self {
+        Self::new(method, path)
+            .with("authorization", &format!("Bearer {}", token(sub, "member")))
+            .with("x-tenant-id", TENANT)
+            .with("x-env", ENV)
+    }
+
+    /// A request for an SSE stream.
+    pub(crate) fn stream(sub: &str, path: &str) -> Self {
+        Self::by(sub, "GET", path).with("accept", "text/event-stream")
+    }
+
+    /// Puts a header in the place of those of its name.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        self.without(name).and(name, value)
+    }
+
+    /// Adds a header, also if there is one of its name.
+    pub(crate) fn and(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes away the headers of a name.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(given, _)| given != name);
+        self
+    }
+
+    /// Whether there is a header.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(given, _)| given == name)
+    }
+
+    /// Asks to become a WebSocket.
+    pub(crate) fn upgrade(self) -> Self {
+        self.with("connection", "Upgrade")
+            .with("upgrade", "websocket")
+            .with("sec-websocket-version", "13")
+            .with("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    }
+
+    /// Sends JSON.
+    pub(crate) fn json(mut self, body: impl std::fmt::Display) -> Self {
+        self.body = Some(body.to_string());
+        self.with("content-type", "application/json")
+    }
+
+    /// Adds to the query.
+    pub(crate) fn query(mut self, pair: &str) -> Self {
+        self.path.push(if self.path.contains('?') { '&' } else { '?' });
+        self.path.push_str(pair);
+        self
+    }
+
+    /// The request as bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        if !self.has("host") {
+            text.push_str("host: hub.test\r\n");
+        }
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if let Some(body) = &self.body {
+            text.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(self.body.as_deref().unwrap_or_default());
+        text.into_bytes()
+    }
+
+    /// Sends it on a connection of its own, and reads the answer to its end.
+    #[track_caller]
+    pub(crate) fn send(&self, addr: SocketAddr) -> Answer {
+        let mut connection = Connection::open(addr);
+        connection.send(&self.bytes());
+        connection.answer()
+    }
+}
+
+/// A status line, headers and a body.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The one value of a header.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        assert!(values.next().is_none(), "{name} is there more than once: {self:?}");
+        value
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The JSON of an answer with this status.
+    #[track_caller]
+    pub(crate) fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Status and `code` of a refusal; everything that every refusal has is checked.
+    #[track_caller]
+    pub(crate) fn refusal(&self) -> (u16, String) {
+        assert!(self.status >= 400, "not a refusal: {} {}", self.status, self.text());
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        let problem = self.json();
+        let fields: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, ["code", "detail", "request_id", "status", "title", "type"]);
+        let code = problem["code"].as_str().unwrap().to_owned();
+        assert_eq!(problem["status"], self.status);
+        assert_eq!(problem["type"], format!("urn:tambour:problem:{code}"));
+        assert!(!problem["title"].as_str().unwrap().is_empty() && !problem["detail"].as_str().unwrap().is_empty());
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
+        assert!(self.header("x-trace-id").is_some());
+        assert_eq!(self.header("www-authenticate").is_some(), self.status == 401, "{self:?}");
+        (self.status, code)
+    }
+}
+
+/// A connection to a hub.
+pub(crate) struct Connection {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    #[track_caller]
+    pub(crate) fn open(addr: SocketAddr) -> Self {
+        let socket = TcpStream::connect_timeout(&addr, WITHIN).unwrap();
+        Self::over(socket)
+    }
+
+    /// Over a socket that is connected.
+    pub(crate) fn over(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(WITHIN)).unwrap();
+        socket.set_write_timeout(Some(WITHIN)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self { socket, buffer: Vec::new() }
+    }
+
+    /// Writes bytes, in one segment if they are few.
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).unwrap();
+    }
+
+    /// Writes bytes to a hub that may have hung up.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.socket.write_all(bytes).is_ok()
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn finish(&self) {
+        // The hub may have closed the connection already.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
+    #[track_caller]
+    fn fill(&mut self) -> usize {
+        let mut piece = [0; 16 * 1024];
+        match self.socket.read(&mut piece) {
+            Ok(read) => {
+                self.buffer.extend_from_slice(&piece[..read]);
+                read
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
+            Err(error) => panic!("{error}, and so far: {}", String::from_utf8_lossy(&self.buffer)),
+        }
+    }
+
+    /// The next bytes, at least one, or none at the end.
+    #[track_caller]
+    pub(crate) fn some(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            self.fill();
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Exactly so many bytes.
+    #[track_caller]
+    pub(crate) fn exactly(&mut self, bytes: usize) -> Vec<u8> {
+        while self.buffer.len() < bytes {
+            assert!(self.fill() > 0, "it ends after {} of {bytes} bytes", self.buffer.len());
+        }
+        let rest = self.buffer.split_off(bytes);
+        std::mem::replace(&mut self.buffer, rest)
+    }
+
+    /// Everything to the end.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        while self.fill() > 0 {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Status and headers.
+    #[track_caller]
+    pub(crate) fn head(&mut self) -> Answer {
+        let end = loop {
+            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end;
+            }
+            assert!(self.fill() > 0, "no answer, only: {:?}", String::from_utf8_lossy(&self.buffer));
+        };
+        let head = String::from_utf8(self.exactly(end + 4)).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap();
+        let status = status.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_ascii_lowercase(), value.trim().to_owned())
+        });
+        Answer { status: status.unwrap_or_else(|| panic!("{head}")), headers: headers.collect(), body: Vec::new() }
+    }
+
+    /// Status, headers and body.
+    #[track_caller]
+    pub(crate) fn answer(&mut self) -> Answer {
+        let mut answer = self.head();
+        answer.body = match answer.header("content-length").map(|length| length.parse().unwrap()) {
+            Some(length) => self.exactly(length),
+            None if answer.header("transfer-encoding").is_some() => self.chunks(),
+            None if matches!(answer.status, 101 | 204 | 304) => Vec::new(),
+            None => self.rest(),
+        };
+        answer
+    }
+
+    #[track_caller]
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let mut size = Vec::new();
+            while !size.ends_with(b"\r\n") {
+                size.extend(self.exactly(1));
+            }
+            let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim_end(), 16).unwrap();
+            body.extend(self.exactly(size));
+            self.exactly(2);
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+}
+
+/// Creates a thread as `sub`.
+#[track_caller]
+pub(crate) fn create(addr: SocketAddr, sub: &str, id: &str) -> Value {
+    Ask::by(sub, "POST", "/v1/threads").json(serde_json::json!({ "id": id })).send(addr).ok(201)
+}
+
+/// Publishes one event, and returns its cursor and seq.
+#[track_caller]
+pub(crate) fn publish(addr: SocketAddr, sub: &str, id: &str, data: &Value) -> (String, u64) {
+    let body = serde_json::json!({ "type": "note", "data": data });
+    let path = format!("/v1/threads/{id}/events");
+    let answer = Ask::by(sub, "POST", &path).json(body).send(addr).ok(201);
+    (answer["id"].as_str().unwrap().to_owned(), answer["seq"].as_u64().unwrap())
+}
