@@ -18,7 +18,8 @@ FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin tambour \
     && install --directory --owner tambour --group tambour --mode 0700 /data
 COPY --from=build /build/target/release/tambour /usr/local/bin/tambour
-USER tambour
+# By number, so that an orchestrator can see that it is not root.
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

@@ -15,6 +15,7 @@ use tambour_actors::principal::Role;
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 
+use crate::config::Auth;
 use crate::config::value::Secret;
 
 /// The file in the data directory that keeps the secret.
@@ -73,6 +74,14 @@ pub fn secret(data_dir: &Path) -> Result<Secret, DevelopmentError> {
     removed.map_err(at("remove", &made))?;
     File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(at("sync", data_dir))?;
     read(&path)?.ok_or(DevelopmentError::Damaged(path))
+}
+
+/// The secret kept in a data directory, if there is one.
+///
+/// # Errors
+/// The file can't be read, or has something else in it.
+pub fn kept_secret(data_dir: &Path) -> Result<Option<Secret>, DevelopmentError> {
+    read(&data_dir.join(SECRET_FILE))
 }
 
 fn read(path: &Path) -> Result<Option<Secret>, DevelopmentError> {
@@ -188,7 +197,7 @@ pub async fn demo(topics: &impl Topics) -> Result<(), Unavailable> {
 
 /// The token in the URL that a first run prints.
 #[must_use]
-pub fn demo_token(secret: &Secret) -> String {
+pub fn demo_token(secret: &Secret, auth: &Auth) -> String {
     let scope = demo_scope();
     let token = TokenFor {
         tenant: &scope.tenant,
@@ -196,8 +205,8 @@ pub fn demo_token(secret: &Secret) -> String {
         sub: "alice",
         role: Role::Member,
         ttl_seconds: DEMO_TTL_SECONDS,
-        issuer: None,
-        audience: None,
+        issuer: auth.issuer.as_deref(),
+        audience: auth.audience.as_deref(),
     };
     self::token(secret, &token, now_ms())
 }

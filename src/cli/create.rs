@@ -2,11 +2,11 @@
 //!
 //! It never takes an existing thread for its own: the hub's 409 is a refusal like any other.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 
-use super::remote::{Failure, Hub, Remote, thread_id};
+use super::names::thread_id;
+use super::remote::{Hub, Remote};
+use super::{CliError, print};
 
 /// Arguments of `tambour create`.
 #[derive(Debug, clap::Args)]
@@ -38,9 +38,9 @@ struct NewThread<'a> {
 ///
 /// # Errors
 /// What [`Hub::post`] fails with.
-pub fn run(args: &CreateArgs) -> Result<(), Failure> {
+pub fn run(args: &CreateArgs) -> Result<(), CliError> {
     let thread = NewThread { id: &args.thread, title: args.title.as_deref(), visibility: args.visibility.as_deref() };
-    let body = serde_json::to_vec(&thread).map_err(|e| Failure::Failed(e.to_string()))?;
-    Hub::new(&args.remote)?.post("/v1/threads", &body)?;
-    writeln!(std::io::stdout(), "thread/{}", args.thread).map_err(|e| Failure::of_output(&e))
+    let body = serde_json::to_vec(&thread).map_err(|e| CliError::Failed(e.to_string()))?;
+    Hub::new(&args.remote).post("/v1/threads", &body)?;
+    print(&format!("thread/{}\n", args.thread))
 }

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use crate::cli::{CliError, print};
+use super::names::hub_url;
+use super::{CliError, print, remote};
 
 /// Arguments of `tambour health`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The hub
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    /// Address of the hub
+    #[arg(long, env = "TAMBOUR_URL", default_value = "http://127.0.0.1:8080", value_parser = hub_url)]
     pub url: String,
     /// How long to wait for each answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
@@ -22,18 +23,13 @@ pub struct Args {
 /// # Errors
 /// [`CliError::Unreachable`] without an answer, [`CliError::Failed`] when one is not 200.
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_millis(args.timeout_ms)))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .build()
-        .into();
+    let agent = remote::agent(|config| config.timeout_global(Some(Duration::from_millis(args.timeout_ms))));
     for path in ["/healthz", "/readyz"] {
-        let url = format!("{}{path}", args.url.trim_end_matches('/'));
-        let answer = agent.get(&url).call().map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => CliError::Usage(format!("{url} is not a URL: {error}")),
-            _ => CliError::Unreachable(format!("no answer from {url}: {error}; is the hub running? (--url)")),
+        let url = format!("{}{path}", args.url);
+        let answer = agent.get(&url).call().map_err(|error| match remote::lost(&args.url, &error) {
+            // Nothing was asked that could have been done.
+            CliError::AnswerLost { url, reason } => CliError::Unreachable { url, reason },
+            other => other,
         })?;
         let status = answer.status().as_u16();
         if status != 200 {
@@ -55,7 +51,7 @@ mod tests {
     #[track_caller]
     fn check(statuses: &[u16], expected: u8) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let code = std::thread::scope(|scope| {
             let server = scope.spawn(move || {
                 for (status, path) in statuses.iter().zip(["/healthz", "/readyz"]) {
@@ -93,6 +89,5 @@ mod tests {
         assert_eq!(code(&url), 4);
         drop(listener);
         assert_eq!(code(&url), 4);
-        assert_eq!(code("not a url"), 2);
     }
 }

@@ -5,7 +5,9 @@
 pub mod bench;
 pub mod config;
 pub mod create;
+pub mod error;
 pub mod health;
+mod names;
 pub mod pretty;
 pub mod publish;
 pub mod remote;
@@ -18,35 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Why a command failed; each has its exit code.
-#[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// It did not work (exit code 1).
-    #[error("{0}")]
-    Failed(String),
-    /// Arguments or settings are not accepted (exit code 2, as for unknown arguments).
-    #[error("{0}")]
-    Usage(String),
-    /// The hub answered, and said no (exit code 3).
-    #[error("{0}")]
-    Refused(String),
-    /// The hub does not answer (exit code 4).
-    #[error("{0}")]
-    Unreachable(String),
-}
-
-impl CliError {
-    /// The exit code: 1 failed, 2 usage, 3 refused, 4 not reachable.
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        match self {
-            Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Refused(_) => 3,
-            Self::Unreachable(_) => 4,
-        }
-    }
-}
+pub use error::CliError;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -92,41 +66,32 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let remote = |done: Result<(), remote::Failure>| match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    };
     let done = match cli.command {
-        Some(Command::Create(args)) => return remote(create::run(&args)),
-        Some(Command::Tail(args)) => return remote(tail::run(&args)),
-        Some(Command::Publish(args)) => return remote(publish::run(&args)),
-        Some(Command::Bench(args)) => return bench::run(&args),
         None => serve::run(&cli.serve),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Token(args)) => token::run(&args),
+        Some(Command::Create(args)) => create::run(&args),
+        Some(Command::Tail(args)) => tail::run(&args),
+        Some(Command::Publish(args)) => publish::run(&args),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Bench(args)) => return bench::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tambour: {error}");
-            ExitCode::from(error.code())
-        }
+        Err(error) => error.report(),
     }
 }
 
-/// Prints to standard output. A reader that has left (`| head`) is no failure.
+/// Prints to standard output, at once.
 ///
 /// # Errors
-/// Standard output can't be written for another reason.
+/// [`CliError::OutputClosed`] when its reader has left, as with `| head`; [`CliError::Failed`] when it can't be written for
+/// another reason.
 pub fn print(text: &str) -> Result<(), CliError> {
-    use std::io::{ErrorKind, Write};
+    use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Failed(format!("can't print: {error}"))),
-        _ => Ok(()),
-    }
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| CliError::of_output(&error))
 }
 
 #[cfg(test)]

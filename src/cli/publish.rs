@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 use tambour_actors::cursor::Cursor;
 use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX};
 
-use super::remote::{Failure, Hub, Remote, thread_id};
+use super::names::thread_id;
+use super::remote::{Hub, Remote};
+use super::{CliError, print};
 
 /// How much of stdin is read ahead, in bytes.
 const STDIN_BUFFER_BYTES: usize = 256 * 1024;
@@ -80,12 +82,12 @@ enum InputEnd {
 /// Publishes, and prints one id a line.
 ///
 /// # Errors
-/// What [`Hub::post`] fails with; [`Failure::Failed`] for a line that can't be an event.
-pub fn run(args: &PublishArgs) -> Result<(), Failure> {
-    let hub = Hub::new(&args.remote)?;
+/// What [`Hub::post`] fails with; [`CliError::Failed`] for a line that can't be an event.
+pub fn run(args: &PublishArgs) -> Result<(), CliError> {
+    let hub = Hub::new(&args.remote);
     let path = format!("/v1/threads/{}/events", args.thread);
     if let Some(text) = &args.text {
-        let data = event_data(text, args.json).map_err(Failure::Failed)?;
+        let data = event_data(text, args.json).map_err(CliError::Failed)?;
         return publish(args, &hub, &path, vec![data]);
     }
     let mut input = BufReader::with_capacity(STDIN_BUFFER_BYTES, std::io::stdin().lock());
@@ -95,7 +97,7 @@ pub fn run(args: &PublishArgs) -> Result<(), Failure> {
         line = lines.last;
         if !lines.data.is_empty() {
             publish(args, &hub, &path, lines.data).inspect_err(|failure| {
-                if !matches!(failure, Failure::OutputClosed) {
+                if !matches!(failure, CliError::OutputClosed) {
                     // Whoever feeds us must know where to go on.
                     let _ = writeln!(std::io::stderr(), "lines {} to {}:", lines.first, lines.last);
                 }
@@ -104,7 +106,7 @@ pub fn run(args: &PublishArgs) -> Result<(), Failure> {
         match lines.end {
             None => {}
             Some(InputEnd::Eof) => return Ok(()),
-            Some(InputEnd::Bad(reason)) => return Err(Failure::Failed(reason)),
+            Some(InputEnd::Bad(reason)) => return Err(CliError::Failed(reason)),
         }
     }
 }
@@ -173,15 +175,15 @@ fn event_data(text: &str, json: bool) -> Result<Box<RawValue>, String> {
     Ok(data)
 }
 
-fn publish(args: &PublishArgs, hub: &Hub, path: &str, data: Vec<Box<RawValue>>) -> Result<(), Failure> {
+fn publish(args: &PublishArgs, hub: &Hub, path: &str, data: Vec<Box<RawValue>>) -> Result<(), CliError> {
     let mut events: Vec<_> = data.into_iter().map(|data| NewEvent { kind: &args.kind, data }).collect();
     let single = events.len() == 1;
     let body = if single { serde_json::to_vec(&events.remove(0)) } else { serde_json::to_vec(&events) };
-    let body = body.map_err(|e| Failure::Failed(e.to_string()))?;
+    let body = body.map_err(|e| CliError::Failed(e.to_string()))?;
     let answer = hub.post(path, &body)?;
     let ids = if single { one_id(&answer) } else { all_ids(&answer) };
-    let ids = ids.ok_or_else(|| Failure::Failed(format!("{} did not answer as a hub does", hub.url())))?;
-    if args.quiet { Ok(()) } else { print(&ids) }
+    let ids = ids.ok_or_else(|| CliError::Failed(format!("{} did not answer as a hub does", hub.url())))?;
+    if args.quiet { Ok(()) } else { print(&(ids.join("\n") + "\n")) }
 }
 
 fn one_id(answer: &[u8]) -> Option<Vec<String>> {
@@ -195,13 +197,6 @@ fn all_ids(answer: &[u8]) -> Option<Vec<String>> {
     let first = Cursor::parse(&published.first.id).ok()?;
     let count = published.count.min(BATCH_EVENTS_MAX as u64);
     (0..count).map(|n| Some(first.mark.at(first.seq.checked_add(n)?).to_string())).collect()
-}
-
-fn print(ids: &[String]) -> Result<(), Failure> {
-    let mut text = ids.join("\n");
-    text.push('\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Failure::of_output(&e))
 }
 
 #[cfg(test)]

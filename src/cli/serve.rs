@@ -2,16 +2,18 @@
 //!
 //! This file never opens the log or a socket itself.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::CliError;
 use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
-use crate::development;
-use crate::hub::Hub;
+use crate::development::{self, DevelopmentError};
+use crate::hub::{BuildError, Hub};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::key::KeySource;
+use crate::store::sqlite::OpenError;
 
 /// Where settings come from, beside variables.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -38,6 +40,9 @@ pub struct SettingsArgs {
     #[arg(long)]
     pub production: bool,
 }
+
+/// How the data directory is named.
+const BY_DATA: &str = "with --data (store.data_dir)";
 
 /// Arguments of `tambour serve`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -79,12 +84,6 @@ impl SettingsArgs {
     }
 }
 
-impl From<SettingsError> for CliError {
-    fn from(error: SettingsError) -> Self {
-        Self::Usage(error.to_string())
-    }
-}
-
 /// Settings that a hub can start with.
 #[derive(Debug)]
 pub struct Prepared {
@@ -108,9 +107,7 @@ pub fn prepare(
     let layers = args.settings.layers(variables)?;
     let mut settings = Settings::resolve(&layers)?;
     let development = match needs_development_secret(&settings)? {
-        true => {
-            Some(development::secret(&settings.store.data_dir).map_err(|error| CliError::Failed(error.to_string()))?)
-        }
+        true => Some(development::secret(&settings.store.data_dir).map_err(|error| no_secret(&error))?),
         false => None,
     };
     if development.is_some() {
@@ -118,6 +115,21 @@ pub fn prepare(
     }
     let verifier = JwtVerifier::from_settings(&settings).map_err(|error| CliError::Usage(error.to_string()))?;
     Ok(Prepared { settings, verifier, development })
+}
+
+fn no_secret(error: &DevelopmentError) -> CliError {
+    CliError::Failed(match error {
+        DevelopmentError::Io { .. } => format!("{error}; name another data directory {BY_DATA}, or make it yours"),
+        _ => error.to_string(),
+    })
+}
+
+fn not_built(error: &BuildError) -> CliError {
+    CliError::Failed(match error {
+        BuildError::Store(OpenError::Locked(_)) => format!("{error} {BY_DATA}"),
+        BuildError::Store(OpenError::Directory { .. }) => format!("{error}; name another {BY_DATA}, or make it yours"),
+        _ => error.to_string(),
+    })
 }
 
 /// Whether these settings leave the hub to its development secret.
@@ -164,36 +176,69 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let Prepared { settings, verifier, development } = prepare(args, std::env::vars_os())?;
     crate::telemetry::install_logs(&settings.log);
     actix_rt::System::new().block_on(async move {
-        let data_dir = settings.store.data_dir.clone();
-        let hub = Hub::build(settings, verifier).await.map_err(|error| CliError::Failed(error.to_string()))?;
+        let (data_dir, auth) = (settings.store.data_dir.clone(), settings.auth.clone());
+        let hub = Hub::build(settings, verifier).await.map_err(|error| not_built(&error))?;
         let mut words = format!("metrics on http://{}/metrics\nlistening on http://{}\n", hub.admin_addr(), hub.addr());
         if let Some(secret) = &development {
             let demo = development::demo(hub.store()).await;
             demo.map_err(|error| CliError::Failed(error.to_string()))?;
-            words.push_str(&first_steps(&hub, secret, &data_dir));
+            let token = development::demo_token(secret, &auth);
+            words.push_str(&first_steps(&program(), hub.addr(), &data_dir, &token));
         }
-        super::print(&words)?;
+        match super::print(&words) {
+            // Who started the hub need not listen to it.
+            Ok(()) | Err(CliError::OutputClosed) => {}
+            Err(error) => return Err(error),
+        }
         hub.run(told_to_stop()).await.map_err(|error| CliError::Failed(format!("the server failed: {error}")))
     })
 }
 
-/// What to open and what to paste, printed where the development secret is the key.
-fn first_steps(hub: &Hub, secret: &Secret, data_dir: &Path) -> String {
-    let url = format!("http://{}", hub.addr());
-    let program = std::env::current_exe().map_or_else(|_| "tambour".into(), |path| path.display().to_string());
-    let token = development::demo_token(secret);
-    let remote = format!("--url {url} --data {}", data_dir.display());
+/// What to open and what to paste, printed where the development secret is the key. What is the default of the
+/// commands is left out.
+fn first_steps(program: &str, addr: SocketAddr, data_dir: &Path, token: &str) -> String {
+    let defaults = Settings::default();
+    let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let url = format!("http://{host}:{}", addr.port());
+    let url_argument = if addr == defaults.http.listen { String::new() } else { format!(" --url {url}") };
+    let data = if data_dir == defaults.store.data_dir {
+        String::new()
+    } else {
+        format!(" --data {}", shell_word(&data_dir.display().to_string()))
+    };
     format!(
         "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
-         Paste into terminals:\n  {program} tail thread/{thread} {remote}\n  \
-         {program} publish thread/{thread} {remote} 'hello'\n  \
-         curl -N -H \"Authorization: Bearer $({program} token --data {data} --tenant {tenant} --env {env} --sub curl --role member --ttl 3600)\" \
-         -H 'X-Tenant-Id: {tenant}' -H 'X-Env: {env}' -H 'Accept: text/event-stream' '{url}/v1/threads/{thread}/events?last=10'\n",
+         Paste into terminals:\n  {program} tail thread/{thread}{url_argument}{data}\n  \
+         {program} publish thread/{thread} hello{url_argument}{data}\n  \
+         curl -N -H \"Authorization: Bearer $({program} token --sub me{data})\" -H \"X-Tenant-Id: {tenant}\" \
+         -H \"X-Env: {env}\" -H \"Accept: text/event-stream\" \"{url}/v1/threads/{thread}/events?last=10\"\n",
         tenant = development::DEMO_TENANT,
         env = development::DEMO_ENV,
         thread = development::DEMO_THREAD,
-        data = data_dir.display(),
     )
+}
+
+/// How this program is called from here: as it was found on the path, or by the shorter of its two ways.
+fn program() -> String {
+    let called = std::env::args_os().next().map_or_else(|| "tambour".into(), PathBuf::from);
+    let on_path = called.components().count() == 1 && !called.is_absolute();
+    let shorter = || {
+        let (itself, here) = (std::env::current_exe().ok()?, std::env::current_dir().ok()?);
+        itself.strip_prefix(here).ok().filter(|path| path.components().count() > 1).map(Path::to_owned)
+    };
+    let path = if on_path { called } else { shorter().unwrap_or(called) };
+    shell_word(&path.display().to_string())
+}
+
+/// A text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -254,6 +299,20 @@ mod tests {
         check(&data("x"), &[("TAMBOUR__AUTH__ALGORITHM", "RS256")], false, Err(&["auth.public_key_file"]));
         check(&data("x"), &[secret, ("TAMBOUR__AUTH__SECRET_FILE", "x")], false, Err(&["both set"]));
         check(&data("x"), &[("TAMBOUR__HTTP__LISTN", "x")], false, Err(&["TAMBOUR__HTTP__LISTEN"]));
+    }
+
+    #[test]
+    fn what_is_the_default_is_not_pasted() {
+        let defaults = Settings::default();
+        let words = first_steps("target/release/tambour", defaults.http.listen, &defaults.store.data_dir, "T");
+        assert!(words.contains("\n  target/release/tambour tail thread/welcome\n"), "{words}");
+        assert!(words.contains("\n  target/release/tambour publish thread/welcome hello\n"), "{words}");
+        assert!(words.contains("$(target/release/tambour token --sub me)"), "{words}");
+        let words = first_steps("tambour", "0.0.0.0:9".parse().unwrap(), Path::new("/my data"), "T");
+        assert!(words.contains("tambour tail thread/welcome --url http://127.0.0.1:9 --data '/my data'\n"), "{words}");
+        assert!(words.contains("token --sub me --data '/my data')"), "{words}");
+        let words = first_steps("tambour", "[::1]:9".parse().unwrap(), Path::new("d"), "T");
+        assert!(words.contains("\n  http://[::1]:9/#token=T&"), "{words}");
     }
 
     #[test]

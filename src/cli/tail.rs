@@ -11,8 +11,10 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use serde::Deserialize;
 
+use super::CliError;
+use super::names::thread_id;
 use super::pretty::{pretty, printable};
-use super::remote::{Failure, Hub, Remote, thread_id};
+use super::remote::{Hub, Remote};
 use super::sse_parser::{SseEvent, SseParser};
 
 /// Wait before the first reconnect when the hub never said `retry`.
@@ -60,8 +62,8 @@ enum Step {
 ///
 /// # Errors
 /// What [`Hub::stream`] fails with on the first connection; later ones only for a refusal.
-pub fn run(args: &TailArgs) -> Result<(), Failure> {
-    let hub = Hub::new(&args.remote)?;
+pub fn run(args: &TailArgs) -> Result<(), CliError> {
+    let hub = Hub::new(&args.remote);
     end_with_the_reader_of(std::io::stdout());
     let mut tail = Tail {
         out: std::io::stdout().lock(),
@@ -115,11 +117,11 @@ fn end_with_the_reader_of(out: impl AsRawFd + Send + 'static) {
 }
 
 /// Whether the same request may succeed in a while, without anybody doing anything about it.
-fn may_pass(failure: &Failure) -> bool {
+fn may_pass(failure: &CliError) -> bool {
     match failure {
-        Failure::Unreachable { .. } | Failure::AnswerLost { .. } => true,
-        Failure::Refused(problem) => matches!(problem.status, 429 | 500..=599),
-        Failure::Failed(_) | Failure::OutputClosed => false,
+        CliError::Unreachable { .. } | CliError::AnswerLost { .. } => true,
+        CliError::Refused(problem) => matches!(problem.status, 429 | 500..=599),
+        CliError::Failed(_) | CliError::Usage(_) | CliError::OutputClosed => false,
     }
 }
 
@@ -148,7 +150,7 @@ struct Tail<W> {
 
 impl<W: Write> Tail<W> {
     /// Reads one connection to its end. The inner error says why it ended although more may follow.
-    fn follow(&mut self, mut body: impl std::io::Read) -> Result<Result<(), String>, Failure> {
+    fn follow(&mut self, mut body: impl std::io::Read) -> Result<Result<(), String>, CliError> {
         let mut parser = SseParser::new(&self.cursor);
         let mut buffer = vec![0; READ_BYTES];
         loop {
@@ -158,7 +160,7 @@ impl<W: Write> Tail<W> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(Err(self.why_broken(error))),
             };
-            let events = parser.feed(&buffer[..read]).map_err(|e| Failure::Failed(e.to_string()))?;
+            let events = parser.feed(&buffer[..read]).map_err(|e| CliError::Failed(e.to_string()))?;
             if let Some(retry_ms) = parser.retry_ms() {
                 self.retry_ms = retry_ms;
             }
@@ -179,7 +181,7 @@ impl<W: Write> Tail<W> {
     }
 
     /// Prints an event of the thread, heeds one of the hub's own.
-    fn take(&mut self, event: &SseEvent) -> Result<Step, Failure> {
+    fn take(&mut self, event: &SseEvent) -> Result<Step, CliError> {
         match event.name.as_str() {
             "connected" => self.connected(&event.data),
             "gap" => note(&format!("a gap: {}", printable(&event.data))),
@@ -191,7 +193,7 @@ impl<W: Write> Tail<W> {
                 note(&format!("{}: {}", event.name, printable(&event.data)));
             }
             name => {
-                self.print(&event.data).map_err(|e| Failure::of_output(&e))?;
+                self.print(&event.data).map_err(|e| CliError::of_output(&e))?;
                 event.id.clone_into(&mut self.cursor);
                 self.left = self.left.map(|left| left - 1);
                 // Nothing is ever written behind `closed`, a type that only the hub can write.
@@ -325,7 +327,7 @@ mod tests {
         }
         let Tail { json, left, cursor, connected, waiting, attempts, retry_ms, silence, .. } = tail(true, None);
         let mut closed = Tail { out: Closed, json, left, cursor, connected, waiting, attempts, retry_ms, silence };
-        assert!(matches!(closed.follow(STREAM.as_bytes()), Err(Failure::OutputClosed)));
+        assert!(matches!(closed.follow(STREAM.as_bytes()), Err(CliError::OutputClosed)));
     }
 
     #[test]
@@ -340,7 +342,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_waited_for() {
         let refused = |status| {
-            Failure::Refused(super::super::remote::Problem {
+            CliError::Refused(super::super::error::Problem {
                 status,
                 code: String::new(),
                 detail: String::new(),

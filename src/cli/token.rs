@@ -8,11 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tambour_actors::principal::Role;
 use tambour_actors::topic_key::{Env, Tenant};
 
+use crate::cli::names::{env, role, sub, tenant};
 use crate::cli::serve::{SettingsArgs, needs_development_secret};
 use crate::cli::{CliError, print};
 use crate::config::Settings;
 use crate::development::{self, TokenFor};
-use crate::identity::jwt::SUB_BYTES_MAX;
 
 /// Longest time a development token is good, in seconds: a year.
 const TTL_SECONDS_MAX: u64 = 365 * 86_400;
@@ -41,23 +41,6 @@ pub struct Args {
     /// How long it is good, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=TTL_SECONDS_MAX))]
     pub ttl: u64,
-}
-
-fn tenant(text: &str) -> Result<Tenant, String> {
-    Tenant::parse(text).map_err(|error| error.to_string())
-}
-
-fn env(text: &str) -> Result<Env, String> {
-    Env::parse(text).map_err(|error| error.to_string())
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    Role::parse(text).ok_or_else(|| "a role is owner, admin, member or viewer".to_owned())
-}
-
-fn sub(text: &str) -> Result<String, String> {
-    let form = (1..=SUB_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-    if form { Ok(text.to_owned()) } else { Err("it is 1 to 256 bytes without control characters".to_owned()) }
 }
 
 /// Prints a token and a line feed.

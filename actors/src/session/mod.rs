@@ -6,6 +6,7 @@
 pub mod decoder;
 pub mod gate;
 mod io;
+mod opening;
 pub mod request;
 mod ws;
 
@@ -24,7 +25,6 @@ use crate::frame::{Wire, time_text};
 use crate::log::Bounds;
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
-use crate::outlet::socket::Socket;
 use crate::outlet::topics::gap;
 use crate::outlet::worker::Worker;
 use crate::principal::Principal;
@@ -34,80 +34,13 @@ use crate::topic::now_ms;
 use crate::topic::state::{Published, Start, Started};
 use crate::topic_key::TopicKey;
 use decoder::Decoder;
-use gate::{Gate, Greeter, Identity};
-
-/// The limits of sessions, the same for all of a hub.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionLimits {
-    /// Most bytes of one WebSocket message.
-    pub frame_bytes_max: usize,
-    /// Most topics of one session.
-    pub topics_max: usize,
-    /// With so many publishes unanswered, a session stops reading.
-    pub publishes_in_flight_max: usize,
-    /// How long a client that opened without a token may wait with `hello`.
-    pub hello_timeout_ms: u64,
-    /// What SSE clients are told to wait before they connect again.
-    pub sse_retry_ms: u64,
-    /// How long before its end a client is told that its token expires.
-    pub expiry_warning_ms: i64,
-}
+use gate::Gate;
+pub use opening::{Greeting, Opening, SessionLimits, Wanted, Who};
 
 /// Above this many bytes of the hub's own frames behind a full socket, a session stops reading.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 /// How long an ending session waits for the client to take its last bytes and close.
 const FAREWELL_MS: u64 = 2_000;
-
-/// What a session starts with.
-pub struct Opening {
-    /// What the client speaks.
-    pub wire: Wire,
-    /// The connection, taken over from HTTP.
-    pub socket: Box<dyn Socket>,
-    /// WebSocket bytes that came with the request.
-    pub early: bytes::Bytes,
-    /// What the client is greeted with.
-    pub greeting: Box<Greeting>,
-    /// Who, or who will find out from `hello`.
-    pub who: Who,
-    /// The one topic of an SSE stream or of a topic's own WebSocket.
-    pub topic: Option<Wanted>,
-    /// Given back when the session ends.
-    pub permit: Box<dyn Any>,
-    /// Decides on topics.
-    pub gate: Rc<dyn Gate>,
-    /// Limits.
-    pub limits: Rc<SessionLimits>,
-}
-
-/// The ids that a client is told first.
-#[derive(Debug)]
-pub struct Greeting {
-    /// Of this connection.
-    pub connection_id: String,
-    /// Of the request that opened it.
-    pub request_id: Box<str>,
-}
-
-/// Whether the identity is known.
-pub enum Who {
-    /// It is.
-    Known(Box<Identity>),
-    /// It is, and the session only reads.
-    Reader(Arc<Principal>),
-    /// The client says `hello` first.
-    Unknown(Box<dyn Greeter>),
-}
-
-/// A topic that a session reads from its start.
-pub struct Wanted {
-    /// Which, admitted.
-    pub topic: TopicHandle,
-    /// From where.
-    pub start: Start,
-    /// The cursor as it was given.
-    pub requested: Option<String>,
-}
 
 /// A subscription as the client knows it.
 struct Subscription {

@@ -4,6 +4,7 @@
 //! session or the log: what takes time is answered by a message. Only the directory starts it.
 
 pub mod messages;
+mod start;
 pub mod state;
 mod tail;
 

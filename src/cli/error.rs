@@ -1,0 +1,144 @@
+//! Why a command ended without having done what it was asked: one type, and the one way out of the process.
+//!
+//! It never decides what is tried again.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde::Deserialize;
+
+use super::pretty::printable;
+use crate::config::layers::SettingsError;
+
+/// Why a command failed; each has its exit code.
+#[derive(Debug)]
+pub enum CliError {
+    /// It did not work: exit code 1.
+    Failed(String),
+    /// Arguments or settings are not accepted: exit code 2, as for unknown arguments.
+    Usage(String),
+    /// The hub said no: exit code 3.
+    Refused(Problem),
+    /// No hub answers: exit code 4.
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The hub went away before it answered, so nobody knows whether it did what was asked: exit code 4.
+    AnswerLost {
+        /// Where it was.
+        url: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The reader of our output is gone. There is nobody to tell and nothing to do: exit code 0.
+    OutputClosed,
+}
+
+/// What a hub says when it refuses (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The name of the refusal.
+    pub code: String,
+    /// What the caller can do about it.
+    #[serde(default)]
+    pub detail: String,
+    /// What the hub's log knows the request by.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+impl CliError {
+    /// The exit code: 0 nobody listens, 1 failed, 2 usage, 3 refused, 4 not reachable.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Unreachable { .. } | Self::AnswerLost { .. } => 4,
+        }
+    }
+
+    /// The failure of a write to standard output.
+    #[must_use]
+    pub fn of_output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::OutputClosed;
+        }
+        Self::Failed(format!("can't print: {error}"))
+    }
+
+    /// Says on standard error what happened, and gives the process its exit code.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        if !matches!(self, Self::OutputClosed) {
+            // Nobody may read standard error either, and that is no reason to panic.
+            let _ = writeln!(io::stderr(), "tambour: {self}");
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+impl From<SettingsError> for CliError {
+    fn from(error: SettingsError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl std::error::Error for CliError {}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(text) | Self::Usage(text) => f.write_str(text),
+            Self::Refused(problem) => write!(f, "refused: {problem}"),
+            Self::Unreachable { url, reason } => write!(
+                f,
+                "no hub answers at {url} ({reason})\nstart one with: tambour serve\nor say where it is with --url or TAMBOUR_URL"
+            ),
+            Self::AnswerLost { url, reason } => {
+                write!(f, "{url} went away before it answered ({reason}): it may or may not have done what was asked")
+            }
+            Self::OutputClosed => f.write_str("nobody reads the output"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, printable(&self.code))?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", printable(&self.detail))?;
+        }
+        if !self.request_id.is_empty() {
+            write!(f, " (request {})", printable(&self.request_id))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes() {
+        let problem =
+            Problem { status: 403, code: "permission.denied".into(), detail: "no".into(), request_id: String::new() };
+        assert_eq!(CliError::Refused(problem.clone()).to_string(), "refused: 403 permission.denied: no");
+        assert_eq!(CliError::Refused(problem).code(), 3);
+        assert_eq!(CliError::Unreachable { url: String::new(), reason: String::new() }.code(), 4);
+        assert_eq!(CliError::AnswerLost { url: String::new(), reason: String::new() }.code(), 4);
+        assert_eq!(CliError::Usage(String::new()).code(), 2);
+        assert_eq!(CliError::Failed(String::new()).code(), 1);
+        assert_eq!(CliError::of_output(&io::ErrorKind::BrokenPipe.into()).code(), 0);
+        assert_eq!(CliError::of_output(&io::ErrorKind::StorageFull.into()).code(), 1);
+    }
+}

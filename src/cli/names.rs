@@ -1,0 +1,76 @@
+//! Names in arguments, parsed where they come in, so that a wrong one is a usage error with the right form in it.
+//!
+//! Nothing here looks whether what is named exists.
+
+use tambour_actors::principal::Role;
+use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
+use ureq::http::Uri;
+
+use crate::identity::jwt::SUB_BYTES_MAX;
+
+pub(super) fn tenant(text: &str) -> Result<Tenant, String> {
+    Tenant::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn env(text: &str) -> Result<Env, String> {
+    Env::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "a role is owner, admin, member or viewer".to_owned())
+}
+
+pub(super) fn sub(text: &str) -> Result<String, String> {
+    let form = (1..=SUB_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if form { Ok(text.to_owned()) } else { Err("it is 1 to 256 bytes without control characters".to_owned()) }
+}
+
+/// `thread/{id}`; gives the id.
+pub(super) fn thread_id(topic: &str) -> Result<String, String> {
+    let scope = Scope { tenant: tenant("t_demo")?, env: Env::Dev };
+    let key = TopicKey::parse(&scope, topic).map_err(|error| error.to_string())?;
+    if key.kind() != TopicKind::Thread {
+        return Err("only threads are served so far: thread/{id}".to_owned());
+    }
+    Ok(key.id().to_owned())
+}
+
+/// The address of a hub; gives it without a slash at its end.
+pub(super) fn hub_url(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    if url.starts_with("https://") {
+        return Err("TLS is not built in yet: a hub's address begins with http://".to_owned());
+    }
+    let parsed: Option<Uri> = url.parse().ok();
+    let plain = |uri: &Uri| {
+        uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+    };
+    if parsed.as_ref().is_some_and(plain) {
+        Ok(url.to_owned())
+    } else {
+        Err("a hub's address is such as http://127.0.0.1:8080".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_named_in_full() {
+        assert_eq!(thread_id("thread/a.b:c-1"), Ok("a.b:c-1".to_owned()));
+        for bad in ["welcome", "thread/", "thread/a/b", "thread/a b", "canvas/x", "room/x", ""] {
+            assert!(thread_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        for good in ["http://127.0.0.1:8080", "http://[::1]:1/", "http://hub.example", "http://proxy.example/hub/"] {
+            assert_eq!(hub_url(good).as_deref(), Ok(good.trim_end_matches('/')));
+        }
+        for bad in ["", "not a url", "127.0.0.1:8080", "https://x", "ftp://x", "http://", "http://x/?a=b"] {
+            assert!(hub_url(bad).is_err(), "{bad}");
+        }
+    }
+}
