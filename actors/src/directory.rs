@@ -13,7 +13,7 @@ use actix::{Actor, Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use crate::log::appender::Appender;
+use crate::log::appender::{Appender, Ends};
 use crate::log::{Bounds, EventLog, TopicRecord, Topics, Unavailable};
 use crate::refusal::{Code, Refusal};
 use crate::topic::messages::{Delete, Life, Outlets, Publish, Sleep, ToOutlet};
@@ -152,7 +152,11 @@ impl Directory {
                     waiters.push(waiter);
                     false
                 }
-                Some(Entry::Awake { handle, .. }) if handle.addr.connected() => return Ok(Some(handle.clone())),
+                Some(Entry::Awake { handle, looked_up, at_ms }) if handle.addr.connected() => {
+                    *looked_up += 1;
+                    *at_ms = now_ms();
+                    return Ok(Some(handle.clone()));
+                }
                 _ => {
                     shard.insert(key.clone(), Entry::Waking(vec![waiter]));
                     true
@@ -208,8 +212,9 @@ impl Directory {
             && self.0.forget(key, handle.life, None)
         {
             handle.addr.do_send(Delete);
-            self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), life: handle.life });
         }
+        // Readers of a topic that sleeps have no actor that could tell them.
+        self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), mark: record.mark() });
         Ok(deleted)
     }
 
@@ -276,8 +281,10 @@ impl Inner {
 
     async fn load(&self, key: &TopicKey) -> Result<Option<(TopicRecord, Bounds)>, Unavailable> {
         let Some((record, _)) = self.ground.topics.find(key).await? else { return Ok(None) };
-        // Behind whatever an earlier life of the actor still had in flight.
-        let bounds = self.ground.log.bounds(record.log).await?;
+        // Behind whatever an earlier life of the actor still had in flight, or in the hands of its appender.
+        let appender = self.seats.read()[self.worker_of(key)].as_ref().map(|seat| seat.appender.clone());
+        let appender = appender.ok_or_else(|| Unavailable("the topic's worker is not seated".into()))?;
+        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable(error.to_string()))??;
         Ok(Some((record, bounds)))
     }
 
