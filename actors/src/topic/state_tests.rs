@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cursor::{Incarnation, Mark};
+use crate::frame::Wire;
 use crate::log::{LogId, NewTopic, Visibility};
 use crate::topic_key::{Env, Scope, Tenant, TopicKey};
 
@@ -318,8 +319,11 @@ impl Model {
     }
 }
 
+/// The bytes of one wire, as the limits count them: the mean of both, each frame rounded down.
 fn size(batch: &Batch) -> usize {
-    batch.behind(crate::frame::Wire::Sse, batch.first() - 1).len()
+    let both = [Wire::Ws, Wire::Sse].map(|wire| batch.behind(wire, batch.first() - 1).len());
+    let frames = usize::try_from(batch.last() - batch.first() + 1).unwrap();
+    (both[0] + both[1]).saturating_sub(frames) / 2
 }
 
 proptest! {
