@@ -87,7 +87,19 @@ impl Client {
         topic: &str,
         start: Start,
     ) -> Option<Self> {
-        let mut client = Self::new(wire, truth, worker, Net::new(super::socket::UNLIMITED));
+        Self::through(Net::new(super::socket::UNLIMITED), hub, truth, (worker, wire), topic, start).await
+    }
+
+    /// The same through a connection of the test's making.
+    pub(crate) async fn through(
+        net: Net,
+        hub: &Hub,
+        truth: &Truth,
+        (worker, wire): (usize, Wire),
+        topic: &str,
+        start: Start,
+    ) -> Option<Self> {
+        let mut client = Self::new(wire, truth, worker, net);
         client.readings.insert(topic.into(), Reading { reference: 0, start, at: None, events: 0 });
         client.sole = Some(topic.into());
         let handle = hub.find(topic).await?;

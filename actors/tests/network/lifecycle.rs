@@ -5,6 +5,7 @@ use tambour_actors::topic::state::{Start, Write};
 
 use super::client::{Client, Truth};
 use super::hub::{Hub, Setup, key, run, until};
+use super::socket::Net;
 
 const TOPIC: &str = "thread/x";
 
@@ -104,15 +105,13 @@ fn what_was_trimmed_is_told_also_when_nothing_is_left() {
         hub.publish_many(TOPIC, 1..=100).await;
         for trimmed in [50, 100] {
             // The topic stays awake and does not know; its tail holds the newest 16.
-            let mut behind =
-                Client::of(&hub, &truth, 0, Wire::Ws, TOPIC, Start::After(record.mark().at(10))).await.unwrap();
-            behind.net.stall();
+            let start = Start::After(record.mark().at(10));
+            let mut behind = Client::through(Net::new(0), &hub, &truth, (0, Wire::Ws), TOPIC, start).await.unwrap();
             until("subscribed", || {
                 behind.net.make_room(1);
                 behind.at(TOPIC).is_some()
             })
             .await;
-            behind.net.stall();
             hub.trim(&record, trimmed);
             if trimmed == 100 {
                 falls_asleep(&hub).await;
