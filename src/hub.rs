@@ -5,8 +5,8 @@
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -19,10 +19,10 @@ use actix_web::{App, web};
 use tambour_actors::directory::{self, Directory, Seat};
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog, Topics};
-use tambour_actors::outlet::messages::Drain;
 use tambour_actors::outlet::worker::{Pace, Worker};
 use tambour_actors::outlet::{self};
 use tambour_actors::session::SessionLimits;
+use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::state::TopicLimits;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -75,10 +75,7 @@ pub struct Hub {
     served: JoinHandle<std::io::Result<()>>,
     ground: Arc<Ground>,
     permits: Permits,
-    outlets: Outlets,
 }
-
-type Outlets = Arc<Mutex<Vec<actix::Addr<outlet::Outlet>>>>;
 
 impl Hub {
     /// Opens the store, starts the workers and listens. Must be called in an actix system.
@@ -113,17 +110,17 @@ impl Hub {
         let shutdown_seconds = settings.http.shutdown_seconds;
         let draining = AtomicBool::new(false);
         let ground = Arc::new(Ground { settings, verifier, directory: directory.clone(), store, draining });
-        let (permits, outlets) = (Permits::default(), Outlets::default());
+        let permits = Permits::default();
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
-            let (permits, admin_permits, outlets) = (permits.clone(), permits.clone(), outlets.clone());
+            let (permits, admin_permits) = (permits.clone(), permits.clone());
             let metrics = telemetry::install_metrics();
             Server::build()
                 .workers(workers)
                 .disable_signals()
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
-                    let station = station(&ground, &permits, log.clone(), &outlets);
+                    let station = station(&ground, &permits, log.clone());
                     clients(&ground, station)
                 })?
                 .listen("admin", admin, move || {
@@ -145,7 +142,7 @@ impl Hub {
         while !directory.complete() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { addr, admin_addr, handle, served, ground, permits, outlets })
+        Ok(Self { addr, admin_addr, handle, served, ground, permits })
     }
 
     /// Where clients connect.
@@ -172,14 +169,11 @@ impl Hub {
     /// # Errors
     /// When the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { handle, served, ground, permits, outlets, .. } = self;
+        let Self { handle, served, ground, permits, .. } = self;
         shutdown.await;
         ground.draining.store(true, Ordering::Relaxed);
         tracing::info!(sessions = permits.held(), "draining");
-        let outlets: Vec<_> = outlets.lock().map(|outlets| outlets.clone()).unwrap_or_default();
-        for outlet in outlets {
-            outlet.do_send(Drain { spread_ms: RECONNECT_SPREAD_MS });
-        }
+        ground.directory.outlets().send_all(|| ToOutlet::Drain { spread_ms: RECONNECT_SPREAD_MS });
         let most = Duration::from_secs(ground.settings.http.shutdown_seconds.saturating_sub(5).max(1));
         let gone = async {
             while permits.held() > 0 {
@@ -219,7 +213,7 @@ fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildE
 }
 
 /// Starts what lives on one worker's thread, and seats it.
-fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outlets: &Outlets) -> Rc<Station> {
+fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> Rc<Station> {
     let settings = &ground.settings;
     let directory = &ground.directory;
     let pace = Pace {
@@ -232,9 +226,6 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>, outl
         outlet::start(&worker);
         (Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }, worker)
     });
-    if let (Some(outlet), Ok(mut outlets)) = (worker.outlet(), outlets.lock()) {
-        outlets.push(outlet);
-    }
     let (sweeper, index) = (directory.clone(), worker.index);
     actix_rt::spawn(async move {
         loop {

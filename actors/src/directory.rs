@@ -13,7 +13,7 @@ use actix::{Actor, Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use crate::log::appender::Appender;
+use crate::log::appender::{Appender, Ends};
 use crate::log::{Bounds, EventLog, TopicRecord, Topics, Unavailable};
 use crate::refusal::{Code, Refusal};
 use crate::topic::messages::{Delete, Life, Outlets, Publish, Sleep, ToOutlet};
@@ -75,7 +75,7 @@ struct Inner {
 pub struct Directory(Arc<Inner>);
 
 impl Directory {
-    /// A directory without workers; nothing can be found before all have their [seats](Self::seat).
+    /// A directory without workers; nothing can be found before all have their [seats](Self::seat_next).
     #[must_use]
     pub fn new(ground: Ground) -> Self {
         let workers = ground.workers.max(1);
@@ -93,11 +93,6 @@ impl Directory {
     #[must_use]
     pub fn outlets(&self) -> &Outlets {
         &self.0.outlets
-    }
-
-    /// A worker is ready, or was started again.
-    pub fn seat(&self, worker: usize, seat: Seat) {
-        self.0.seats.write()[worker] = Some(seat);
     }
 
     /// Seats the calling worker as the first that is not seated, or whose thread is gone. Finding the seat
@@ -158,7 +153,11 @@ impl Directory {
                     waiters.push(waiter);
                     false
                 }
-                Some(Entry::Awake { handle, .. }) if handle.addr.connected() => return Ok(Some(handle.clone())),
+                Some(Entry::Awake { handle, looked_up, at_ms }) if handle.addr.connected() => {
+                    *looked_up += 1;
+                    *at_ms = now_ms();
+                    return Ok(Some(handle.clone()));
+                }
                 _ => {
                     shard.insert(key.clone(), Entry::Waking(vec![waiter]));
                     true
@@ -214,8 +213,9 @@ impl Directory {
             && self.0.forget(key, handle.life, None)
         {
             handle.addr.do_send(Delete);
-            self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), life: handle.life });
         }
+        // Readers of a topic that sleeps have no actor that could tell them.
+        self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), mark: record.mark() });
         Ok(deleted)
     }
 
@@ -282,8 +282,10 @@ impl Inner {
 
     async fn load(&self, key: &TopicKey) -> Result<Option<(TopicRecord, Bounds)>, Unavailable> {
         let Some((record, _)) = self.ground.topics.find(key).await? else { return Ok(None) };
-        // Behind whatever an earlier life of the actor still had in flight.
-        let bounds = self.ground.log.bounds(record.log).await?;
+        // Behind whatever an earlier life of the actor still had in flight, or in the hands of its appender.
+        let appender = self.seats.read()[self.worker_of(key)].as_ref().map(|seat| seat.appender.clone());
+        let appender = appender.ok_or_else(|| Unavailable("the topic's worker is not seated".into()))?;
+        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable(error.to_string()))??;
         Ok(Some((record, bounds)))
     }
 

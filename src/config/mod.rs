@@ -143,7 +143,7 @@ settings! {
         /// Connections that read the log beside the one that writes.
         readers: usize = 2, range(1, 64);
         /// Bytes of the database that a reader maps into memory; 0 maps nothing.
-        mmap_bytes: u64 = 268_435_456, range(0, 1_099_511_627_776);
+        mmap_bytes: u64 = 0, range(0, 1_099_511_627_776);
     }
     /// Who is believed: the key that verifies tokens, and what a token must say.
     auth: Auth {

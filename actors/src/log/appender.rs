@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, fut::wrap_future};
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
 
-use super::{Append, AppendError, EventLog};
+use super::{Append, AppendError, Bounds, EventLog, LogId, Unavailable};
 
 /// Append this with whatever else this turn brings; answered by [`Appended`].
 #[derive(Message)]
@@ -25,6 +26,12 @@ pub struct Queue {
 #[rtype(result = "()")]
 pub struct Appended(pub Result<(), AppendError>);
 
+/// The ends of a log, behind every append that was queued before: a topic that is started again must know
+/// of what its earlier life left here.
+#[derive(Message)]
+#[rtype(result = "Result<Bounds, Unavailable>")]
+pub struct Ends(pub LogId);
+
 /// The actor. See the module.
 pub struct Appender {
     log: Arc<dyn EventLog>,
@@ -40,6 +47,9 @@ impl Appender {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
+        if self.appends.is_empty() {
+            return;
+        }
         let replies = std::mem::take(&mut self.replies);
         let appended = self.log.append(std::mem::take(&mut self.appends));
         ctx.spawn(wrap_future::<_, Self>(appended).map(move |results, _, _| {
@@ -65,5 +75,14 @@ impl Handler<Queue> for Appender {
             // The other topics of this worker get their turn first, then all go together.
             ctx.spawn(wrap_future::<_, Self>(tokio::task::yield_now()).map(|(), appender, ctx| appender.flush(ctx)));
         }
+    }
+}
+
+impl Handler<Ends> for Appender {
+    type Result = ResponseFuture<Result<Bounds, Unavailable>>;
+
+    fn handle(&mut self, Ends(log): Ends, ctx: &mut Self::Context) -> Self::Result {
+        self.flush(ctx);
+        self.log.bounds(log)
     }
 }

@@ -19,6 +19,8 @@ pub struct Sub {
     pub topic: u32,
     /// The place among the readers of that slot.
     pub reader: u32,
+    /// Which subscription of its session.
+    pub ticket: u32,
     /// Every event up to here was written, or begun.
     pub cursor: Seq,
     /// Whether events may be written: the session has told the client where it starts.
@@ -111,9 +113,8 @@ impl Line {
                 return 0;
             }
         };
-        if accepted > 0 || bytes == 0 {
-            self.accepted_ms = now_ms;
-        }
+        // Until now the line had nothing that waited, so the peer's time to accept something begins here.
+        self.accepted_ms = now_ms;
         if accepted < bytes {
             self.blocked = true;
             self.tell(ToSession::Blocked);
@@ -138,26 +139,40 @@ impl Line {
         }
     }
 
+    /// Stops a subscription at once and for good, before its outlet has taken it away: no ticket is 0, so a
+    /// [`Go`](super::messages::FromSession::Go) that is on its way does not find it any more.
+    pub fn mute(&mut self, ticket: u32) {
+        for sub in self.subs.iter_mut().filter(|sub| sub.ticket == ticket) {
+            (sub.live, sub.ticket) = (false, 0);
+        }
+    }
+
     /// The socket has room: writes what waits. `true`: nothing waits any more.
-    pub fn drain(&mut self, now_ms: u64) -> bool {
+    ///
+    /// # Errors
+    /// The connection is gone: such a socket is ready for ever.
+    pub fn drain(&mut self, now_ms: u64) -> io::Result<bool> {
         while !self.rest.is_empty() {
             match self.socket.try_write(&[IoSlice::new(&self.rest)]) {
+                Ok(0) => {
+                    self.dead = true;
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
                 Ok(accepted) => {
                     self.accepted_ms = now_ms;
                     self.rest.drain(..accepted);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
+                Err(error) => {
                     self.dead = true;
-                    self.tell(ToSession::Broken);
-                    return false;
+                    return Err(error);
                 }
             }
         }
         self.rest = Vec::new();
         self.blocked = false;
         self.accepted_ms = now_ms;
-        true
+        Ok(true)
     }
 }

@@ -17,6 +17,8 @@ pub enum FromSession {
     Subscribe {
         /// Which session.
         line: LineId,
+        /// Names this subscription among those of the session; never used again.
+        ticket: u32,
         /// Which topic, as it was found and admitted.
         topic: TopicHandle,
         /// From where.
@@ -26,8 +28,8 @@ pub enum FromSession {
     Go {
         /// Which session.
         line: LineId,
-        /// Which topic.
-        key: TopicKey,
+        /// Which subscription.
+        ticket: u32,
     },
     /// Stop reading a topic.
     Unsubscribe {
@@ -48,14 +50,6 @@ pub enum FromSession {
     },
 }
 
-/// The hub drains: every session tells its client to come back, and ends.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Drain {
-    /// Clients come back spread over this time.
-    pub spread_ms: u64,
-}
-
 /// To a session.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -64,6 +58,8 @@ pub enum ToSession {
     Subscribed {
         /// In which topic.
         key: TopicKey,
+        /// By which subscription.
+        ticket: u32,
         /// Where the reader starts.
         started: Started,
         /// The ends of the log.
@@ -75,6 +71,8 @@ pub enum ToSession {
     Ended {
         /// Which topic.
         key: TopicKey,
+        /// Which subscription.
+        ticket: u32,
         /// Why.
         reason: EndReason,
     },

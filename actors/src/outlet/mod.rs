@@ -23,8 +23,8 @@ use crate::frame::{Wire, control};
 use crate::topic::messages::{EndReason, FromOutlet, ToOutlet};
 use crate::topic::state::OutletId;
 use line::Line;
-use messages::{Drain, FromSession, ToSession};
-use seats::Seats;
+use messages::{FromSession, ToSession};
+use seats::{Pending, Seats};
 use worker::Worker;
 
 /// After so many writes, or [`SLICE_TIME`], a fan-out lets other topics and requests of its worker go on.
@@ -53,7 +53,9 @@ pub struct Outlet {
 /// Starts the outlet of a worker, on the worker's thread. Also starts it again after a panic.
 pub fn start(worker: &Rc<Worker>) {
     // Whoever came while there was no outlet was not heard; their sessions end with their lines.
-    worker.lines.borrow_mut().clear();
+    for line in worker.lines.borrow_mut().drain() {
+        line.tell(ToSession::Broken);
+    }
     let life = worker.lives.get();
     worker.lives.set(life + 1);
     let id = OutletId { worker: worker.index, life };
@@ -126,6 +128,7 @@ impl Outlet {
         }
         for line in ended {
             self.end_at_head(lines, line);
+            self.catch_up(lines, line, ctx);
         }
         let took = began.elapsed();
         let Some(seat) = self.seats.get_mut(slot) else { return (true, looked) };
@@ -197,7 +200,7 @@ impl Outlet {
         let line = &lines[line_slot as usize];
         let slot = line.subs[sub].topic as usize;
         if let Some(seat) = self.seats.get(slot) {
-            line.tell(ToSession::Ended { key: seat.key.clone(), reason });
+            line.tell(ToSession::Ended { key: seat.key.clone(), ticket: line.subs[sub].ticket, reason });
         }
         self.unsubscribe(lines, line_slot, sub);
     }
@@ -216,7 +219,7 @@ impl Outlet {
         self.seats.prune(slot);
     }
 
-    fn tick(&mut self, ctx: &mut Context<Self>) {
+    fn tick(&self) {
         let now_ms = self.worker.now_ms();
         let pace = self.worker.pace;
         let worker = self.worker.clone();
@@ -247,7 +250,6 @@ impl Outlet {
                 line.control(frame, now_ms);
             }
         }
-        self.retry(lines, now_ms, ctx);
     }
 }
 
@@ -255,7 +257,10 @@ impl Actor for Outlet {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(TICK, Self::tick);
+        ctx.run_interval(TICK, |outlet, ctx| {
+            outlet.tick();
+            outlet.retry(outlet.worker.now_ms(), ctx);
+        });
     }
 }
 
@@ -295,19 +300,21 @@ impl Handler<FromSession> for Outlet {
             lines.get(id.slot as usize).is_some_and(|line| line.turn == id.turn)
         };
         match message {
-            FromSession::Subscribe { line, topic, start } if known(lines, line) => {
-                self.subscribe(line, &topic, start, ctx);
+            FromSession::Subscribe { line, ticket, topic, start } if known(lines, line) => {
+                self.subscribe(lines, Pending { line, ticket, left: false, start, since_ms: 0 }, &topic, ctx);
             }
-            FromSession::Go { line, key } if known(lines, line) => {
+            FromSession::Go { line, ticket } if known(lines, line) => {
                 let target = &mut lines[line.slot as usize];
-                if let Some(sub) = self.seats.sub_of(target, &key) {
-                    target.subs[sub].live = true;
+                if let Some(sub) = target.subs.iter_mut().find(|sub| sub.ticket == ticket) {
+                    sub.live = true;
                     self.serve(lines, line.slot, ctx);
                 }
             }
             FromSession::Unsubscribe { line, key } if known(lines, line) => {
                 if let Some(sub) = self.seats.sub_of(&lines[line.slot as usize], &key) {
                     self.unsubscribe(lines, line.slot, sub);
+                    // It may have been the one whose page the others waited for.
+                    self.serve(lines, line.slot, ctx);
                 } else {
                     self.forget_pending(line, &key);
                 }
@@ -320,18 +327,6 @@ impl Handler<FromSession> for Outlet {
                 lines.remove(line.slot as usize);
             }
             _ => {}
-        }
-    }
-}
-
-impl Handler<Drain> for Outlet {
-    type Result = ();
-
-    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
-        let lines = self.worker.lines.borrow();
-        let count = lines.len().max(1) as u64;
-        for (place, (_, line)) in (0_u64..).zip(lines.iter()) {
-            line.tell(ToSession::Drain { retry_after_ms: 500 + drain.spread_ms * place / count });
         }
     }
 }

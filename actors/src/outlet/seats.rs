@@ -36,6 +36,9 @@ pub(super) struct Delivery {
 /// A session that waits for its topic to say where it starts.
 pub(super) struct Pending {
     pub(super) line: LineId,
+    pub(super) ticket: u32,
+    /// Unsubscribed meanwhile. Kept until the topic has answered, because it counts this reader.
+    pub(super) left: bool,
     pub(super) start: Start,
     pub(super) since_ms: u64,
 }
@@ -47,6 +50,10 @@ pub(super) struct Seat {
     pub(super) addr: Option<Addr<TopicActor>>,
     pub(super) life: Life,
     pub(super) attaching: bool,
+    /// The topic slept, died or woke while it was being found.
+    pub(super) attach_again: bool,
+    /// When a life of it died last.
+    pub(super) died_ms: Option<u64>,
     /// The newest event that this outlet knows of.
     pub(super) head: Seq,
     /// Whether nothing follows `head`.
@@ -98,7 +105,7 @@ impl Seats {
     }
 
     /// Makes a line a reader of a topic, not yet live.
-    pub(super) fn join(&mut self, slot: usize, line_slot: u32, line: &mut Line, cursor: Seq) {
+    pub(super) fn join(&mut self, slot: usize, line_slot: u32, line: &mut Line, ticket: u32, cursor: Seq) {
         let readers = &mut self.slots[slot].readers;
         let sub = u32::try_from(line.subs.len()).expect("a session has few topics");
         let reader = u32::try_from(readers.len()).expect("fewer readers than 4 billion");
@@ -108,7 +115,7 @@ impl Seats {
             // Most sessions read one topic.
             line.subs.reserve_exact(1);
         }
-        line.subs.push(Sub { topic, reader, cursor, live: false });
+        line.subs.push(Sub { topic, reader, ticket, cursor, live: false });
     }
 
     /// Takes a subscription from a line, and the reader from its topic. A delivery under way still
@@ -130,9 +137,12 @@ impl Seats {
         {
             // Close the hole among those who were served, so that nobody who was not slips in there.
             delivery.next -= 1;
-            seat.readers.swap(hole, delivery.next);
-            point(lines, &seat.readers, hole);
-            hole = delivery.next;
+            if hole < delivery.next {
+                // Never points at who leaves: their place among the line's subscriptions is another's by now.
+                seat.readers.swap(hole, delivery.next);
+                point(lines, &seat.readers, hole);
+                hole = delivery.next;
+            }
         }
         seat.readers.swap_remove(hole);
         point(lines, &seat.readers, hole);

@@ -3,35 +3,47 @@
 //!
 //! Whatever is lost with a topic is asked for again; nothing here waits.
 
+use std::time::Duration;
+
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 use slab::Slab;
 
 use super::line::Line;
 use super::messages::ToSession;
-use super::seats::{Delivery, Pending, Seat};
+use super::seats::{Delivery, Pending, Reader, Seat};
 use super::{Outlet, pump};
 use crate::directory::TopicHandle;
 use crate::frame::{Batch, Wire, control::Control};
 use crate::log::Bounds;
 use crate::topic::messages::{EndReason, FromOutlet, Life, LineId, Replayed, ToOutlet};
-use crate::topic::state::{GapReason, Start, Started};
+use crate::topic::state::{GapReason, OutletId, Started};
 use crate::topic_key::TopicKey;
 
 /// A subscription that has no answer after this long is asked for again.
 const ANSWER_MS: u64 = 2_000;
 /// How long an outlet waits before it asks again for a topic whose store could not answer.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+const RETRY_MS: u64 = 500;
 
 impl Outlet {
     pub(super) fn hear(&mut self, message: ToOutlet, ctx: &mut Context<Self>) {
+        if let ToOutlet::Asleep { key, life } | ToOutlet::Lost { key, life } | ToOutlet::Awake { key, life } = &message
+            && let Some(slot) = self.seats.slot(key)
+            && let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life != *life)
+        {
+            // What is being found may be that life, or the one before it.
+            seat.attach_again = seat.attaching;
+        }
         match message {
             ToOutlet::Deliver { key, life, batch } => self.deliver(&key, life, batch, ctx),
-            ToOutlet::Subscribed { key, life, line, started, bounds } => {
-                self.subscribed(&key, life, line, started, bounds);
+            ToOutlet::Subscribed { key, life, line, ticket, started, bounds } => {
+                self.subscribed(&key, life, (line, ticket), started, bounds);
             }
             ToOutlet::Head { key, life, head } => self.learn_head(&key, life, head, ctx),
-            ToOutlet::Replayed { key, line, replayed, bounds } => self.replayed(&key, line, &replayed, bounds, ctx),
-            ToOutlet::Asleep { key, life } | ToOutlet::Lost { key, life } => self.unseat(&key, life, ctx),
+            ToOutlet::Replayed { key, life, line, after, replayed, bounds } => {
+                self.replayed((&key, life), (line, after), &replayed, bounds, ctx);
+            }
+            ToOutlet::Asleep { key, life } => self.unseat(&key, life, false, ctx),
+            ToOutlet::Lost { key, life } => self.unseat(&key, life, true, ctx),
             ToOutlet::Awake { key, life } => {
                 if let Some(slot) = self.seats.slot(&key)
                     && self.seats.get(slot).is_some_and(|seat| seat.life != life || seat.addr.is_none())
@@ -39,18 +51,50 @@ impl Outlet {
                     self.attach(slot, ctx);
                 }
             }
-            ToOutlet::Deleted { key, life } => {
+            ToOutlet::Drain { spread_ms } => self.drain(spread_ms),
+            ToOutlet::Deleted { key, mark } => {
                 if let Some(slot) = self.seats.slot(&key)
-                    && self.seats.get(slot).is_some_and(|seat| seat.life == life)
+                    && self.seats.get(slot).is_some_and(|seat| seat.mark == mark)
                 {
-                    self.deleted(slot);
+                    let worker = self.worker.clone();
+                    self.deleted(&mut worker.lines.borrow_mut(), slot, ctx);
                 }
             }
         }
     }
 
-    pub(super) fn subscribe(&mut self, line: LineId, topic: &TopicHandle, start: Start, ctx: &mut Context<Self>) {
+    /// Every session tells its client to come back, spread over a time, and ends.
+    fn drain(&self, spread_ms: u64) {
+        let lines = self.worker.lines.borrow();
+        let count = lines.len().max(1) as u64;
+        for (place, (_, line)) in (0_u64..).zip(lines.iter()) {
+            line.tell(ToSession::Drain { retry_after_ms: 500 + spread_ms * place / count });
+        }
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        lines: &mut Slab<Line>,
+        mut pending: Pending,
+        topic: &TopicHandle,
+        ctx: &mut Context<Self>,
+    ) {
         let key = &topic.record.topic.key;
+        if let Some(slot) = self.seats.slot(key)
+            && let Some(seat) = self.seats.get(slot)
+            && seat.mark != topic.record.mark()
+        {
+            // One of the two was deleted, and its name used again: the one that was started first.
+            if seat.life.0 > topic.life.0 {
+                let id = pending.line;
+                if let Some(line) = lines.get(id.slot as usize).filter(|line| line.turn == id.turn) {
+                    let (ticket, reason) = (pending.ticket, EndReason::Deleted);
+                    line.tell(ToSession::Ended { key: key.clone(), ticket, reason });
+                }
+                return;
+            }
+            self.deleted(lines, slot, ctx);
+        }
         let slot = self.seats.slot(key).unwrap_or_else(|| {
             self.seats.insert(Seat {
                 key: key.clone(),
@@ -58,6 +102,8 @@ impl Outlet {
                 addr: Some(topic.addr.clone()),
                 life: topic.life,
                 attaching: false,
+                attach_again: false,
+                died_ms: None,
                 head: 0,
                 closed: false,
                 readers: Vec::new(),
@@ -65,33 +111,34 @@ impl Outlet {
                 delivery: None,
             })
         });
-        let since_ms = self.worker.now_ms();
+        pending.since_ms = self.worker.now_ms();
         let Some(seat) = self.seats.get_mut(slot) else { return };
-        seat.pending.push(Pending { line, start, since_ms });
+        let asked = ask(self.id, &pending);
+        seat.pending.push(pending);
         match seat.addr.as_ref().filter(|addr| addr.connected()) {
-            Some(addr) => addr.do_send(FromOutlet::Subscribe { outlet: self.id, line, start }),
+            Some(addr) => addr.do_send(asked),
             None => self.attach(slot, ctx),
         }
     }
 
-    fn subscribed(&mut self, key: &TopicKey, life: Life, line: LineId, started: Started, bounds: Bounds) {
+    fn subscribed(&mut self, key: &TopicKey, life: Life, id: (LineId, u32), started: Started, bounds: Bounds) {
         let Some(slot) = self.seats.slot(key) else { return };
         let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life == life) else { return };
-        let Some(place) = seat.pending.iter().position(|pending| pending.line == line) else {
-            // Unsubscribed meanwhile, and counted by the topic all the same.
-            self.left(slot);
+        let Some(place) = seat.pending.iter().position(|pending| (pending.line, pending.ticket) == id) else {
             return;
         };
-        seat.pending.swap_remove(place);
+        let pending = seat.pending.swap_remove(place);
+        let (line, ticket) = id;
         learn(seat, bounds);
         let mark = seat.mark;
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
-        match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn) {
+        match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn && !pending.left) {
             Some(target) => {
-                self.seats.join(slot, line.slot, target, started.cursor);
-                target.tell(ToSession::Subscribed { key: key.clone(), started, bounds, mark });
+                self.seats.join(slot, line.slot, target, ticket, started.cursor);
+                target.tell(ToSession::Subscribed { key: key.clone(), ticket, started, bounds, mark });
             }
+            // Left meanwhile, and counted by the topic all the same.
             None => self.left(slot),
         }
     }
@@ -100,8 +147,8 @@ impl Outlet {
         if let Some(slot) = self.seats.slot(key)
             && let Some(seat) = self.seats.get_mut(slot)
         {
-            // The topic's answer will find nobody waiting, and detach.
-            seat.pending.retain(|pending| pending.line != line);
+            // The topic's answer will find that nobody waits for it, and detach.
+            seat.pending.iter_mut().filter(|pending| pending.line == line).for_each(|pending| pending.left = true);
         }
     }
 
@@ -118,7 +165,7 @@ impl Outlet {
             }
             return;
         }
-        seat.delivery = Some(Delivery { batch, next: 0, took: std::time::Duration::ZERO });
+        seat.delivery = Some(Delivery { batch, next: 0, took: Duration::ZERO });
         self.queue.push_back(slot);
         self.schedule(ctx);
     }
@@ -135,38 +182,52 @@ impl Outlet {
         }
     }
 
-    fn replayed(&mut self, key: &TopicKey, id: LineId, replayed: &Replayed, bounds: Bounds, ctx: &mut Context<Self>) {
+    fn replayed(
+        &mut self,
+        (key, life): (&TopicKey, Life),
+        (id, after): (LineId, u64),
+        replayed: &Replayed,
+        bounds: Bounds,
+        ctx: &mut Context<Self>,
+    ) {
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
         let Some(line) = lines.get_mut(id.slot as usize).filter(|line| line.turn == id.turn) else { return };
         let Some(slot) = self.seats.slot(key) else { return };
+        let Some(index) = line.subs.iter().position(|sub| sub.topic as usize == slot) else { return };
+        let cursor = line.subs[index].cursor;
+        // What an earlier subscription of the same session asked for may lie further on: it is no answer to this one.
+        let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life == life && after <= cursor) else { return };
         if line.replaying.take_if(|topic| *topic as usize == slot).is_none() {
             return;
         }
-        let Some(seat) = self.seats.get_mut(slot) else { return };
         learn(seat, bounds);
-        let Some(index) = line.subs.iter().position(|sub| sub.topic as usize == slot) else { return };
+        // Where what can be had begins.
+        let first = match replayed {
+            Replayed::Frames(batch) => batch.first(),
+            Replayed::UpToDate => bounds.oldest,
+            Replayed::Unavailable => 0,
+        };
+        let now_ms = self.worker.now_ms();
+        let writable = line.open() && line.subs[index].live;
+        if first > cursor + 1 && writable {
+            let requested = seat.mark.at(cursor).to_string();
+            let ends = Bounds { oldest: first, ..bounds };
+            line.control(&gap(line.wire, key, seat.mark, GapReason::Trimmed, &requested, ends), now_ms);
+            line.subs[index].cursor = first - 1;
+        }
         let cursor = line.subs[index].cursor;
         match replayed {
             Replayed::Frames(batch) if batch.last() > cursor => {
-                if line.open() {
-                    let now_ms = self.worker.now_ms();
-                    if batch.first() > cursor + 1 {
-                        let requested = seat.mark.at(cursor).to_string();
-                        let frame = gap(line.wire, key, seat.mark, GapReason::Trimmed, &requested, bounds);
-                        line.control(&frame, now_ms);
-                        line.subs[index].cursor = batch.first() - 1;
-                    }
-                    if line.open() {
-                        pump::write_parts(line, &[(index, batch)], now_ms);
-                    }
+                if writable && line.open() {
+                    pump::write_parts(line, &[(index, batch)], now_ms);
                 }
                 self.serve(lines, id.slot, ctx);
             }
             Replayed::Frames(_) => self.serve(lines, id.slot, ctx),
             Replayed::UpToDate | Replayed::Unavailable if cursor < seat.head => {
                 // Asked for again in a while, so that a store that can't answer is not asked in circles.
-                let later = wrap_future::<_, Self>(tokio::time::sleep(RETRY));
+                let later = wrap_future::<_, Self>(tokio::time::sleep(Duration::from_millis(RETRY_MS)));
                 ctx.spawn(later.map(move |(), outlet, ctx| {
                     let worker = outlet.worker.clone();
                     outlet.catch_up(&mut worker.lines.borrow_mut(), id.slot, ctx);
@@ -186,22 +247,31 @@ impl Outlet {
         self.catch_up(lines, slot, ctx);
     }
 
-    /// A life of a topic is over: whatever was asked of it is asked of the next.
-    fn unseat(&mut self, key: &TopicKey, life: Life, ctx: &mut Context<Self>) {
+    /// A life of a topic is over: whatever was asked of it is asked of the next. Who slept had told
+    /// everything; who died may have left events in the log that nobody was told of.
+    fn unseat(&mut self, key: &TopicKey, life: Life, died: bool, ctx: &mut Context<Self>) {
         let Some(slot) = self.seats.slot(key) else { return };
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
         let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life == life) else { return };
         seat.addr = None;
-        let mut needed = !seat.pending.is_empty();
-        for reader in &seat.readers {
-            let line = &mut lines[reader.line as usize];
-            line.replaying.take_if(|topic| *topic as usize == slot);
-            needed |= line.subs[reader.sub as usize].cursor < seat.head;
-        }
-        if needed {
+        seat.pending.retain(|pending| !pending.left);
+        let freed = give_up_replays(lines, slot, &seat.readers);
+        let behind = |reader: &Reader| lines[reader.line as usize].subs[reader.sub as usize].cursor < seat.head;
+        let needed = !seat.pending.is_empty() || seat.readers.iter().any(|reader| died || behind(reader));
+        let now_ms = self.worker.now_ms();
+        let again = died && seat.died_ms.replace(now_ms).is_some_and(|then| now_ms < then + RETRY_MS);
+        if needed && again && !seat.attaching {
+            // A topic that dies again and again is not started in circles.
+            seat.attaching = true;
+            self.attach_later(key.clone(), ctx);
+        } else if needed {
             self.attach(slot, ctx);
         }
+        for line in freed {
+            self.catch_up(lines, line, ctx);
+        }
+        self.seats.prune(slot);
     }
 
     /// Finds the topic again, and tells it of the readers that it has here.
@@ -215,34 +285,53 @@ impl Outlet {
         let find = async move { (directory.find(&key).await, key) };
         ctx.spawn(wrap_future::<_, Self>(find).map(|(found, key), outlet, ctx| {
             let Some(slot) = outlet.seats.slot(&key) else { return };
-            if let Some(seat) = outlet.seats.get_mut(slot) {
-                seat.attaching = false;
-            }
+            let Some(seat) = outlet.seats.get_mut(slot) else { return };
+            seat.attaching = false;
+            let again = std::mem::take(&mut seat.attach_again);
             match found {
-                Ok(Some(topic)) => outlet.attached(slot, &topic),
-                Ok(None) => outlet.deleted(slot),
+                Ok(Some(topic)) => outlet.attached(slot, &topic, ctx),
+                Ok(None) => {
+                    let worker = outlet.worker.clone();
+                    outlet.deleted(&mut worker.lines.borrow_mut(), slot, ctx);
+                }
                 Err(error) => {
                     tracing::error!(topic = %key, %error, "a topic with readers can't be woken");
-                    ctx.spawn(wrap_future::<_, Self>(tokio::time::sleep(RETRY)).map(move |(), outlet, ctx| {
-                        if let Some(slot) = outlet.seats.slot(&key) {
-                            outlet.attach(slot, ctx);
-                        }
-                    }));
+                    outlet.attach_later(key.clone(), ctx);
                 }
+            }
+            if again && let Some(slot) = outlet.seats.slot(&key) {
+                outlet.attach(slot, ctx);
             }
         }));
     }
 
-    fn attached(&mut self, slot: usize, topic: &TopicHandle) {
+    fn attach_later(&mut self, key: TopicKey, ctx: &mut Context<Self>) {
+        let later = wrap_future::<_, Self>(tokio::time::sleep(Duration::from_millis(RETRY_MS)));
+        ctx.spawn(later.map(move |(), outlet, ctx| {
+            if let Some(slot) = outlet.seats.slot(&key) {
+                if let Some(seat) = outlet.seats.get_mut(slot) {
+                    seat.attaching = false;
+                }
+                outlet.attach(slot, ctx);
+            }
+        }));
+    }
+
+    fn attached(&mut self, slot: usize, topic: &TopicHandle, ctx: &mut Context<Self>) {
+        let worker = self.worker.clone();
+        let lines = &mut *worker.lines.borrow_mut();
         let Some(seat) = self.seats.get_mut(slot) else { return };
         if seat.mark != topic.record.mark() {
             // Deleted and created anew: these readers' topic is gone.
-            self.deleted(slot);
+            self.deleted(lines, slot, ctx);
             return;
         }
         if seat.life == topic.life && seat.addr.is_some() {
             return;
         }
+        // What an earlier life was asked for is lost, whether or not that was said already.
+        seat.pending.retain(|pending| !pending.left);
+        let freed = give_up_replays(lines, slot, &seat.readers);
         seat.life = topic.life;
         seat.addr = Some(topic.addr.clone());
         let outlet = self.id;
@@ -251,40 +340,47 @@ impl Outlet {
             topic.addr.do_send(FromOutlet::Attach { outlet, readers, position });
         }
         for pending in &seat.pending {
-            topic.addr.do_send(FromOutlet::Subscribe { outlet, line: pending.line, start: pending.start });
+            topic.addr.do_send(ask(outlet, pending));
         }
-    }
-
-    fn deleted(&mut self, slot: usize) {
-        let worker = self.worker.clone();
-        let lines = &mut *worker.lines.borrow_mut();
-        let Some(seat) = self.seats.get_mut(slot) else { return };
-        let key = seat.key.clone();
-        seat.addr = None;
-        for pending in std::mem::take(&mut seat.pending) {
-            if let Some(line) = lines.get(pending.line.slot as usize).filter(|line| line.turn == pending.line.turn) {
-                line.tell(ToSession::Ended { key: key.clone(), reason: EndReason::Deleted });
-            }
-        }
-        while let Some(reader) = self.seats.get(slot).and_then(|seat| seat.readers.last().copied()) {
-            self.end(lines, reader.line, reader.sub as usize, EndReason::Deleted);
+        for line in freed {
+            self.catch_up(lines, line, ctx);
         }
         self.seats.prune(slot);
     }
 
-    /// Asks again for what should have been answered by now.
-    pub(super) fn retry(&mut self, _: &mut Slab<Line>, now_ms: u64, ctx: &mut Context<Self>) {
+    fn deleted(&mut self, lines: &mut Slab<Line>, slot: usize, ctx: &mut Context<Self>) {
+        let Some(seat) = self.seats.get_mut(slot) else { return };
+        let key = seat.key.clone();
+        seat.addr = None;
+        for pending in std::mem::take(&mut seat.pending) {
+            let target = lines.get(pending.line.slot as usize).filter(|line| line.turn == pending.line.turn);
+            if let Some(line) = target.filter(|_| !pending.left) {
+                let (ticket, reason) = (pending.ticket, EndReason::Deleted);
+                line.tell(ToSession::Ended { key: key.clone(), ticket, reason });
+            }
+        }
+        while let Some(reader) = self.seats.get(slot).and_then(|seat| seat.readers.last().copied()) {
+            self.end(lines, reader.line, reader.sub as usize, EndReason::Deleted);
+            self.catch_up(lines, reader.line, ctx);
+        }
+        self.seats.prune(slot);
+    }
+
+    /// Asks again for what should have been answered by now, and looks for topics that went without a word:
+    /// one that slept while this outlet was attaching knew of no reader here.
+    pub(super) fn retry(&mut self, now_ms: u64, ctx: &mut Context<Self>) {
+        let gone = |seat: &Seat| seat.addr.as_ref().is_some_and(|addr| !addr.connected());
         let late = |seat: &Seat| seat.pending.iter().any(|pending| now_ms > pending.since_ms + ANSWER_MS);
-        let slots: Vec<usize> = self.seats.iter().filter(|(_, seat)| late(seat)).map(|(slot, _)| slot).collect();
+        let silent = self.seats.iter().filter(|(_, seat)| gone(seat) || (seat.addr.is_none() && late(seat)));
+        let slots: Vec<usize> = silent.map(|(slot, _)| slot).collect();
         for slot in slots {
-            if let Some(seat) = self.seats.get_mut(slot) {
-                for pending in &mut seat.pending {
-                    pending.since_ms = now_ms;
-                }
-                if seat.addr.as_ref().is_none_or(|addr| !addr.connected()) {
-                    seat.addr = None;
-                    self.attach(slot, ctx);
-                }
+            let Some(seat) = self.seats.get_mut(slot) else { continue };
+            seat.pending.iter_mut().for_each(|pending| pending.since_ms = now_ms);
+            let (key, life, gone) = (seat.key.clone(), seat.life, gone(seat));
+            if gone {
+                self.unseat(&key, life, true, ctx);
+            } else {
+                self.attach(slot, ctx);
             }
         }
     }
@@ -307,6 +403,16 @@ pub(crate) fn gap(
         Wire::Ws => frame.ws(&None),
         Wire::Sse => frame.sse(Some(&mark.at(bounds.oldest - 1).to_string())),
     }
+}
+
+/// Lines whose page of a topic will not come: they are free to ask for another.
+fn give_up_replays(lines: &mut Slab<Line>, slot: usize, readers: &[Reader]) -> Vec<u32> {
+    let mut free = |line: u32| lines[line as usize].replaying.take_if(|topic| *topic as usize == slot).is_some();
+    readers.iter().map(|reader| reader.line).filter(|line| free(*line)).collect()
+}
+
+fn ask(outlet: OutletId, pending: &Pending) -> FromOutlet {
+    FromOutlet::Subscribe { outlet, line: pending.line, ticket: pending.ticket, start: pending.start }
 }
 
 fn learn(seat: &mut Seat, bounds: Bounds) {

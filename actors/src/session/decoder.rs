@@ -69,7 +69,8 @@ impl Decoder {
                 return Ok(None);
             };
             let message_bytes = self.message.as_ref().map_or(0, Vec::len);
-            if header.payload_bytes > max_bytes.saturating_sub(message_bytes) {
+            // Control frames are short, and no part of the message that they come between.
+            if header.opcode < CLOSE && header.payload_bytes > max_bytes.saturating_sub(message_bytes) {
                 return Err(Refusal::new(Code::FrameTooLarge, format!("a message has at most {max_bytes} bytes")));
             }
             let whole = header.bytes + header.payload_bytes;

@@ -58,8 +58,11 @@ impl Session {
                 match line.socket().poll_writable(waking) {
                     Poll::Pending => return Some(false),
                     Poll::Ready(Err(_)) => return None,
-                    Poll::Ready(Ok(())) if line.drain(now_ms) => return Some(true),
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(())) => match line.drain(now_ms) {
+                        Ok(true) => return Some(true),
+                        Ok(false) => {}
+                        Err(_) => return None,
+                    },
                 }
             }
             Some(false)

@@ -44,6 +44,7 @@ const FAREWELL_MS: u64 = 2_000;
 
 /// A subscription as the client knows it.
 struct Subscription {
+    ticket: u32,
     key: TopicKey,
     /// How it was asked for, until the client is told where it starts.
     asked: Option<Box<Asked>>,
@@ -76,6 +77,8 @@ pub struct Session {
     /// Only while input is incomplete.
     decoder: Option<Box<Decoder>>,
     subscriptions: Vec<Subscription>,
+    /// How many subscriptions there ever were.
+    tickets: u32,
     /// Ends with its only topic.
     sole: bool,
     admitting: Option<Box<(Task, Ref, Admitting)>>,
@@ -113,6 +116,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             greeting: Some(greeting),
             decoder: None,
             subscriptions: Vec::new(),
+            tickets: 0,
             sole: topic.is_some(),
             admitting: None,
             publishes_in_flight: 0,
@@ -220,18 +224,21 @@ impl Session {
     fn subscribe(&mut self, topic: &TopicHandle, start: Start, requested: Option<String>, reference: Ref) {
         let key = topic.record.topic.key.clone();
         let resumed = matches!(start, Start::After(_));
+        self.tickets = self.tickets.wrapping_add(1);
+        let ticket = self.tickets;
         let asked = Some(Box::new(Asked { reference, requested, resumed }));
         if self.sole {
             self.subscriptions.reserve_exact(1);
         }
-        self.subscriptions.push(Subscription { key, asked });
-        self.ask_outlet(FromSession::Subscribe { line: self.line, topic: topic.clone(), start });
+        self.subscriptions.push(Subscription { ticket, key, asked });
+        self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic: topic.clone(), start });
     }
 
     /// The topic has said where this reader starts: so is the client told, then events may follow.
-    fn subscribed(&mut self, key: TopicKey, started: Started, bounds: Bounds, mark: crate::cursor::Mark) {
-        let Some(subscription) = self.subscriptions.iter_mut().find(|subscription| subscription.key == key) else {
-            self.ask_outlet(FromSession::Unsubscribe { line: self.line, key });
+    fn subscribed(&mut self, key: &TopicKey, ticket: u32, started: Started, bounds: Bounds, mark: crate::cursor::Mark) {
+        // Who unsubscribed meanwhile has told the outlet so.
+        let Some(subscription) = self.subscriptions.iter_mut().find(|subscription| subscription.ticket == ticket)
+        else {
             return;
         };
         let Some(asked) = subscription.asked.take() else { return };
@@ -246,13 +253,13 @@ impl Session {
                 let subscribed = Control::Subscribed { topic: &topic, cursor: &cursor, head: &head, resumed };
                 self.control(&subscribed.ws(&reference));
             }
-            Wire::Sse => self.connected(&key, &cursor, &head),
+            Wire::Sse => self.connected(key, &cursor, &head),
         }
         if let Some(reason) = started.gap {
             let requested = requested.unwrap_or_default();
-            self.control(&gap(self.wire, &key, mark, reason, &requested, bounds));
+            self.control(&gap(self.wire, key, mark, reason, &requested, bounds));
         }
-        self.ask_outlet(FromSession::Go { line: self.line, key });
+        self.ask_outlet(FromSession::Go { line: self.line, ticket });
     }
 
     fn connected(&mut self, key: &TopicKey, cursor: &str, head: &str) {
@@ -272,8 +279,11 @@ impl Session {
         self.control(&frames);
     }
 
-    fn ended(&mut self, key: &TopicKey, reason: EndReason) {
-        self.subscriptions.retain(|subscription| subscription.key != *key);
+    fn ended(&mut self, key: &TopicKey, ticket: u32, reason: EndReason) {
+        let Some(place) = self.subscriptions.iter().position(|subscription| subscription.ticket == ticket) else {
+            return;
+        };
+        self.subscriptions.swap_remove(place);
         let topic = key.topic();
         let told = self.wire == Wire::Ws || reason != EndReason::Closed;
         if told {
@@ -342,8 +352,10 @@ impl Handler<ToSession> for Session {
 
     fn handle(&mut self, message: ToSession, ctx: &mut Self::Context) {
         match message {
-            ToSession::Subscribed { key, started, bounds, mark } => self.subscribed(key, started, bounds, mark),
-            ToSession::Ended { key, reason } => self.ended(&key, reason),
+            ToSession::Subscribed { key, ticket, started, bounds, mark } => {
+                self.subscribed(&key, ticket, started, bounds, mark);
+            }
+            ToSession::Ended { key, ticket, reason } => self.ended(&key, ticket, reason),
             // Handling any message polls the pump, which sees that the socket is full.
             ToSession::Blocked => {}
             ToSession::Broken => ctx.stop(),

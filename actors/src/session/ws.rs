@@ -10,7 +10,7 @@ use actix::{AsyncContext, Context};
 use super::decoder::Incoming;
 use super::gate::{Admission, Identity, Right};
 use super::request::{self, Request};
-use super::{Answered, Session, Task, Who};
+use super::{Answered, Session, Subscription, Task, Who};
 use crate::directory::TopicHandle;
 use crate::event::NewEvent;
 use crate::frame::control::{self, Control, Ref};
@@ -85,7 +85,9 @@ impl Session {
     fn unsubscribe(&mut self, topic: &str, reference: &Ref) -> Result<(), Refusal> {
         let place = self.subscriptions.iter().position(|subscription| subscription.key.topic() == topic);
         let place = place.ok_or(Code::NotSubscribed)?;
-        let key = self.subscriptions.swap_remove(place).key;
+        let Subscription { key, ticket, .. } = self.subscriptions.swap_remove(place);
+        // Nothing of the topic follows the answer, though the outlet hears of it only later.
+        self.with_line(|line, _| line.mute(ticket));
         self.ask_outlet(FromSession::Unsubscribe { line: self.line, key });
         self.control(&Control::Unsubscribed { topic }.ws(reference));
         Ok(())

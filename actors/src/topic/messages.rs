@@ -9,6 +9,7 @@ use actix::{Message, Recipient};
 use parking_lot::RwLock;
 
 use super::state::{OutletId, Published, Start, Started, Write};
+use crate::cursor::Mark;
 use crate::event::{Origin, Seq};
 use crate::frame::Batch;
 use crate::log::Bounds;
@@ -85,6 +86,8 @@ pub enum FromOutlet {
         outlet: OutletId,
         /// Which session.
         line: LineId,
+        /// Which of its subscriptions.
+        ticket: u32,
         /// From where.
         start: Start,
     },
@@ -160,13 +163,13 @@ impl EndReason {
 pub enum Replayed {
     /// These frames; the first may lie further on than asked for when the log was trimmed.
     Frames(Arc<Batch>),
-    /// Nothing is missing.
+    /// Nothing is there to be had: nothing is missing, or all that was is trimmed.
     UpToDate,
     /// The log can't be read now.
     Unavailable,
 }
 
-/// What topics, and the directory for them, tell an outlet.
+/// What topics, the directory for them, and the hub tell an outlet.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum ToOutlet {
@@ -187,6 +190,8 @@ pub enum ToOutlet {
         life: Life,
         /// Which session.
         line: LineId,
+        /// Which of its subscriptions.
+        ticket: u32,
         /// Where they start.
         started: Started,
         /// The ends of the log.
@@ -205,8 +210,12 @@ pub enum ToOutlet {
     Replayed {
         /// Of which topic.
         key: TopicKey,
+        /// Of which life.
+        life: Life,
         /// Which session.
         line: LineId,
+        /// Behind what it was asked for.
+        after: Seq,
         /// What.
         replayed: Replayed,
         /// The ends of the log.
@@ -233,12 +242,17 @@ pub enum ToOutlet {
         /// Which life.
         life: Life,
     },
-    /// A topic was deleted.
+    /// A topic was deleted; it may have been asleep.
     Deleted {
         /// Which topic.
         key: TopicKey,
-        /// Which life.
-        life: Life,
+        /// Of its cursors: a topic made anew under the same name has another.
+        mark: Mark,
+    },
+    /// The hub drains: every session tells its client to come back, and ends.
+    Drain {
+        /// Clients come back spread over this time.
+        spread_ms: u64,
     },
 }
 
@@ -265,6 +279,14 @@ impl Outlets {
         {
             recipient.do_send(message);
         }
+    }
+
+    /// Whether that life of an outlet still lives.
+    #[must_use]
+    pub fn has(&self, outlet: OutletId) -> bool {
+        let seats = self.0.read();
+        let seat = seats.get(outlet.worker).and_then(Option::as_ref);
+        seat.is_some_and(|(id, recipient)| *id == outlet && recipient.connected())
     }
 
     /// Sends to every outlet.

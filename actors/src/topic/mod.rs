@@ -93,15 +93,15 @@ impl TopicActor {
         }
     }
 
-    fn tell(&self, outlet: OutletId, line: LineId, replayed: Replayed) {
-        let key = self.state.record().topic.key.clone();
-        self.outlets.send(outlet, ToOutlet::Replayed { key, line, replayed, bounds: self.state.bounds() });
+    fn tell(&self, outlet: OutletId, line: LineId, after: Seq, replayed: Replayed) {
+        let (key, life, bounds) = (self.state.record().topic.key.clone(), self.life, self.state.bounds());
+        self.outlets.send(outlet, ToOutlet::Replayed { key, life, line, after, replayed, bounds });
     }
 
     fn replay(&mut self, ctx: &mut Context<Self>, outlet: OutletId, line: LineId, cursor: Seq, bytes: usize) {
         match self.state.replay(cursor, bytes) {
-            Replay::Tail(batch) => self.tell(outlet, line, Replayed::Frames(Arc::new(batch))),
-            Replay::UpToDate => self.tell(outlet, line, Replayed::UpToDate),
+            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(Arc::new(batch))),
+            Replay::UpToDate => self.tell(outlet, line, cursor, Replayed::UpToDate),
             Replay::Log => {
                 self.state.reading(true);
                 let read = self.log.read(
@@ -112,14 +112,17 @@ impl TopicActor {
                 ctx.spawn(wrap_future::<_, Self>(read).map(move |page, topic, _| {
                     topic.state.reading(false);
                     let replayed = match page {
-                        Ok(page) => Batch::new(topic.state.encode(&page.events))
-                            .map_or(Replayed::UpToDate, |batch| Replayed::Frames(Arc::new(batch))),
+                        Ok(page) => {
+                            topic.state.trimmed(page.bounds.oldest);
+                            Batch::new(topic.state.encode(&page.events))
+                                .map_or(Replayed::UpToDate, |batch| Replayed::Frames(Arc::new(batch)))
+                        }
                         Err(error) => {
                             tracing::error!(topic = %topic.state.record().topic.key, %error, "a replay can't be read");
                             Replayed::Unavailable
                         }
                     };
-                    topic.tell(outlet, line, replayed);
+                    topic.tell(outlet, line, cursor, replayed);
                 }));
             }
         }
@@ -164,6 +167,8 @@ impl Handler<Appended> for TopicActor {
         if let Err(error) = &result {
             tracing::error!(topic = %self.state.record().topic.key, %error, "an append failed");
         }
+        let outlets = &self.outlets;
+        self.state.keep_outlets(|outlet| outlets.has(outlet));
         self.state.appended(result, now_ms(), &mut self.effects);
         self.perform(ctx);
         if lost {
@@ -178,11 +183,11 @@ impl Handler<FromOutlet> for TopicActor {
 
     fn handle(&mut self, message: FromOutlet, ctx: &mut Self::Context) {
         match message {
-            FromOutlet::Subscribe { outlet, line, start } => {
+            FromOutlet::Subscribe { outlet, line, ticket, start } => {
                 let started = self.state.locate(start);
                 let bounds = self.state.bounds();
                 let key = self.state.record().topic.key.clone();
-                self.outlets.send(outlet, ToOutlet::Subscribed { key, life: self.life, line, started, bounds });
+                self.outlets.send(outlet, ToOutlet::Subscribed { key, life: self.life, line, ticket, started, bounds });
                 self.state.attach(outlet, 1, bounds.head, &mut self.effects);
             }
             FromOutlet::Attach { outlet, readers, position } => {
@@ -203,6 +208,8 @@ impl Handler<Sleep> for TopicActor {
     type Result = ();
 
     fn handle(&mut self, sleep: Sleep, ctx: &mut Self::Context) {
+        let outlets = &self.outlets;
+        self.state.keep_outlets(|outlet| outlets.has(outlet));
         if self.state.idle() && (sleep.consent)() {
             for outlet in self.state.outlets() {
                 let key = self.state.record().topic.key.clone();

@@ -305,6 +305,16 @@ impl<R> TopicState<R> {
         }
     }
 
+    /// Forgets outlets that died: what they were sent is answered by nobody.
+    pub fn keep_outlets(&mut self, lives: impl Fn(OutletId) -> bool) {
+        self.seats.retain(|seat| !seat.unanswered || lives(seat.outlet));
+    }
+
+    /// A read showed what the oldest event is that the log still keeps.
+    pub fn trimmed(&mut self, oldest: Seq) {
+        self.bounds.oldest = self.bounds.oldest.max(oldest.min(self.bounds.head + 1));
+    }
+
     /// A reader who has everything up to `cursor` wants at most `bytes` of what follows.
     #[must_use]
     pub fn replay(&self, cursor: Seq, bytes: usize) -> Replay {
@@ -340,3 +350,7 @@ fn append_refusal(error: &AppendError) -> Refusal {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -48,6 +48,13 @@ impl Tail {
         }
     }
 
+    /// How many frames there are, and their bytes.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> (usize, usize) {
+        assert_eq!(self.bytes, self.frames.iter().map(Frame::size_bytes).sum::<usize>());
+        (self.frames.len(), self.bytes)
+    }
+
     /// Frames behind `cursor` up to about `bytes` of one wire, at least one if there is one. They begin
     /// later than just behind `cursor` when that is not in the tail any more.
     #[must_use]

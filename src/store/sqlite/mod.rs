@@ -72,13 +72,7 @@ pub struct StoreSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self {
-            readers: 2,
-            mmap_bytes: 256 * 1024 * 1024,
-            queue_max: 100_000,
-            queue_bytes_max: 64 * 1024 * 1024,
-            file_bytes_max: None,
-        }
+        Self { readers: 2, mmap_bytes: 0, queue_max: 100_000, queue_bytes_max: 64 * 1024 * 1024, file_bytes_max: None }
     }
 }
 

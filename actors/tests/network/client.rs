@@ -1,0 +1,371 @@
+//! A client that believes nothing: it parses every byte that the hub wrote and fails at the first
+//! event that is missing, doubled, swapped, of another topic, or behind a gap that was not true.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tambour_actors::cursor::{Cursor, Mark};
+use tambour_actors::event::Seq;
+use tambour_actors::frame::Wire;
+use tambour_actors::topic::state::Start;
+
+use super::hub::{Hub, key};
+use super::socket::Net;
+
+/// What all clients of a test know together.
+#[derive(Clone, Default)]
+pub(crate) struct Truth {
+    /// The data of every event that anybody saw.
+    seen: Arc<Mutex<HashMap<Cursor, String>>>,
+    trimmed: Arc<Mutex<HashMap<Mark, Seq>>>,
+}
+
+impl Truth {
+    pub(crate) fn of(hub: &Hub) -> Self {
+        Self { seen: Arc::default(), trimmed: hub.trimmed.clone() }
+    }
+
+    /// The data of an event, if anybody saw it.
+    pub(crate) fn data(&self, cursor: Cursor) -> Option<String> {
+        self.seen.lock().get(&cursor).cloned()
+    }
+
+    fn trimmed(&self, mark: Mark) -> Seq {
+        self.trimmed.lock().get(&mark).copied().unwrap_or(0)
+    }
+}
+
+/// A subscription as the client knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    reference: u64,
+    start: Start,
+    /// Where the reader stands, once the hub has said so.
+    pub(crate) at: Option<Cursor>,
+    /// How many events came.
+    pub(crate) events: usize,
+}
+
+/// The client.
+pub(crate) struct Client {
+    pub(crate) net: Net,
+    pub(crate) wire: Wire,
+    pub(crate) worker: usize,
+    pub(crate) readings: HashMap<String, Reading>,
+    /// Topics that ended, and why.
+    pub(crate) ended: Vec<(String, String)>,
+    pub(crate) gaps: Vec<Value>,
+    pub(crate) errors: Vec<Value>,
+    pub(crate) published: Vec<Value>,
+    pub(crate) reconnects: usize,
+    pub(crate) pings: usize,
+    /// The code of the close frame.
+    pub(crate) close_code: Option<u16>,
+    truth: Truth,
+    parsed: usize,
+    references: u64,
+    unsubscribes: HashMap<u64, String>,
+    sole: Option<String>,
+}
+
+impl Client {
+    /// A client of no topic yet.
+    pub(crate) async fn ws(hub: &Hub, truth: &Truth, worker: usize) -> Self {
+        let client = Self::new(Wire::Ws, truth, worker, Net::new(super::socket::UNLIMITED));
+        hub.open(worker, Wire::Ws, &client.net, None).await;
+        client
+    }
+
+    /// A client of one topic. `None`: there is no such topic.
+    pub(crate) async fn of(
+        hub: &Hub,
+        truth: &Truth,
+        worker: usize,
+        wire: Wire,
+        topic: &str,
+        start: Start,
+    ) -> Option<Self> {
+        Self::through(Net::new(super::socket::UNLIMITED), hub, truth, (worker, wire), topic, start).await
+    }
+
+    /// The same through a connection of the test's making.
+    pub(crate) async fn through(
+        net: Net,
+        hub: &Hub,
+        truth: &Truth,
+        (worker, wire): (usize, Wire),
+        topic: &str,
+        start: Start,
+    ) -> Option<Self> {
+        let mut client = Self::new(wire, truth, worker, net);
+        client.readings.insert(topic.into(), Reading { reference: 0, start, at: None, events: 0 });
+        client.sole = Some(topic.into());
+        let handle = hub.find(topic).await?;
+        hub.open(worker, wire, &client.net, Some((handle, start, requested(start)))).await;
+        Some(client)
+    }
+
+    fn new(wire: Wire, truth: &Truth, worker: usize, net: Net) -> Self {
+        Self {
+            net,
+            wire,
+            worker,
+            readings: HashMap::new(),
+            ended: Vec::new(),
+            gaps: Vec::new(),
+            errors: Vec::new(),
+            published: Vec::new(),
+            reconnects: 0,
+            pings: 0,
+            close_code: None,
+            truth: truth.clone(),
+            parsed: 0,
+            references: 0,
+            unsubscribes: HashMap::new(),
+            sole: None,
+        }
+    }
+
+    /// Sends a text frame.
+    pub(crate) fn send(&self, json: &Value) {
+        self.net.send(&masked(0x81, json.to_string().as_bytes()));
+    }
+
+    pub(crate) fn subscribe(&mut self, topic: &str, start: Start) {
+        self.references += 1;
+        let mut frame = serde_json::json!({"t": "subscribe", "topic": topic, "ref": self.references});
+        match start {
+            Start::Head => {}
+            Start::Earliest => frame["after"] = "earliest".into(),
+            Start::Last(count) => frame["last"] = count.into(),
+            Start::After(cursor) => frame["after"] = cursor.to_string().into(),
+        }
+        self.send(&frame);
+        let reading = Reading { reference: self.references, start, at: None, events: 0 };
+        assert!(self.readings.insert(topic.into(), reading).is_none(), "the test subscribes once at a time");
+    }
+
+    pub(crate) fn unsubscribe(&mut self, topic: &str) {
+        // Events may come until it is answered; they are checked as those of a reader of before.
+        self.references += 1;
+        self.unsubscribes.insert(self.references, topic.into());
+        self.send(&serde_json::json!({"t": "unsubscribe", "topic": topic, "ref": self.references}));
+        if let Some(reading) = self.readings.remove(topic) {
+            self.readings.insert(format!("{topic} left"), reading);
+        }
+    }
+
+    /// The one topic that the connection is for, if it is for one.
+    pub(crate) fn sole(&self) -> Option<&str> {
+        self.sole.as_deref()
+    }
+
+    /// The bytes that came and were not looked at yet.
+    fn fresh(&self) -> Vec<u8> {
+        self.net.accepted(self.parsed)
+    }
+
+    /// Reads what came.
+    pub(crate) fn read(&mut self) {
+        let bytes = self.fresh();
+        let mut at = 0;
+        while let Some(whole) = match self.wire {
+            Wire::Ws => ws_frame(&bytes[at..]),
+            Wire::Sse => sse_block(&bytes[at..]),
+        } {
+            let frame = bytes[at..at + whole].to_vec();
+            at += whole;
+            match self.wire {
+                Wire::Ws => self.frame(&frame),
+                Wire::Sse => self.block(&frame),
+            }
+        }
+        self.parsed += at;
+    }
+
+    fn frame(&mut self, frame: &[u8]) {
+        let payload = &frame[header_bytes(frame)..];
+        match frame[0] {
+            0x81 => {
+                let json: Value = serde_json::from_slice(payload).expect("frames are JSON");
+                let kind = json["t"].as_str().expect("every frame has t").to_owned();
+                self.told(&kind, &json);
+            }
+            0x88 => self.close_code = Some(u16::from_be_bytes([payload[0], payload[1]])),
+            0x89 => self.pings += 1,
+            0x8a => {}
+            other => panic!("a frame of kind {other:#x}"),
+        }
+    }
+
+    fn block(&mut self, block: &[u8]) {
+        let text = std::str::from_utf8(block).expect("SSE is UTF-8");
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(ToOwned::to_owned);
+        let Some(name) = field("event: ") else { return };
+        let mut json: Value = serde_json::from_str(&field("data: ").expect("data")).expect("data is JSON");
+        let topic = self.sole.clone().expect("SSE has one topic");
+        match name.as_str() {
+            "connected" => {
+                json["topic"] = topic.into();
+                json["ref"] = 0.into();
+                assert_eq!(field("id: ").as_deref(), json["cursor"].as_str());
+                self.told("subscribed", &json);
+            }
+            "gap" | "ended" | "reconnect" | "token_expiring" => self.told(&name, &json),
+            _ => {
+                assert_eq!(field("id: ").as_deref(), json["id"].as_str());
+                self.event(&topic, &json);
+                if name == "closed" {
+                    self.end(&topic, "closed");
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, kind: &str, json: &Value) {
+        let topic = json["topic"].as_str().unwrap_or_default().to_owned();
+        match kind {
+            "event" => self.event(&topic, &json["event"]),
+            "subscribed" => self.subscribed(&topic, json),
+            "unsubscribed" => assert!(self.readings.remove(&format!("{topic} left")).is_some()),
+            "gap" => self.gap(&topic, json),
+            "ended" => self.end(&topic, json["reason"].as_str().unwrap()),
+            "error" => self.refused(json),
+            "published" => self.published.push(json.clone()),
+            "reconnect" => self.reconnects += 1,
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, topic: &str, reason: &str) {
+        self.ended.push((topic.into(), reason.into()));
+        if self.readings.remove(&format!("{topic} left")).is_none() {
+            self.readings.remove(topic);
+        }
+    }
+
+    /// A subscription that was refused is none; one that ended can't be left any more.
+    fn refused(&mut self, json: &Value) {
+        self.errors.push(json.clone());
+        let Some(reference) = json["ref"].as_u64() else { return };
+        match self.unsubscribes.remove(&reference) {
+            Some(topic) => drop(self.readings.remove(&format!("{topic} left"))),
+            None => self.readings.retain(|_, reading| reading.reference != reference),
+        }
+    }
+
+    /// The reading that bytes of a topic are for: one that was left until the hub says so.
+    fn reading(&mut self, topic: &str) -> &mut Reading {
+        let left = format!("{topic} left");
+        let name = if self.readings.contains_key(&left) { &left } else { topic };
+        self.readings.get_mut(name).unwrap_or_else(|| panic!("something of {topic}, which nobody reads"))
+    }
+
+    fn subscribed(&mut self, topic: &str, json: &Value) {
+        let cursor = parse(&json["cursor"]);
+        let head = parse(&json["head"]);
+        let truth = self.truth.clone();
+        let sole = self.sole.is_some();
+        let reading = self.reading(topic);
+        let reference = json["ref"].as_u64().unwrap_or(0);
+        assert!(sole || reference == reading.reference, "an answer to another request: {json}");
+        assert!(reading.at.is_none(), "subscribed twice: {json}");
+        match reading.start {
+            Start::Head => assert_eq!(cursor, head, "starts at the head"),
+            Start::Earliest => assert!(cursor.seq <= truth.trimmed(cursor.mark), "starts at the oldest: {json}"),
+            Start::Last(count) => assert!(cursor.seq <= head.seq.saturating_sub(count).max(truth.trimmed(cursor.mark))),
+            Start::After(asked) => assert_eq!(cursor, asked, "starts where it was asked to"),
+        }
+        reading.at = Some(cursor);
+    }
+
+    fn gap(&mut self, topic: &str, json: &Value) {
+        self.gaps.push(json.clone());
+        let oldest = parse(&json["oldest"]);
+        let truth = self.truth.clone();
+        let reading = self.reading(topic);
+        let at = reading.at.expect("a gap comes behind subscribed");
+        match json["reason"].as_str().unwrap() {
+            "trimmed" => {
+                assert_eq!(at.mark, oldest.mark, "trimmed is told of one log: {json}");
+                assert!(oldest.seq > at.seq + 1, "a gap that misses nothing: {json}, at {at}");
+                assert!(oldest.seq <= truth.trimmed(at.mark) + 1, "a gap over what is kept: {json}, at {at}");
+            }
+            "reset" => assert!(at.mark != oldest.mark && at.mark.same_topic(&oldest.mark), "not reset: {json}"),
+            "unknown" => assert!(at.mark != oldest.mark || parse(&json["newest"]).seq < at.seq, "known: {json}"),
+            other => panic!("a gap because of {other}"),
+        }
+        reading.at = Some(oldest.mark.at(oldest.seq - 1));
+    }
+
+    fn event(&mut self, topic: &str, json: &Value) {
+        let id = parse(&json["id"]);
+        let data = json["data"].to_string();
+        assert!(
+            id.mark.same_topic(&Mark::new(&key(topic), tambour_actors::cursor::Incarnation(0))),
+            "of {topic}: {json}"
+        );
+        let first = self.truth.seen.lock().entry(id).or_insert_with(|| data.clone()).clone();
+        assert_eq!(first, data, "two readers see the same event");
+        let reading = self.reading(topic);
+        let at = reading.at.unwrap_or_else(|| panic!("an event before subscribed: {json}"));
+        assert_eq!((id.mark, id.seq), (at.mark, at.seq + 1), "the next event of {topic}, behind {at}");
+        reading.at = Some(id);
+        reading.events += 1;
+    }
+
+    /// Where the reader of a topic stands.
+    pub(crate) fn at(&mut self, topic: &str) -> Option<Cursor> {
+        self.read();
+        self.readings.get(topic).and_then(|reading| reading.at)
+    }
+}
+
+fn parse(cursor: &Value) -> Cursor {
+    Cursor::parse(cursor.as_str().unwrap()).unwrap()
+}
+
+fn requested(start: Start) -> Option<String> {
+    match start {
+        Start::After(cursor) => Some(cursor.to_string()),
+        _ => None,
+    }
+}
+
+/// A client's frame.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    tambour_actors::frame::control::write_ws_header(payload.len(), &mut frame);
+    frame[0] = first;
+    frame[1] |= 0x80;
+    let mask = [7, 1, 200, 33];
+    frame.extend_from_slice(&mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+fn header_bytes(frame: &[u8]) -> usize {
+    match frame[1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
+
+/// The length of the first frame, if it is complete.
+fn ws_frame(bytes: &[u8]) -> Option<usize> {
+    let header = (bytes.len() >= 2).then(|| header_bytes(bytes)).filter(|header| bytes.len() >= *header)?;
+    let payload = match header {
+        4 => usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)),
+        10 => usize::try_from(u64::from_be_bytes(*bytes[2..].first_chunk()?)).ok()?,
+        _ => usize::from(bytes[1]),
+    };
+    (bytes.len() >= header + payload).then_some(header + payload)
+}
+
+/// The length of the first block, if it is complete.
+fn sse_block(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2)
+}

@@ -1,0 +1,112 @@
+//! A log whose answers the test can hold back, refuse, or turn into a panic of the topic that asked.
+//! What is kept, and in which order, is the in-memory log's.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tambour_actors::event::Seq;
+use tambour_actors::log::memory::MemoryLog;
+use tambour_actors::log::{Append, AppendError, Bounds, EventLog, LogId, Page, PageLimit, PortFuture, Unavailable};
+use tokio::sync::watch;
+
+use super::hub::BOMB;
+
+/// The log. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Flaky {
+    pub(crate) memory: MemoryLog,
+    faults: Arc<Mutex<Faults>>,
+    held: Arc<watch::Sender<u64>>,
+}
+
+#[derive(Default)]
+struct Faults {
+    poisoned: HashSet<LogId>,
+    hold_reads: bool,
+    hold_appends: bool,
+    unreadable: bool,
+    unwritable: bool,
+    reads: usize,
+}
+
+impl Flaky {
+    pub(crate) fn new() -> Self {
+        Self { memory: MemoryLog::default(), faults: Arc::default(), held: Arc::new(watch::channel(0).0) }
+    }
+
+    /// The next read of a log panics in the topic that asks.
+    pub(crate) fn poison(&self, log: LogId) {
+        self.faults.lock().poisoned.insert(log);
+    }
+
+    /// Reads, already carried out, are not answered until [`Self::release`].
+    pub(crate) fn hold_reads(&self) {
+        self.faults.lock().hold_reads = true;
+    }
+
+    /// Appends, already carried out, are not answered until [`Self::release`].
+    pub(crate) fn hold_appends(&self) {
+        self.faults.lock().hold_appends = true;
+    }
+
+    /// Everything that was held is answered, and nothing is held any more.
+    pub(crate) fn release(&self) {
+        let mut faults = self.faults.lock();
+        (faults.hold_reads, faults.hold_appends) = (false, false);
+        self.held.send_modify(|count| *count += 1);
+    }
+
+    /// Reads fail, or do no longer.
+    pub(crate) fn unreadable(&self, fail: bool) {
+        self.faults.lock().unreadable = fail;
+    }
+
+    /// Appends fail, or do no longer.
+    pub(crate) fn unwritable(&self, fail: bool) {
+        self.faults.lock().unwritable = fail;
+    }
+
+    /// How many reads there were.
+    pub(crate) fn reads(&self) -> usize {
+        self.faults.lock().reads
+    }
+
+    fn after_release<T: Send + 'static>(&self, hold: bool, answer: PortFuture<T>) -> PortFuture<T> {
+        if !hold {
+            return answer;
+        }
+        let mut released = self.held.subscribe();
+        Box::pin(async move {
+            let answer = answer.await;
+            // The sender lives as long as the log.
+            let _ = released.changed().await;
+            answer
+        })
+    }
+}
+
+impl EventLog for Flaky {
+    fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
+        let faults = self.faults.lock();
+        if faults.unwritable {
+            let answers = items.iter().map(|_| Err(AppendError::Unavailable("the test says so".into()))).collect();
+            return Box::pin(std::future::ready(answers));
+        }
+        self.after_release(faults.hold_appends, self.memory.append(items))
+    }
+
+    fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
+        self.memory.bounds(log)
+    }
+
+    fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>> {
+        let mut faults = self.faults.lock();
+        faults.reads += 1;
+        assert!(!faults.poisoned.remove(&log), "{BOMB}");
+        if faults.unreadable {
+            return Box::pin(std::future::ready(Err(Unavailable("the test says so".into()))));
+        }
+        self.after_release(faults.hold_reads, self.memory.read(log, after, limit))
+    }
+}

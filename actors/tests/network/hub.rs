@@ -1,0 +1,312 @@
+//! The real actors on real threads, without HTTP and without a kernel: a directory, workers with
+//! their outlets and appenders, and sessions on sockets in memory.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+
+use actix::{Actor as _, Arbiter, prelude::ArbiterHandle};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tambour_actors::cursor::{Incarnation, Mark};
+use tambour_actors::directory::{Directory, Ground, Seat, TopicHandle};
+use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
+use tambour_actors::frame::Wire;
+use tambour_actors::log::appender::Appender;
+use tambour_actors::log::{NewTopic, TopicRecord, Topics as _, Visibility};
+use tambour_actors::outlet::{self, worker::Pace, worker::Worker};
+use tambour_actors::principal::{ActorType, Principal, Role};
+use tambour_actors::refusal::Refusal;
+use tambour_actors::session::gate::{Admission, Gate, Identity, Right};
+use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
+use tambour_actors::topic::messages::{Publish, Reply};
+use tambour_actors::topic::now_ms;
+use tambour_actors::topic::state::{Published, Start, TopicLimits, Write};
+use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
+use tokio::sync::oneshot;
+
+use super::flaky::Flaky;
+use super::socket::Net;
+
+/// What a panic says that a test asked for.
+pub(crate) const BOMB: &str = "a panic that the test asked for";
+/// Nothing that a test waits for takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+thread_local! {
+    static WORKER: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+}
+
+/// What a hub of a test is made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) workers: usize,
+    pub(crate) pace: Pace,
+    pub(crate) limits: TopicLimits,
+    pub(crate) sleep_after_ms: i64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            pace: Pace { ws_ping_ms: 60_000, sse_comment_ms: 60_000, stall_ms: 60_000 },
+            limits: TopicLimits {
+                tail_events: 16,
+                tail_bytes: 1 << 20,
+                backlog_bytes: 1 << 20,
+                delivery_bytes: 1 << 18,
+            },
+            // Every sweep finds every topic idle for long enough.
+            sleep_after_ms: -1_000,
+        }
+    }
+}
+
+/// The hub.
+pub(crate) struct Hub {
+    pub(crate) directory: Directory,
+    pub(crate) log: Flaky,
+    pub(crate) workers: Vec<ArbiterHandle>,
+    pub(crate) permits: Arc<AtomicUsize>,
+    /// The newest seq that was trimmed, by the log's mark.
+    pub(crate) trimmed: Arc<Mutex<HashMap<Mark, Seq>>>,
+    incarnations: AtomicUsize,
+    _arbiters: Vec<Arbiter>,
+}
+
+struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let before = self.0.fetch_sub(1, Ordering::SeqCst);
+        assert!(before > 0, "a permit was given back twice");
+    }
+}
+
+struct TestGate(Directory);
+
+impl Gate for TestGate {
+    fn admit(self: Rc<Self>, principal: &Arc<Principal>, topic: &str, _: Right) -> Admission {
+        let key = TopicKey::parse(&principal.scope, topic).unwrap();
+        if let Some(handle) = self.0.find_awake(&key) {
+            return Admission::Now(Ok(handle));
+        }
+        Admission::Later(Box::pin(async move {
+            self.0.find(&key).await.expect("the store answers").ok_or_else(Refusal::topic_unknown)
+        }))
+    }
+
+    fn renew(&self, principal: &Principal, _: &str) -> Result<Principal, Refusal> {
+        Ok(principal.clone())
+    }
+}
+
+pub(crate) fn scope() -> Scope {
+    Scope { tenant: Tenant::parse("t_demo").unwrap(), env: Env::Dev }
+}
+
+pub(crate) fn key(topic: &str) -> TopicKey {
+    TopicKey::parse(&scope(), topic).unwrap()
+}
+
+fn origin() -> Origin {
+    Origin { routing: Bytes::from_static(b"\"actor_id\":\"alice\""), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
+}
+
+pub(crate) fn new_event(data: &str) -> NewEvent {
+    NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::copy_from_slice(data.as_bytes()) }
+}
+
+/// Runs a test on a system of its own.
+pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let asked_for = panic.payload_as_str().is_some_and(|text| text.contains(BOMB));
+            if !asked_for {
+                loud(panic);
+            }
+        }));
+    });
+    actix::System::new().block_on(test());
+}
+
+/// Waits until `holds` does.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain waited for: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+impl Hub {
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let log = Flaky::new();
+        let directory = Directory::new(Ground {
+            log: Arc::new(log.clone()),
+            topics: Arc::new(log.memory.clone()),
+            limits: setup.limits,
+            sleep_after_ms: setup.sleep_after_ms,
+            workers: setup.workers,
+        });
+        let arbiters: Vec<_> = (0..setup.workers).map(|_| Arbiter::new()).collect();
+        for arbiter in &arbiters {
+            let (directory, log) = (directory.clone(), log.clone());
+            // One after the other, so that the first thread is the first worker.
+            let (seated, wait) = std::sync::mpsc::channel();
+            arbiter.spawn_fn(move || {
+                let worker = directory.seat_next(|index| {
+                    let worker = Worker::new(index, directory.clone(), setup.pace);
+                    outlet::start(&worker);
+                    let appender = Appender::new(Arc::new(log)).start();
+                    (Seat { arbiter: Arbiter::current(), appender }, worker)
+                });
+                WORKER.with(|slot| *slot.borrow_mut() = Some(worker));
+                seated.send(()).expect("somebody waits");
+            });
+            wait.recv().expect("the worker is seated");
+        }
+        until("all workers are seated", || directory.complete()).await;
+        Self {
+            directory,
+            log,
+            workers: arbiters.iter().map(Arbiter::handle).collect(),
+            permits: Arc::default(),
+            trimmed: Arc::default(),
+            incarnations: AtomicUsize::new(1),
+            _arbiters: arbiters,
+        }
+    }
+
+    /// Does something on a worker's thread.
+    pub(crate) async fn on<T: Send + 'static>(
+        &self,
+        worker: usize,
+        act: impl FnOnce(&Rc<Worker>) -> T + Send + 'static,
+    ) -> T {
+        let (send, answer) = oneshot::channel();
+        self.workers[worker].spawn_fn(move || {
+            let done = WORKER.with(|worker| act(worker.borrow().as_ref().expect("the worker is seated")));
+            let _ = send.send(done);
+        });
+        answer.await.expect("the worker lives")
+    }
+
+    pub(crate) async fn create(&self, topic: &str) -> TopicRecord {
+        let incarnation = Incarnation(self.incarnations.fetch_add(1, Ordering::SeqCst) as u64);
+        let new = NewTopic {
+            key: key(topic),
+            creator: "alice".into(),
+            title: None,
+            visibility: Visibility::Team,
+            members: Vec::new(),
+            created_at_ms: 0,
+            incarnation,
+        };
+        self.log.memory.create(new).await.expect("the topic is new")
+    }
+
+    pub(crate) async fn find(&self, topic: &str) -> Option<TopicHandle> {
+        self.directory.find(&key(topic)).await.expect("the store answers")
+    }
+
+    /// Asks a topic to append; the answer comes later.
+    pub(crate) async fn write(&self, topic: &str, write: Write) -> oneshot::Receiver<Result<Published, Refusal>> {
+        let (send, answer) = oneshot::channel();
+        let reply = Reply::new(move |result| drop(send.send(result)));
+        match self.find(topic).await {
+            Some(handle) => self.directory.publish_now(&handle, Publish { write, origin: origin(), reply }),
+            None => reply.send(Err(Refusal::topic_unknown())),
+        }
+        answer
+    }
+
+    pub(crate) async fn publish(&self, topic: &str, data: &str) -> Result<Published, Refusal> {
+        self.write(topic, Write::Events(vec![new_event(data)])).await.await.expect("every writer is answered")
+    }
+
+    /// Publishes events whose data is their number.
+    pub(crate) async fn publish_many(&self, topic: &str, numbers: std::ops::RangeInclusive<u64>) {
+        for number in numbers {
+            self.publish(topic, &number.to_string()).await.expect("published");
+        }
+    }
+
+    pub(crate) fn trim(&self, record: &TopicRecord, seq: Seq) {
+        let mut trimmed = self.trimmed.lock();
+        let newest = trimmed.entry(record.mark()).or_default();
+        *newest = seq.max(*newest);
+        self.log.memory.trim(record.log, seq);
+    }
+
+    /// Opens a session on a worker, with or without a first topic.
+    pub(crate) async fn open(
+        &self,
+        worker: usize,
+        wire: Wire,
+        net: &Net,
+        topic: Option<(TopicHandle, Start, Option<String>)>,
+    ) {
+        self.permits.fetch_add(1, Ordering::SeqCst);
+        let (permit, socket) = (Permit(self.permits.clone()), net.socket());
+        self.on(worker, move |worker| {
+            let principal = Principal {
+                sub: "alice".into(),
+                scope: scope(),
+                role: Role::Member,
+                actor_type: ActorType::Human,
+                expires_at_ms: now_ms() + 3_600_000,
+            };
+            let identity = Identity { principal: Arc::new(principal), origin: origin() };
+            let opening = Opening {
+                wire,
+                socket: Box::new(socket),
+                early: Bytes::new(),
+                greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
+                who: Who::Known(Box::new(identity)),
+                topic: topic.map(|(topic, start, requested)| Wanted { topic, start, requested }),
+                permit: Box::new(permit),
+                gate: Rc::new(TestGate(worker.directory.clone())),
+                limits: Rc::new(SessionLimits {
+                    frame_bytes_max: 1 << 18,
+                    topics_max: 128,
+                    publishes_in_flight_max: 64,
+                    hello_timeout_ms: 5_000,
+                    sse_retry_ms: 2_000,
+                    expiry_warning_ms: 60_000,
+                }),
+            };
+            session::open(worker, opening);
+        })
+        .await;
+    }
+
+    /// How many lines all workers have.
+    pub(crate) async fn lines(&self) -> usize {
+        let mut lines = 0;
+        for worker in 0..self.workers.len() {
+            lines += self.on(worker, |worker| worker.lines()).await;
+        }
+        lines
+    }
+
+    /// Every session ends: no permit is held and no line is left. Then every topic can sleep.
+    pub(crate) async fn expect_nothing_left(&self) {
+        until("every permit is given back", || self.permits.load(Ordering::SeqCst) == 0).await;
+        let deadline = Instant::now() + PATIENCE;
+        while self.lines().await > 0 {
+            assert!(Instant::now() < deadline, "lines are left");
+        }
+        until("every topic sleeps", || {
+            (0..self.workers.len()).for_each(|worker| self.directory.sweep(worker));
+            self.directory.awake() == 0
+        })
+        .await;
+    }
+}

@@ -1,0 +1,13 @@
+//! The actors against a network that misbehaves: the sockets are in memory and the test is the
+//! network; everything behind them is real. No test here looks at an actor's inside.
+
+mod chaos;
+mod client;
+mod flaky;
+mod hub;
+mod lifecycle;
+mod panics;
+mod readers;
+mod sizes;
+mod socket;
+mod sockets;

@@ -1,0 +1,192 @@
+//! A socket in memory, in which the test is the network: it says how many bytes are accepted, what
+//! comes in, and when the connection breaks. It never keeps a byte that it did not accept.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tambour_actors::outlet::socket::Socket;
+
+/// As much as a test ever writes.
+pub(crate) const UNLIMITED: usize = usize::MAX;
+
+#[derive(Default)]
+struct State {
+    out: Vec<u8>,
+    room: usize,
+    input: VecDeque<u8>,
+    input_ends: bool,
+    broken: bool,
+    bomb: bool,
+    reading: Option<Waker>,
+    writing: Option<Waker>,
+    finished: bool,
+    abandoned: bool,
+    closed: bool,
+    writes: usize,
+}
+
+impl State {
+    fn wake(&mut self) {
+        self.reading.take().into_iter().chain(self.writing.take()).for_each(Waker::wake);
+    }
+}
+
+/// The network's end of a socket.
+#[derive(Clone, Default)]
+pub(crate) struct Net(Arc<Mutex<State>>);
+
+/// The hub's end.
+pub(crate) struct TestSocket(Net);
+
+impl Net {
+    /// A connection that accepts `room` bytes before it is full.
+    pub(crate) fn new(room: usize) -> Self {
+        let net = Self::default();
+        net.0.lock().room = room;
+        net
+    }
+
+    pub(crate) fn socket(&self) -> TestSocket {
+        TestSocket(self.clone())
+    }
+
+    /// What was accepted from `offset` on.
+    pub(crate) fn accepted(&self, offset: usize) -> Vec<u8> {
+        self.0.lock().out[offset..].to_vec()
+    }
+
+    /// Accepts `bytes` more from now on, and wakes whoever waits for that.
+    pub(crate) fn make_room(&self, bytes: usize) {
+        let mut state = self.0.lock();
+        state.room = state.room.saturating_add(bytes);
+        state.wake();
+    }
+
+    /// Accepts nothing any more.
+    pub(crate) fn stall(&self) {
+        self.0.lock().room = 0;
+    }
+
+    /// The client sends.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let mut state = self.0.lock();
+        state.input.extend(bytes);
+        state.wake();
+    }
+
+    /// The client has said all it had to say.
+    pub(crate) fn end_input(&self) {
+        let mut state = self.0.lock();
+        state.input_ends = true;
+        state.wake();
+    }
+
+    /// The connection is reset: as with TCP, both directions are ready and both fail.
+    pub(crate) fn reset(&self) {
+        let mut state = self.0.lock();
+        state.broken = true;
+        state.wake();
+    }
+
+    /// The next write panics.
+    pub(crate) fn arm_bomb(&self) {
+        self.0.lock().bomb = true;
+    }
+
+    /// The hub said that nothing more follows.
+    pub(crate) fn finished(&self) -> bool {
+        self.0.lock().finished
+    }
+
+    /// The hub gave up what was not sent.
+    pub(crate) fn abandoned(&self) -> bool {
+        self.0.lock().abandoned
+    }
+
+    /// The hub closed the socket.
+    pub(crate) fn closed(&self) -> bool {
+        self.0.lock().closed
+    }
+
+    /// How many writes were tried.
+    pub(crate) fn writes(&self) -> usize {
+        self.0.lock().writes
+    }
+}
+
+impl Socket for TestSocket {
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.0.lock();
+        state.writes += 1;
+        assert!(!std::mem::take(&mut state.bomb), "{}", super::hub::BOMB);
+        if state.broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let before = state.room;
+        for slice in slices {
+            let taken = slice.len().min(state.room);
+            state.out.extend_from_slice(&slice[..taken]);
+            if state.room != UNLIMITED {
+                state.room -= taken;
+            }
+        }
+        let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+        match wanted.min(before) {
+            0 if wanted > 0 => Err(io::ErrorKind::WouldBlock.into()),
+            taken => Ok(taken),
+        }
+    }
+
+    fn try_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.0.lock();
+        if state.broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if state.input.is_empty() && !state.input_ends {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let taken = into.len().min(state.input.len());
+        for (place, byte) in into.iter_mut().zip(state.input.drain(..taken)) {
+            *place = byte;
+        }
+        Ok(taken)
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.0.lock();
+        if state.broken || state.input_ends || !state.input.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        state.reading = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.0.lock();
+        if state.broken || state.room > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        state.writing = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn finish(&mut self) {
+        self.0.0.lock().finished = true;
+    }
+
+    fn abandon(&mut self) {
+        self.0.0.lock().abandoned = true;
+    }
+}
+
+impl Drop for TestSocket {
+    fn drop(&mut self) {
+        let mut state = self.0.0.lock();
+        state.closed = true;
+        // Like a runtime's driver: whoever waits for a socket that is gone is not woken.
+        (state.reading, state.writing) = (None, None);
+    }
+}
