@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Wire;
+use crate::cursor::Mark;
+use crate::log::Bounds;
 use crate::refusal::Refusal;
+use crate::topic_key::TopicKey;
 
 /// A WebSocket ping without payload (RFC 6455, section 5.5.2).
 pub const WS_PING: &[u8] = &[0x89, 0];
@@ -162,6 +165,19 @@ impl Control<'_> {
 #[must_use]
 pub fn error(refusal: &Refusal, reference: &Ref) -> Vec<u8> {
     Control::Error { code: refusal.code.as_str(), status: refusal.code.status(), detail: &refusal.detail }.ws(reference)
+}
+
+/// The `gap` frame of a topic. On SSE its id is just before the oldest event that is kept: a client that was
+/// told of the gap goes on behind it.
+#[must_use]
+pub fn gap(wire: Wire, key: &TopicKey, mark: Mark, reason: &str, requested: &str, bounds: Bounds) -> Vec<u8> {
+    let topic = key.topic();
+    let (oldest, newest) = (mark.at(bounds.oldest).to_string(), mark.at(bounds.head).to_string());
+    let frame = Control::Gap { topic: &topic, reason, requested, oldest: &oldest, newest: &newest };
+    match wire {
+        Wire::Ws => frame.ws(&None),
+        Wire::Sse => frame.sse(Some(&mark.at(bounds.oldest - 1).to_string())),
+    }
 }
 
 /// The SSE field that tells an `EventSource` how long to wait before it connects again.

@@ -9,7 +9,7 @@ pub mod messages;
 mod pump;
 mod seats;
 pub mod socket;
-pub(crate) mod topics;
+mod topics;
 pub mod worker;
 
 use std::collections::VecDeque;

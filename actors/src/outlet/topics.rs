@@ -13,7 +13,8 @@ use super::messages::ToSession;
 use super::seats::{Delivery, Pending, Reader, Seat};
 use super::{Outlet, pump};
 use crate::directory::TopicHandle;
-use crate::frame::{Batch, Wire, control::Control};
+use crate::frame::Batch;
+use crate::frame::control::gap;
 use crate::log::Bounds;
 use crate::topic::messages::{EndReason, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
@@ -213,7 +214,7 @@ impl Outlet {
         if first > cursor + 1 && writable {
             let requested = seat.mark.at(cursor).to_string();
             let ends = Bounds { oldest: first, ..bounds };
-            line.control(&gap(line.wire, key, seat.mark, GapReason::Trimmed, &requested, ends), now_ms);
+            line.control(&gap(line.wire, key, seat.mark, GapReason::Trimmed.as_str(), &requested, ends), now_ms);
             line.subs[index].cursor = first - 1;
         }
         let cursor = line.subs[index].cursor;
@@ -383,25 +384,6 @@ impl Outlet {
                 self.attach(slot, ctx);
             }
         }
-    }
-}
-
-/// The `gap` frame of a topic.
-#[must_use]
-pub(crate) fn gap(
-    wire: Wire,
-    key: &TopicKey,
-    mark: crate::cursor::Mark,
-    reason: GapReason,
-    requested: &str,
-    bounds: Bounds,
-) -> Vec<u8> {
-    let topic = key.topic();
-    let (oldest, newest) = (mark.at(bounds.oldest).to_string(), mark.at(bounds.head).to_string());
-    let frame = Control::Gap { topic: &topic, reason: reason.as_str(), requested, oldest: &oldest, newest: &newest };
-    match wire {
-        Wire::Ws => frame.ws(&None),
-        Wire::Sse => frame.sse(Some(&mark.at(bounds.oldest - 1).to_string())),
     }
 }
 

@@ -25,7 +25,6 @@ use crate::frame::{Wire, time_text};
 use crate::log::Bounds;
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
-use crate::outlet::topics::gap;
 use crate::outlet::worker::Worker;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, close};
@@ -257,7 +256,7 @@ impl Session {
         }
         if let Some(reason) = started.gap {
             let requested = requested.unwrap_or_default();
-            self.control(&gap(self.wire, key, mark, reason, &requested, bounds));
+            self.control(&control::gap(self.wire, key, mark, reason.as_str(), &requested, bounds));
         }
         self.ask_outlet(FromSession::Go { line: self.line, ticket });
     }
