@@ -13,6 +13,7 @@ use super::line::{Line, Sub};
 use crate::cursor::Mark;
 use crate::event::Seq;
 use crate::frame::Batch;
+use crate::log::Bounds;
 use crate::topic::TopicActor;
 use crate::topic::messages::{Life, LineId};
 use crate::topic::state::Start;
@@ -61,6 +62,14 @@ pub(super) struct Seat {
     pub(super) readers: Vec<Reader>,
     pub(super) pending: Vec<Pending>,
     pub(super) delivery: Option<Delivery>,
+}
+
+impl Seat {
+    /// The topic has told the ends of its log.
+    pub(super) fn learn(&mut self, bounds: Bounds) {
+        self.head = self.head.max(bounds.head);
+        self.closed |= bounds.closed;
+    }
 }
 
 /// All topics with readers on this worker.

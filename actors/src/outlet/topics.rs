@@ -130,7 +130,7 @@ impl Outlet {
         };
         let pending = seat.pending.swap_remove(place);
         let (line, ticket) = id;
-        learn(seat, bounds);
+        seat.learn(bounds);
         let mark = seat.mark;
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
@@ -202,7 +202,7 @@ impl Outlet {
         if line.replaying.take_if(|topic| *topic as usize == slot).is_none() {
             return;
         }
-        learn(seat, bounds);
+        seat.learn(bounds);
         // Where what can be had begins.
         let first = match replayed {
             Replayed::Frames(batch) => batch.first(),
@@ -395,9 +395,4 @@ fn give_up_replays(lines: &mut Slab<Line>, slot: usize, readers: &[Reader]) -> V
 
 fn ask(outlet: OutletId, pending: &Pending) -> FromOutlet {
     FromOutlet::Subscribe { outlet, line: pending.line, ticket: pending.ticket, start: pending.start }
-}
-
-fn learn(seat: &mut Seat, bounds: Bounds) {
-    seat.head = seat.head.max(bounds.head);
-    seat.closed |= bounds.closed;
 }
