@@ -13,6 +13,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
 use serde::Serialize;
 use tambour_actors::refusal::{Code, Refusal};
+use tracing::Instrument as _;
 
 use crate::identity::context::{RequestContext, RequestIds};
 
@@ -141,7 +142,9 @@ pub async fn render<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let ids = RequestIds::read(request.headers());
     request.extensions_mut().insert(ids.clone());
-    let answer = match next.call(request).await {
+    // Whatever is logged while the request is handled bears its ids.
+    let span = tracing::info_span!("request", request_id = %ids.request_id, trace_id = %ids.trace_id);
+    let answer = match next.call(request).instrument(span).await {
         Ok(answer) => answer,
         Err(error) if error.as_error::<Problem>().is_some() => return Err(error),
         Err(error) => return Err(from_framework(&error, ids).into()),

@@ -100,6 +100,8 @@ codes! {
     BodyTooLarge = "body.too_large", 413, None, "Body too large";
     /// Not JSON where JSON is asked for.
     BodyType = "body.type", 415, None, "Media type not accepted";
+    /// Not all of it came within its time.
+    BodyLate = "body.late", 408, None, "Body too slow";
     /// JSON, and not what the route takes.
     BodyInvalid = "body.invalid", 400, None, "Body not accepted";
     /// A query parameter, or its value, that the route does not take.

@@ -13,6 +13,7 @@ use std::future::{Ready, ready};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
@@ -166,6 +167,12 @@ impl Caller {
             .map_err(|refusal| self.problem(refusal))?;
         rights::check(&self.principal, &record.topic, right).map_err(|refusal| self.problem(refusal))?;
         Ok(Grant { caller: self.clone(), record })
+    }
+
+    /// How long the caller's body may take to come.
+    #[must_use]
+    pub fn body_patience(&self) -> Duration {
+        Duration::from_millis(self.ground.settings.http.body_timeout_ms)
     }
 
     /// What admission stands on.

@@ -131,6 +131,8 @@ settings! {
         body_bytes_max: usize = 8 * 1024 * 1024, range(KIB, 64 * MIB);
         /// Time a client has to send the head of a request, in milliseconds.
         request_timeout_ms: u64 = 5_000, range(100, 120_000);
+        /// Time a client has to send the body of a request, in milliseconds; then 408 `body.late`.
+        body_timeout_ms: u64 = 30_000, range(100, 600_000);
         /// How long an idle HTTP connection is kept for the next request, in seconds.
         keep_alive_seconds: u64 = 75, range(1, 3_600);
         /// How long a drain may take before the process exits, in seconds.

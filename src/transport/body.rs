@@ -1,19 +1,30 @@
 //! Bodies: read to a limit that is checked before anything is kept, then parsed strictly.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tambour_actors::refusal::{Code, Refusal};
+use tokio::time::{Instant, timeout_at};
 
 /// Largest body where no route says otherwise, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Reads a JSON body.
+/// Most bytes that are set aside because a client says that it will send them.
+const RESERVED_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads a JSON body of at most `most` bytes, all of which must have come after `patience`.
 ///
 /// # Errors
-/// `body.type`, `body.too_large`, `request.malformed` when it breaks off.
-pub async fn read(request: &HttpRequest, mut payload: web::Payload, most: usize) -> Result<Bytes, Refusal> {
+/// `body.type`, `body.too_large`, `body.late`, `request.malformed` when it breaks off.
+pub async fn read(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    most: usize,
+    patience: Duration,
+) -> Result<Bytes, Refusal> {
     let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/json") {
@@ -25,8 +36,10 @@ pub async fn read(request: &HttpRequest, mut payload: web::Payload, most: usize)
     if announced > most {
         return Err(too_large());
     }
-    let mut body = BytesMut::with_capacity(announced);
-    while let Some(chunk) = payload.next().await {
+    let deadline = Instant::now() + patience;
+    let late = || Refusal::new(Code::BodyLate, "the body did not come in time");
+    let mut body = BytesMut::with_capacity(announced.min(RESERVED_BYTES_MAX));
+    while let Some(chunk) = timeout_at(deadline, payload.next()).await.map_err(|_| late())? {
         let chunk = chunk.map_err(|_| Refusal::new(Code::RequestMalformed, "the body breaks off"))?;
         if body.len() + chunk.len() > most {
             return Err(too_large());

@@ -149,6 +149,14 @@ impl AsyncWrite for Tap {
     }
 }
 
+impl Drop for Tap {
+    /// A connection that broke between the head and its flush has nobody to give the socket to. What was armed
+    /// holds the shared part that it is kept in: left there, it would keep its permit for ever.
+    fn drop(&mut self) {
+        drop(self.shared.armed.borrow_mut().take());
+    }
+}
+
 /// Lets a handler have the socket of its connection.
 #[derive(Clone)]
 pub struct TakeOver(Rc<Shared>);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::handshake_with_protocols;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tambour_actors::frame::Wire;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Identity, Right};
@@ -59,6 +61,18 @@ fn known(caller: &Caller) -> Who {
 
 /// The 101 of RFC 6455, section 4.2.2, with our subprotocol if it was offered.
 fn handshake(request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    // What the package lets pass: the one version there is, and a key of 16 bytes (section 4.2.1).
+    let header = |name: &str| {
+        let mut values = request.headers().get_all(name).map(|value| value.as_bytes());
+        values.next().filter(|_| values.next().is_none())
+    };
+    let key = header("sec-websocket-key").and_then(|key| STANDARD.decode(key).ok());
+    if header("sec-websocket-version") != Some(b"13") || key.is_none_or(|key| key.len() != 16) {
+        let detail = "not a WebSocket upgrade: Sec-WebSocket-Version is 13, Sec-WebSocket-Key 16 bytes in base64";
+        let mut problem = Problem::at(Refusal::new(Code::RequestMalformed, detail), request);
+        problem.is_stream = true;
+        return Err(problem);
+    }
     let mut head = handshake_with_protocols(request, &[SUBPROTOCOL]).map_err(|error| {
         let detail = format!("not a WebSocket upgrade: {error}");
         let mut problem = Problem::at(Refusal::new(Code::RequestMalformed, detail), request);

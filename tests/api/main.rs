@@ -11,6 +11,7 @@ mod fsync_trace;
 mod pipelining;
 mod refusals;
 mod refusals_order;
+mod reset;
 mod session;
 mod slow;
 mod sse_text;

@@ -130,12 +130,27 @@ impl Line {
 
     /// Writes one of the hub's own frames, or keeps it behind what waits.
     pub fn control(&mut self, frame: &[u8], now_ms: u64) {
-        if self.dead {
+        self.queue(frame);
+        self.flush(now_ms);
+    }
+
+    /// Keeps one of the hub's own frames for the next [flush](Self::flush), so that many answers of one turn are
+    /// one write.
+    pub fn queue(&mut self, frame: &[u8]) {
+        if !self.dead {
+            self.rest.extend_from_slice(frame);
+        }
+    }
+
+    /// Writes what was queued. Whoever writes events flushes first, so nothing overtakes.
+    pub fn flush(&mut self, now_ms: u64) {
+        if !self.open() || self.rest.is_empty() {
             return;
         }
-        let accepted = if self.blocked { 0 } else { self.write(&[IoSlice::new(frame)], frame.len(), now_ms) };
+        let queued = std::mem::take(&mut self.rest);
+        let accepted = self.write(&[IoSlice::new(&queued)], queued.len(), now_ms);
         if !self.dead {
-            self.rest.extend_from_slice(&frame[accepted..]);
+            self.rest.extend_from_slice(&queued[accepted..]);
         }
     }
 

@@ -44,6 +44,10 @@ fn due<'a>(line: &Line, index: usize, seats: &'a Seats) -> Option<&'a Batch> {
 
 /// Writes parts, each a subscription's index and a batch that has what comes next for it.
 pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u64) {
+    line.flush(now_ms);
+    if !line.open() {
+        return;
+    }
     let (wire, subs) = (line.wire, &line.subs);
     let accepted = match parts {
         [] => return,

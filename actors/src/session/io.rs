@@ -54,6 +54,7 @@ impl Session {
     /// Lets what waits go out, and tells the outlet when nothing does any more.
     fn poll_write(&mut self, ctx: &mut Context<Self>, waking: &mut Waking<'_>) {
         let drained = self.with_line(|line, now_ms| {
+            line.flush(now_ms);
             while line.blocked {
                 match line.socket().poll_writable(waking) {
                     Poll::Pending => return Some(false),

@@ -316,16 +316,18 @@ impl Session {
         });
     }
 
+    /// Answers of one turn go out together, when the pump is polled behind the messages of this turn.
     fn answered(&mut self, answered: &Answered) {
         self.publishes_in_flight -= 1;
-        match &answered.result {
+        let frame = match &answered.result {
             Ok(published) => {
                 let cursor: Cursor = answered.mark.at(published.last);
                 let id = cursor.to_string();
-                self.control(&Control::Published { id: &id, seq: published.last }.ws(&answered.reference));
+                Control::Published { id: &id, seq: published.last }.ws(&answered.reference)
             }
-            Err(refusal) => self.control(&control::error(refusal, &answered.reference)),
-        }
+            Err(refusal) => control::error(refusal, &answered.reference),
+        };
+        self.with_line(|line, _| line.queue(&frame));
     }
 }
 

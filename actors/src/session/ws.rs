@@ -85,7 +85,12 @@ impl Session {
     fn unsubscribe(&mut self, topic: &str, reference: &Ref) -> Result<(), Refusal> {
         let place = self.subscriptions.iter().position(|subscription| subscription.key.topic() == topic);
         let place = place.ok_or(Code::NotSubscribed)?;
-        let Subscription { key, ticket, .. } = self.subscriptions.swap_remove(place);
+        let Subscription { key, ticket, asked } = self.subscriptions.swap_remove(place);
+        if let Some(asked) = asked {
+            // Every request has its answer, also one that was taken back before it had one.
+            let refusal = Refusal::new(Code::NotSubscribed, "unsubscribed before it began");
+            self.control(&control::error(&refusal, &asked.reference));
+        }
         // Nothing of the topic follows the answer, though the outlet hears of it only later.
         self.with_line(|line, _| line.mute(ticket));
         self.ask_outlet(FromSession::Unsubscribe { line: self.line, key });

@@ -252,7 +252,8 @@ impl Client {
         let Some(reference) = json["ref"].as_u64() else { return };
         match self.unsubscribes.remove(&reference) {
             Some(topic) => drop(self.readings.remove(&format!("{topic} left"))),
-            None => self.readings.retain(|_, reading| reading.reference != reference),
+            // One that was left before it began is refused first, and then left.
+            None => self.readings.retain(|name, reading| reading.reference != reference || name.ends_with(" left")),
         }
     }
 

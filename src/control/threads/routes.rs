@@ -29,7 +29,7 @@ const LIMIT_DEFAULT: usize = 100;
 /// What admission refuses, `body.*`, `name.invalid`, `topic.exists`, `store.unavailable`.
 pub async fn create(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     rights::check_create(&caller.principal).map_err(|refusal| caller.problem(refusal))?;
-    let read = body::read(&request, payload, body::BODY_BYTES_MAX).await;
+    let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
     let asked: CreateThread = read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     let id = asked.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let key = caller.thread(&id)?;

@@ -83,6 +83,8 @@ pub(crate) fn own_host() -> String {
 pub(crate) struct Process {
     pub(crate) child: Guarded,
     pub(crate) addr: SocketAddr,
+    /// Where its `/metrics` is.
+    pub(crate) admin: SocketAddr,
     said: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -109,14 +111,16 @@ impl Process {
             }
         });
         let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let admin =
+            lines.find_map(|line| Some(line.strip_prefix("metrics on http://")?.strip_suffix("/metrics")?.to_owned()));
         let addr = lines.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
-        let Some(addr) = addr else {
+        let (Some(admin), Some(addr)) = (admin, addr) else {
             child.ended();
             panic!("the hub does not start: {}", String::from_utf8_lossy(&said.lock().unwrap()));
         };
         // What it prints later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, addr: addr.parse().unwrap(), said }
+        Self { child, addr: addr.parse().unwrap(), admin: admin.parse().unwrap(), said }
     }
 
     /// Kills it, as a crash would.
