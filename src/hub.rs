@@ -28,11 +28,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::admission::permit::Permits;
-use crate::admission::routes::ROUTES;
 use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
 use crate::identity::jwt::JwtVerifier;
 use crate::problem;
+use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;

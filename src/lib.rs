@@ -3,7 +3,7 @@
 //! - [`cli`]: arguments in, an exit code out. [`config`]: every setting.
 //! - [`hub`]: puts a hub together from the rooms below; tests start the same value.
 //! - [`identity`]: who calls. [`admission`]: whether they may, in one order for every route.
-//! - [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
+//! - [`routes`]: the one table of them. [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
 //! - [`store`]: the log and the topics on disk. [`problem`], [`telemetry`], [`development`].
 
 pub mod admission;
@@ -14,6 +14,7 @@ pub mod development;
 pub mod hub;
 pub mod identity;
 pub mod problem;
+pub mod routes;
 pub mod store;
 pub mod telemetry;
 pub mod transport;

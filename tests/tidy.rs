@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tambour::admission::routes::ROUTES;
+use tambour::routes::ROUTES;
 use tambour_actors::event::RESERVED_TYPES;
 use tambour_actors::refusal::Code;
 

@@ -7,7 +7,6 @@
 pub(crate) mod gate;
 pub mod permit;
 pub mod rights;
-pub mod routes;
 
 use std::future::{Ready, ready};
 use std::rc::Rc;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
-use tambour::admission::routes::{Access, ROUTES};
+use tambour::routes::{Access, ROUTES};
 
 use crate::support::http::{Answer, Ask, create};
 use crate::support::hub::Running;
