@@ -45,6 +45,8 @@ pub struct StreamRequest;
 
 #[derive(Serialize)]
 struct Body<'a> {
+    #[serde(flatten)]
+    more: Option<&'a serde_json::Map<String, serde_json::Value>>,
     r#type: String,
     title: &'static str,
     status: u16,
@@ -73,6 +75,7 @@ impl Problem {
     pub fn body(&self) -> String {
         let code = self.refusal.code;
         let body = Body {
+            more: self.refusal.more.as_deref(),
             r#type: format!("urn:tambour:problem:{}", code.as_str()),
             title: code.title(),
             status: code.status(),

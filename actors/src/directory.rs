@@ -13,10 +13,11 @@ use actix::{Actor, Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
+use crate::event::Seq;
 use crate::log::appender::{Appender, Ends};
-use crate::log::{Bounds, EventLog, TopicRecord, Topics, Unavailable};
+use crate::log::{Bounds, ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
 use crate::refusal::{Code, Refusal};
-use crate::topic::messages::{Delete, Life, Outlets, Publish, Sleep, ToOutlet};
+use crate::topic::messages::{Changed, Delete, Life, Outlets, Publish, Sleep, ToOutlet, Trimmed};
 use crate::topic::state::TopicLimits;
 use crate::topic::{Birth, TopicActor, now_ms};
 use crate::topic_key::TopicKey;
@@ -68,6 +69,8 @@ struct Inner {
     shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
     lives: AtomicU64,
     closing: AtomicBool,
+    /// Held by whoever changes a topic's record.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// The directory. Clones are the same one.
@@ -86,6 +89,7 @@ impl Directory {
             shards: (0..workers).map(|_| Mutex::default()).collect(),
             lives: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            changing: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -183,6 +187,19 @@ impl Directory {
         Ok(self.0.ground.topics.find(key).await?.map(|(record, _)| Arc::new(record)))
     }
 
+    /// Sends a publish to a topic that was found just before. Whoever sends several in an order gets it back when the
+    /// topic is gone, finds the topic again once those before it are answered, and sends it then.
+    ///
+    /// # Errors
+    /// The publish, not sent.
+    #[allow(clippy::result_large_err, reason = "it is moved on at once")]
+    pub fn try_publish(handle: &TopicHandle, publish: Publish) -> Result<(), Publish> {
+        match try_publish(&handle.addr, publish) {
+            None => Ok(()),
+            Some(publish) => Err(publish),
+        }
+    }
+
     /// Sends a publish to a topic that was found just before; looks once more if it fell asleep in
     /// between. The publish's reply is always used.
     pub fn publish_now(&self, handle: &TopicHandle, publish: Publish) {
@@ -217,6 +234,40 @@ impl Directory {
         // Readers of a topic that sleeps have no actor that could tell them.
         self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), mark: record.mark() });
         Ok(deleted)
+    }
+
+    /// Changes what is known of a topic: in the store first, then its actor and its readers are told. One at a time, so
+    /// that whoever is told last is told what the store has.
+    ///
+    /// # Errors
+    /// As [`Topics::change`].
+    pub async fn change(&self, key: &TopicKey, change: TopicChange) -> Result<Option<Arc<TopicRecord>>, ChangeError> {
+        let _turn = self.0.changing.lock().await;
+        let Some(record) = self.0.ground.topics.change(key, change).await? else { return Ok(None) };
+        let record = Arc::new(record);
+        let is_known = self.0.shard(key).lock().contains_key(key);
+        // A wake that began before may have read the old record.
+        if is_known && let Ok(Some(_)) = self.find(key).await {
+            let mut shard = self.0.shard(key).lock();
+            if let Some(Entry::Awake { handle, .. }) = shard.get_mut(key)
+                && handle.record.log == record.log
+            {
+                handle.record = record.clone();
+                handle.addr.do_send(Changed(record.clone()));
+            }
+        }
+        self.0.outlets.send_all(|| ToOutlet::Changed { record: record.clone() });
+        Ok(Some(record))
+    }
+
+    /// Retention took the events of a log before `oldest`: its topic is told, if it is awake.
+    pub fn trimmed(&self, key: &TopicKey, log: LogId, oldest: Seq) {
+        let shard = self.0.shard(key).lock();
+        if let Some(Entry::Awake { handle, .. }) = shard.get(key)
+            && handle.record.log == log
+        {
+            handle.addr.do_send(Trimmed(oldest));
+        }
     }
 
     /// Asks the topics of one worker that nobody looked up for long to sleep.

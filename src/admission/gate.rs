@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tambour_actors::directory::TopicHandle;
-use tambour_actors::log::Unavailable;
+use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Right};
@@ -33,6 +33,10 @@ impl Gate for Gatekeeper {
             let found = self.0.directory.find(&key).await.map_err(|error| unavailable(&error))?;
             allow(found.ok_or_else(Refusal::topic_unknown)?, &principal)
         }))
+    }
+
+    fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal> {
+        rights::check(principal, &record.topic, right)
     }
 
     fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal> {

@@ -35,7 +35,7 @@ pub async fn publish(
     let (events, array) = read.and_then(|body| parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     let grant = caller.grant(&key, Right::Write).await?;
     let count = events.len();
-    let Published { first, last } = write(&grant, Write::Events(events)).await?;
+    let Published { first, last } = write(&grant, Write::events(events)).await?;
     let place = |seq| json!({ "id": grant.record.mark().at(seq).to_string(), "seq": seq });
     let answer =
         if array { json!({ "count": count, "first": place(first), "last": place(last) }) } else { place(last) };

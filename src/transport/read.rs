@@ -98,7 +98,7 @@ async fn stream(
     if behind_the_end(grant, start).await? {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let topic = Some(Wanted { topic: grant.topic().await?, start, requested });
+    let topic = Some(Wanted { topic: grant.topic().await?, start, requested, fold: false });
     let ready = Ready { who: Who::Reader(grant.caller.principal.clone()), topic, wire: Wire::Sse };
     hand_over(request, payload, sse::head(request), ready)
 }

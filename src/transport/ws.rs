@@ -50,7 +50,7 @@ pub async fn thread(
     let (start, requested) = reading.start(&request).map_err(|refusal| caller.problem(refusal))?;
     let topic = caller.grant(&caller.thread(&id)?, Right::Read).await?.topic().await?;
     let head = handshake(&request)?;
-    let topic = Some(Wanted { topic, start, requested });
+    let topic = Some(Wanted { topic, start, requested, fold: false });
     hand_over(&request, payload, head, Ready { who: known(&caller), topic, wire: Wire::Ws })
 }
 

@@ -119,6 +119,7 @@ fn text_event(seq: Seq, kind: &str, json: &str) -> Event {
             meta: Bytes::from(format!("\"request_id\":\"r{}\"", seq / 3)),
         },
         data: Bytes::copy_from_slice(json.as_bytes()),
+        target: None,
     }
 }
 
@@ -131,7 +132,7 @@ fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<Event> {
 }
 
 fn item(log: LogId, events: Vec<Event>) -> Append {
-    Append { log, events: events.into() }
+    Append { log, events: events.into(), once: Vec::new() }
 }
 
 fn bounds(oldest: Seq, head: Seq) -> Bounds {

@@ -25,6 +25,8 @@ pub struct Sub {
     pub cursor: Seq,
     /// Whether events may be written: the session has told the client where it starts.
     pub live: bool,
+    /// Whether replays come with appends folded.
+    pub fold: bool,
 }
 
 /// The socket of a session.

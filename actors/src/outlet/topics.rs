@@ -3,6 +3,7 @@
 //!
 //! Whatever is lost with a topic is asked for again; nothing here waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
@@ -10,12 +11,12 @@ use slab::Slab;
 
 use super::line::Line;
 use super::messages::ToSession;
-use super::seats::{Delivery, Pending, Reader, Seat};
+use super::seats::{Delivery, NewSub, Pending, Reader, Seat};
 use super::{Outlet, pump};
 use crate::directory::TopicHandle;
 use crate::frame::Batch;
 use crate::frame::control::gap;
-use crate::log::Bounds;
+use crate::log::{Bounds, TopicRecord};
 use crate::topic::messages::{EndReason, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
 use crate::topic_key::TopicKey;
@@ -52,6 +53,7 @@ impl Outlet {
                     self.attach(slot, ctx);
                 }
             }
+            ToOutlet::Changed { record } => self.changed(&record),
             ToOutlet::Drain { spread_ms } => self.drain(spread_ms),
             ToOutlet::Deleted { key, mark } => {
                 if let Some(slot) = self.seats.slot(&key)
@@ -61,6 +63,20 @@ impl Outlet {
                     self.deleted(&mut worker.lines.borrow_mut(), slot, ctx);
                 }
             }
+        }
+    }
+
+    /// Who reads a topic is asked anew whether they may.
+    fn changed(&self, record: &Arc<TopicRecord>) {
+        let seat = self.seats.slot(&record.topic.key).and_then(|slot| self.seats.get(slot));
+        let Some(seat) = seat.filter(|seat| seat.mark == record.mark()) else { return };
+        let lines = self.worker.lines.borrow();
+        let readers = seat.readers.iter().map(|reader| &lines[reader.line as usize]);
+        let pending = seat.pending.iter().filter_map(|pending| {
+            lines.get(pending.line.slot as usize).filter(|line| line.turn == pending.line.turn && !pending.left)
+        });
+        for line in readers.chain(pending) {
+            line.tell(ToSession::Changed { record: record.clone() });
         }
     }
 
@@ -136,7 +152,8 @@ impl Outlet {
         let lines = &mut *worker.lines.borrow_mut();
         match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn && !pending.left) {
             Some(target) => {
-                self.seats.join(slot, line.slot, target, ticket, started.cursor);
+                let new = NewSub { ticket, cursor: started.cursor, fold: pending.fold };
+                self.seats.join(slot, line.slot, target, new);
                 target.tell(ToSession::Subscribed { key: key.clone(), ticket, started, bounds, mark });
             }
             // Left meanwhile, and counted by the topic all the same.
@@ -153,7 +170,7 @@ impl Outlet {
         }
     }
 
-    fn deliver(&mut self, key: &TopicKey, life: Life, batch: std::sync::Arc<Batch>, ctx: &mut Context<Self>) {
+    fn deliver(&mut self, key: &TopicKey, life: Life, batch: Arc<Batch>, ctx: &mut Context<Self>) {
         let Some(slot) = self.seats.slot(key) else { return };
         let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life == life) else { return };
         seat.head = seat.head.max(batch.last());

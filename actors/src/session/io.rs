@@ -116,7 +116,7 @@ impl Session {
             Poll::Pending => Step::Wait,
             // An SSE client has said all it had to say: bytes behind its request are no request.
             Poll::Ready(Ok(0) | Err(_)) => Step::Over,
-            Poll::Ready(Ok(_)) if self.wire == Wire::Sse => Step::Over,
+            Poll::Ready(Ok(_)) if self.wire.is_sse() => Step::Over,
             Poll::Ready(Ok(_)) => Step::On,
         }
     }

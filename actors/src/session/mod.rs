@@ -22,7 +22,7 @@ use crate::directory::TopicHandle;
 use crate::event::NewEvent;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
-use crate::log::Bounds;
+use crate::log::{Bounds, TopicRecord};
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
 use crate::outlet::worker::Worker;
@@ -33,7 +33,7 @@ use crate::topic::now_ms;
 use crate::topic::state::{Published, Start, Started};
 use crate::topic_key::TopicKey;
 use decoder::Decoder;
-use gate::Gate;
+use gate::{Gate, Right};
 pub use opening::{Greeting, Opening, SessionLimits, Wanted, Who};
 
 /// Above this many bytes of the hub's own frames behind a full socket, a session stops reading.
@@ -57,7 +57,7 @@ struct Asked {
 
 /// What waits for a topic to be found.
 enum Task {
-    Subscribe { start: Start, requested: Option<String> },
+    Subscribe { start: Start, requested: Option<String>, fold: bool },
     Publish { event: NewEvent },
 }
 
@@ -131,8 +131,8 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             session.welcome(&None);
         }
         session.set_alarm();
-        if let Some(Wanted { topic, start, requested }) = topic {
-            session.subscribe(&topic, start, requested, None);
+        if let Some(wanted) = topic {
+            session.subscribe(wanted, None);
         }
         session
     })
@@ -166,7 +166,7 @@ impl Session {
         let pace = self.worker.pace;
         match self.wire {
             Wire::Ws => pace.ws_ping_ms / 1_000,
-            Wire::Sse => pace.sse_comment_ms / 1_000,
+            Wire::Sse | Wire::SseUnnamed => pace.sse_comment_ms / 1_000,
         }
     }
 
@@ -220,7 +220,8 @@ impl Session {
         self.set_alarm();
     }
 
-    fn subscribe(&mut self, topic: &TopicHandle, start: Start, requested: Option<String>, reference: Ref) {
+    fn subscribe(&mut self, wanted: Wanted, reference: Ref) {
+        let Wanted { topic, start, requested, fold } = wanted;
         let key = topic.record.topic.key.clone();
         let resumed = matches!(start, Start::After(_));
         self.tickets = self.tickets.wrapping_add(1);
@@ -230,7 +231,7 @@ impl Session {
             self.subscriptions.reserve_exact(1);
         }
         self.subscriptions.push(Subscription { ticket, key, asked });
-        self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic: topic.clone(), start });
+        self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic, start, fold });
     }
 
     /// The topic has said where this reader starts: so is the client told, then events may follow.
@@ -252,7 +253,7 @@ impl Session {
                 let subscribed = Control::Subscribed { topic: &topic, cursor: &cursor, head: &head, resumed };
                 self.control(&subscribed.ws(&reference));
             }
-            Wire::Sse => self.connected(key, &cursor, &head),
+            Wire::Sse | Wire::SseUnnamed => self.connected(key, &cursor, &head),
         }
         if let Some(reason) = started.gap {
             let requested = requested.unwrap_or_default();
@@ -273,7 +274,7 @@ impl Session {
             heartbeat_seconds: self.heartbeat_seconds(),
             expires_at: &expires_at,
         };
-        let mut frames = connected.sse(Some(cursor));
+        let mut frames = connected.sse(self.wire, Some(cursor));
         frames.extend_from_slice(&control::sse_retry(self.limits.sse_retry_ms));
         self.control(&frames);
     }
@@ -289,9 +290,26 @@ impl Session {
             self.control(&Control::Ended { topic: &topic, reason: reason.as_str() }.wire(self.wire));
         }
         if self.sole {
-            let code = if reason == EndReason::Deleted { close::TOPIC } else { close::NORMAL };
+            let code = match reason {
+                EndReason::Closed => close::NORMAL,
+                EndReason::Deleted => close::TOPIC,
+                EndReason::Forbidden => close::FORBIDDEN,
+            };
             self.finish(code, reason.as_str());
         }
+    }
+
+    /// A topic's record was changed: who may not read it any more is told so, and gets nothing more of it.
+    fn changed(&mut self, record: &TopicRecord) {
+        let Some(principal) = self.principal() else { return };
+        if self.gate.may(principal, record, Right::Read).is_ok() {
+            return;
+        }
+        let key = &record.topic.key;
+        let Some(ticket) = self.subscriptions.iter().find(|sub| sub.key == *key).map(|sub| sub.ticket) else { return };
+        self.with_line(|line, _| line.mute(ticket));
+        self.ask_outlet(FromSession::Unsubscribe { line: self.line, key: key.clone() });
+        self.ended(key, ticket, EndReason::Forbidden);
     }
 
     /// Tells the client why it can't go on, and ends.
@@ -357,6 +375,7 @@ impl Handler<ToSession> for Session {
                 self.subscribed(&key, ticket, started, bounds, mark);
             }
             ToSession::Ended { key, ticket, reason } => self.ended(&key, ticket, reason),
+            ToSession::Changed { record } => self.changed(&record),
             // Handling any message polls the pump, which sees that the socket is full.
             ToSession::Blocked => {}
             ToSession::Broken => ctx.stop(),
@@ -367,7 +386,7 @@ impl Handler<ToSession> for Session {
             ToSession::Alarm => self.alarm(ctx),
             ToSession::Drain { retry_after_ms } => {
                 self.control(&Control::Reconnect { retry_after_ms }.wire(self.wire));
-                if self.wire == Wire::Sse {
+                if self.wire.is_sse() {
                     self.control(&control::sse_retry(retry_after_ms));
                 }
                 self.finish(close::DRAIN, "draining");

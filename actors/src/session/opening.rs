@@ -79,4 +79,6 @@ pub struct Wanted {
     pub start: Start,
     /// The cursor as it was given.
     pub requested: Option<String>,
+    /// Whether replays come with appends folded.
+    pub fold: bool,
 }

@@ -10,7 +10,7 @@ use actix::{AsyncContext, Context};
 use super::decoder::Incoming;
 use super::gate::{Admission, Identity, Right};
 use super::request::{self, Request};
-use super::{Answered, Session, Subscription, Task, Who};
+use super::{Answered, Session, Subscription, Task, Wanted, Who};
 use crate::directory::TopicHandle;
 use crate::event::NewEvent;
 use crate::frame::control::{self, Control, Ref};
@@ -52,7 +52,7 @@ impl Session {
             }
             Request::Auth { token } => self.renew(&token, reference),
             Request::Subscribe { topic, start, requested } => {
-                self.admit(&topic, Right::Read, Task::Subscribe { start, requested }, reference, ctx)
+                self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold: false }, reference, ctx)
             }
             Request::Publish { topic, event } => {
                 self.admit(&topic, Right::Write, Task::Publish { event }, reference, ctx)
@@ -125,7 +125,7 @@ impl Session {
         ctx: &mut Context<Self>,
     ) -> Result<(), Refusal> {
         match task {
-            Task::Subscribe { start, requested } => {
+            Task::Subscribe { start, requested, fold } => {
                 if self.subscriptions.iter().any(|subscription| subscription.key == topic.record.topic.key) {
                     return Err(Code::SubscribedAlready.into());
                 }
@@ -133,7 +133,7 @@ impl Session {
                     let most = self.limits.topics_max;
                     return Err(Refusal::new(Code::TopicLimit, format!("a session has at most {most} topics")));
                 }
-                self.subscribe(topic, start, requested, reference);
+                self.subscribe(Wanted { topic: topic.clone(), start, requested, fold }, reference);
             }
             Task::Publish { event } => self.publish(topic, event, reference, ctx),
         }
@@ -144,7 +144,7 @@ impl Session {
         let Who::Known(identity) = &self.who else { return };
         let (session, mark) = (ctx.address(), topic.record.mark());
         let reply = Reply::new(move |result| session.do_send(Answered { reference, result, mark }));
-        let publish = Publish { write: Write::Events(vec![event]), origin: identity.origin.clone(), reply };
+        let publish = Publish { write: Write::events(vec![event]), origin: identity.origin.clone(), reply };
         self.publishes_in_flight += 1;
         self.worker.directory.publish_now(topic, publish);
     }

@@ -4,20 +4,28 @@
 //! session or the log: what takes time is answered by a message. Only the directory starts it.
 
 pub mod messages;
+mod placing;
 mod start;
 pub mod state;
 mod tail;
+pub mod write;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, fut::wrap_future};
+use tokio::sync::oneshot;
 
 use crate::event::Seq;
 use crate::frame::Batch;
 use crate::log::appender::{Appended, Appender, Queue};
-use crate::log::{Append, AppendError, Bounds, EventLog, PageLimit, TopicRecord};
-use messages::{Delete, FromOutlet, Life, LineId, Outlets, Publish, Replayed, Reply, Sleep, ToOutlet};
+use crate::log::{
+    Append, AppendError, Bounds, EventLog, FoldedPage, Page, PageLimit, PortFuture, TopicRecord, Unavailable,
+};
+use crate::refusal::Code;
+use messages::{
+    Changed, Delete, FromOutlet, Life, LineId, Outlets, Publish, Replayed, Reply, Sleep, ToOutlet, Trimmed, Watch,
+};
 use state::{Effect, OutletId, Replay, TopicLimits, TopicState};
 
 /// Most messages that wait for a topic before publishers are told `topic.busy`.
@@ -29,6 +37,23 @@ const REPLAY_EVENTS_MAX: usize = 1_000;
 #[must_use]
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Most rows of one page of a folded replay: most of them are looked at and not given.
+const FOLD_EVENTS_MAX: usize = 4_000;
+
+/// From where a reader who is behind goes on, and how.
+#[derive(Debug, Clone, Copy)]
+struct ReplayFrom {
+    cursor: Seq,
+    bytes: usize,
+    fold: bool,
+}
+
+/// What was read for a replay; the folded with where it begins.
+enum Stretch {
+    Plain(Page),
+    Folded(Seq, FoldedPage),
 }
 
 /// What a topic is started with.
@@ -59,6 +84,8 @@ pub struct TopicActor {
     log: Arc<dyn EventLog>,
     appender: Addr<Appender>,
     outlets: Outlets,
+    /// Who polls, and behind which seq.
+    watchers: Vec<(Seq, oneshot::Sender<()>)>,
     on_death: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -73,6 +100,7 @@ impl TopicActor {
             log: birth.log,
             appender: birth.appender,
             outlets: birth.outlets,
+            watchers: Vec::new(),
             on_death: Some(birth.on_death),
         }
     }
@@ -80,8 +108,8 @@ impl TopicActor {
     fn perform(&mut self, ctx: &mut Context<Self>) {
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Append(events) => {
-                    let append = Append { log: self.state.record().log, events };
+                Effect::Append(events, once) => {
+                    let append = Append { log: self.state.record().log, events, once };
                     self.appender.do_send(Queue { append, reply: ctx.address().recipient() });
                 }
                 Effect::Deliver(outlet, batch) => {
@@ -89,6 +117,16 @@ impl TopicActor {
                     self.outlets.send(outlet, ToOutlet::Deliver { key, life: self.life, batch });
                 }
                 Effect::Answer(reply, result) => reply.send(result),
+                Effect::Recall(reply, once, refusal) => {
+                    let recalled = self.log.recall(self.state.record().log, &once.sub, &once.key, now_ms());
+                    ctx.spawn(wrap_future::<_, Self>(recalled).map(move |found, _, _| {
+                        reply.send(match found {
+                            Ok(Some(remembered)) => once.repeats(remembered),
+                            Ok(None) => Err(refusal),
+                            Err(_) => Err(Code::StoreUnavailable.into()),
+                        });
+                    }));
+                }
             }
         }
     }
@@ -98,25 +136,17 @@ impl TopicActor {
         self.outlets.send(outlet, ToOutlet::Replayed { key, life, line, after, replayed, bounds });
     }
 
-    fn replay(&mut self, ctx: &mut Context<Self>, outlet: OutletId, line: LineId, cursor: Seq, bytes: usize) {
-        match self.state.replay(cursor, bytes) {
+    fn replay(&mut self, ctx: &mut Context<Self>, (outlet, line): (OutletId, LineId), asked: ReplayFrom) {
+        let ReplayFrom { cursor, bytes, fold } = asked;
+        match self.state.replay(cursor, bytes, fold) {
             Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(Arc::new(batch))),
             Replay::UpToDate => self.tell(outlet, line, cursor, Replayed::UpToDate),
             Replay::Log => {
                 self.state.reading(true);
-                let read = self.log.read(
-                    self.state.record().log,
-                    cursor,
-                    PageLimit { events: REPLAY_EVENTS_MAX, bytes: bytes / 2 },
-                );
-                ctx.spawn(wrap_future::<_, Self>(read).map(move |page, topic, _| {
+                ctx.spawn(wrap_future::<_, Self>(self.read(asked)).map(move |stretch, topic, _| {
                     topic.state.reading(false);
-                    let replayed = match page {
-                        Ok(page) => {
-                            topic.state.trimmed(page.bounds.oldest);
-                            Batch::new(topic.state.encode(&page.events))
-                                .map_or(Replayed::UpToDate, |batch| Replayed::Frames(Arc::new(batch)))
-                        }
+                    let replayed = match stretch {
+                        Ok(stretch) => topic.stretch(stretch),
                         Err(error) => {
                             tracing::error!(topic = %topic.state.record().topic.key, %error, "a replay can't be read");
                             Replayed::Unavailable
@@ -125,6 +155,44 @@ impl TopicActor {
                     topic.tell(outlet, line, cursor, replayed);
                 }));
             }
+        }
+    }
+
+    fn read(&self, asked: ReplayFrom) -> PortFuture<Result<Stretch, Unavailable>> {
+        let log = self.state.record().log;
+        if asked.fold {
+            let limit = PageLimit { events: FOLD_EVENTS_MAX, bytes: asked.bytes };
+            let read = self.log.read_folded(log, asked.cursor, limit);
+            Box::pin(async move { read.await.map(|page| Stretch::Folded(asked.cursor, page)) })
+        } else {
+            let limit = PageLimit { events: REPLAY_EVENTS_MAX, bytes: asked.bytes / 2 };
+            let read = self.log.read(log, asked.cursor, limit);
+            Box::pin(async move { read.await.map(Stretch::Plain) })
+        }
+    }
+
+    fn stretch(&mut self, stretch: Stretch) -> Replayed {
+        let batch = match stretch {
+            Stretch::Plain(page) => {
+                self.state.trimmed(page.bounds.oldest);
+                Batch::new(self.state.encode(&page.events))
+            }
+            Stretch::Folded(after, page) => {
+                self.state.trimmed(page.bounds.oldest);
+                // What is not kept any more is told as a gap, as without folding.
+                let after = after.max(page.bounds.oldest - 1);
+                (page.upto > after).then(|| Batch::folded(after, page.upto, self.state.encode_folded(&page.items)))
+            }
+        };
+        batch.map_or(Replayed::UpToDate, |batch| Replayed::Frames(Arc::new(batch)))
+    }
+
+    /// Tells who polls that there is something behind where they stand.
+    fn wake_watchers(&mut self) {
+        let head = self.state.bounds().head;
+        for (_, watcher) in self.watchers.extract_if(.., |(after, _)| *after < head) {
+            // Who left needs no answer.
+            let _ = watcher.send(());
         }
     }
 
@@ -164,13 +232,16 @@ impl Handler<Appended> for TopicActor {
 
     fn handle(&mut self, Appended(result): Appended, ctx: &mut Self::Context) {
         let lost = matches!(result, Err(AppendError::Conflict));
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !matches!(error, AppendError::Rejected(_))
+        {
             tracing::error!(topic = %self.state.record().topic.key, %error, "an append failed");
         }
         let outlets = &self.outlets;
         self.state.keep_outlets(|outlet| outlets.has(outlet));
         self.state.appended(result, now_ms(), &mut self.effects);
         self.perform(ctx);
+        self.wake_watchers();
         if lost {
             // The log is ahead of this actor: the directory starts a new one from the log.
             ctx.terminate();
@@ -198,7 +269,9 @@ impl Handler<FromOutlet> for TopicActor {
             }
             FromOutlet::Detach { outlet, readers } => self.state.detach(outlet, readers),
             FromOutlet::Delivered { outlet } => self.state.delivered(outlet, &mut self.effects),
-            FromOutlet::Replay { outlet, line, cursor, bytes } => self.replay(ctx, outlet, line, cursor, bytes),
+            FromOutlet::Replay { outlet, line, cursor, bytes, fold } => {
+                self.replay(ctx, (outlet, line), ReplayFrom { cursor, bytes, fold });
+            }
         }
         self.perform(ctx);
     }
@@ -210,13 +283,40 @@ impl Handler<Sleep> for TopicActor {
     fn handle(&mut self, sleep: Sleep, ctx: &mut Self::Context) {
         let outlets = &self.outlets;
         self.state.keep_outlets(|outlet| outlets.has(outlet));
-        if self.state.idle() && (sleep.consent)() {
+        self.watchers.retain(|(_, watcher)| !watcher.is_closed());
+        if self.state.idle() && self.watchers.is_empty() && (sleep.consent)() {
             for outlet in self.state.outlets() {
                 let key = self.state.record().topic.key.clone();
                 self.outlets.send(outlet, ToOutlet::Asleep { key, life: self.life });
             }
             self.stop(ctx);
         }
+    }
+}
+
+impl Handler<Watch> for TopicActor {
+    type Result = ();
+
+    fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
+        self.watchers.retain(|(_, watcher)| !watcher.is_closed());
+        self.watchers.push((watch.after, watch.reply));
+        self.wake_watchers();
+    }
+}
+
+impl Handler<Changed> for TopicActor {
+    type Result = ();
+
+    fn handle(&mut self, Changed(record): Changed, _: &mut Self::Context) {
+        self.state.changed(record);
+    }
+}
+
+impl Handler<Trimmed> for TopicActor {
+    type Result = ();
+
+    fn handle(&mut self, Trimmed(oldest): Trimmed, _: &mut Self::Context) {
+        self.state.trimmed(oldest);
     }
 }
 

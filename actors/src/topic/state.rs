@@ -7,11 +7,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::placing::{Placed, Verdict, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
 use super::tail::Tail;
-use crate::event::{Event, EventType, NewEvent, Origin, Seq};
+pub use super::write::{Chain, Expect, What, Write};
+use super::write::{behind_a_refused_one, closed, failed, rejected};
+use crate::event::{Event, Origin, Seq};
 use crate::frame::{Batch, Frame, FrameEncoder};
-use crate::log::{AppendError, Bounds, TopicRecord};
+pub use crate::log::Published;
+use crate::log::{AppendError, Bounds, Folded, Once, OnceWrite, Rejected, TopicRecord, Why};
 use crate::refusal::{Code, Refusal};
 
 /// What an outlet has still to be sent stays encoded in memory up to this many times the backlog
@@ -32,24 +36,6 @@ pub struct TopicLimits {
     pub delivery_bytes: usize,
 }
 
-/// The first and last seq that a publish was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Of its first event.
-    pub first: Seq,
-    /// Of its last event.
-    pub last: Seq,
-}
-
-/// What a writer asks for.
-#[derive(Debug)]
-pub enum Write {
-    /// These events, appended as one. Never empty.
-    Events(Vec<NewEvent>),
-    /// The topic's last event.
-    Close,
-}
-
 /// Names an outlet: the worker it lives on, and which life of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutletId {
@@ -63,11 +49,13 @@ pub struct OutletId {
 #[derive(Debug)]
 pub enum Effect<R> {
     /// Append these events; then call [`TopicState::appended`].
-    Append(Arc<[Event]>),
+    Append(Arc<[Event]>, Vec<OnceWrite>),
     /// Send this to an outlet; it answers with [`TopicState::delivered`].
     Deliver(OutletId, Arc<Batch>),
     /// Answer a writer.
     Answer(R, Result<Published, Refusal>),
+    /// Look whether the writer's key is remembered: then the answer is what it was used for, else the refusal.
+    Recall(R, Once, Refusal),
 }
 
 /// What a topic can give a reader who is behind.
@@ -80,16 +68,6 @@ pub enum Replay {
     /// It must be read from the log.
     Log,
 }
-
-struct Waiting<R> {
-    write: Write,
-    origin: Origin,
-    bytes: usize,
-    reply: R,
-}
-
-/// The events of the append in flight, and who waits for which of them.
-type InFlight<R> = (Arc<[Event]>, Vec<(R, Published)>);
 
 struct Seat {
     outlet: OutletId,
@@ -109,7 +87,7 @@ pub struct TopicState<R> {
     tail: Tail,
     waiting: VecDeque<Waiting<R>>,
     waiting_bytes: usize,
-    in_flight: Option<InFlight<R>>,
+    in_flight: Option<(Arc<[Event]>, Vec<(Waiting<R>, Published)>)>,
     seats: Vec<Seat>,
     replays: usize,
 }
@@ -132,6 +110,12 @@ impl<R> TopicState<R> {
             seats: Vec::new(),
             replays: 0,
         }
+    }
+
+    /// The topic's record was changed.
+    pub fn changed(&mut self, record: Arc<TopicRecord>) {
+        debug_assert_eq!((record.log, record.mark()), (self.record.log, self.record.mark()));
+        self.record = record;
     }
 
     /// The topic's record.
@@ -166,23 +150,22 @@ impl<R> TopicState<R> {
             && self.seats.iter().all(|seat| !seat.unanswered)
     }
 
-    /// A writer wants to append. Answered once the events are durable, or refused at once.
+    /// A writer wants to append. Answered once the events are durable, or refused.
     pub fn write(&mut self, write: Write, origin: Origin, now_ms: i64, reply: R, effects: &mut Vec<Effect<R>>) {
-        if self.closing {
-            let refusal = Refusal::new(Code::TopicClosed, "nothing can be written behind the closed event");
-            effects.push(Effect::Answer(reply, Err(refusal)));
+        // A write with a key may have happened before the topic was closed: it waits until that can be known.
+        if self.closing && write.once.is_none() {
+            write.break_chain();
+            effects.push(Effect::Answer(reply, Err(closed())));
             return;
         }
-        let bytes = match &write {
-            Write::Events(events) => events.iter().map(|e| e.data.len() + e.kind.as_str().len()).sum(),
-            Write::Close => 0,
-        };
+        let bytes = write.size_bytes();
         if !self.waiting.is_empty() && self.waiting_bytes + bytes > self.limits.backlog_bytes {
+            write.break_chain();
             let refusal = Refusal::new(Code::TopicBusy, "the topic has as much waiting as it takes; try again");
             effects.push(Effect::Answer(reply, Err(refusal)));
             return;
         }
-        self.closing = matches!(write, Write::Close);
+        self.closing |= matches!(write.what, What::Close);
         self.waiting.push_back(Waiting { write, origin, bytes, reply });
         self.waiting_bytes += bytes;
         self.append_waiting(now_ms, effects);
@@ -190,30 +173,67 @@ impl<R> TopicState<R> {
 
     /// The append in flight was answered.
     pub fn appended(&mut self, result: Result<(), AppendError>, now_ms: i64, effects: &mut Vec<Effect<R>>) {
-        let Some((events, replies)) = self.in_flight.take() else {
+        let Some((events, writes)) = self.in_flight.take() else {
             debug_assert!(false, "an answer without an append");
             return;
         };
         match result {
-            Ok(()) => self.commit(&events, replies, effects),
+            Ok(()) => self.commit(&events, writes, effects),
+            Err(AppendError::Rejected(rejections)) => self.sort_out(writes, &rejections, effects),
             Err(error) => {
-                self.closing = self.bounds.closed || self.waiting.iter().any(|w| matches!(w.write, Write::Close));
-                let refusal = append_refusal(&error);
-                effects.extend(replies.into_iter().map(|(reply, _)| Effect::Answer(reply, Err(refusal.clone()))));
+                let refusal = failed(&error);
+                for (waiting, _) in writes {
+                    waiting.write.break_chain();
+                    effects.push(Effect::Answer(waiting.reply, Err(refusal.clone())));
+                }
             }
         }
+        self.closing = self.bounds.closed || self.waiting.iter().any(|w| matches!(w.write.what, What::Close));
         self.append_waiting(now_ms, effects);
     }
 
-    fn commit(&mut self, events: &[Event], replies: Vec<(R, Published)>, effects: &mut Vec<Effect<R>>) {
+    /// Answers the writes of an append whose conditions do not hold; the others go in front of the line again.
+    fn sort_out(
+        &mut self,
+        writes: Vec<(Waiting<R>, Published)>,
+        rejections: &[Rejected],
+        effects: &mut Vec<Effect<R>>,
+    ) {
+        debug_assert!(!rejections.is_empty(), "something was rejected");
+        let mut kept = VecDeque::with_capacity(writes.len() + self.waiting.len());
+        for (waiting, places) in writes {
+            let why = rejections.iter().find(|r| (places.first..=places.last).contains(&r.seq)).map(|r| r.why);
+            let answer = match why {
+                None => {
+                    self.waiting_bytes += waiting.bytes;
+                    kept.push_back(waiting);
+                    continue;
+                }
+                Some(Why::Repeated(remembered)) => waiting.write.repeated(remembered),
+                Some(why) => Err(rejected(why)),
+            };
+            if answer.is_err() {
+                waiting.write.break_chain();
+            }
+            effects.push(Effect::Answer(waiting.reply, answer));
+        }
+        kept.append(&mut self.waiting);
+        self.waiting = kept;
+    }
+
+    fn commit(&mut self, events: &[Event], writes: Vec<(Waiting<R>, Published)>, effects: &mut Vec<Effect<R>>) {
         for event in events {
             assert_eq!(event.seq, self.bounds.head + 1, "seqs have no holes");
             self.bounds.head = event.seq;
+            if event.kind.as_str() == "redacted" {
+                // What was encoded has the data still; whoever needs it reads it anew from the log.
+                self.tail.clear();
+            }
             let frame = self.encoder.encode(event);
             self.bounds.closed = frame.closes;
             self.tail.push(frame);
         }
-        effects.extend(replies.into_iter().map(|(reply, published)| Effect::Answer(reply, Ok(published))));
+        effects.extend(writes.into_iter().map(|(waiting, places)| Effect::Answer(waiting.reply, Ok(places))));
         let mut shared = None;
         for index in 0..self.seats.len() {
             self.deliver(index, &mut shared, effects);
@@ -245,29 +265,54 @@ impl<R> TopicState<R> {
     }
 
     fn append_waiting(&mut self, now_ms: i64, effects: &mut Vec<Effect<R>>) {
-        if self.in_flight.is_some() || self.waiting.is_empty() {
+        if self.in_flight.is_some() {
             return;
         }
-        let mut events = Vec::new();
-        let mut replies = Vec::new();
-        for waiting in self.waiting.drain(..) {
-            let first = self.bounds.head + events.len() as Seq + 1;
-            let mut place = |kind: EventType, data| {
-                let seq = self.bounds.head + events.len() as Seq + 1;
-                events.push(Event { seq, time_ms: now_ms, kind, origin: waiting.origin.clone(), data });
-                seq
-            };
-            let last = match waiting.write {
-                Write::Events(new) => new.into_iter().map(|event| place(event.kind, event.data)).last(),
-                Write::Close => Some(place(EventType::closed(), bytes::Bytes::from_static(b"{}"))),
-            };
-            debug_assert!(last.is_some(), "a write is never empty");
-            replies.push((waiting.reply, Published { first, last: last.unwrap_or(first) }));
+        let mut placed = Placed::default();
+        while let Some(first) = self.waiting.front() {
+            let verdict = self.verdict(&first.write, &placed);
+            if matches!(verdict, Verdict::Later) {
+                break;
+            }
+            let Some(waiting) = self.waiting.pop_front() else { break };
             self.waiting_bytes -= waiting.bytes;
+            match verdict {
+                Verdict::Place | Verdict::Later => placed.place(waiting, self.bounds.head, now_ms),
+                Verdict::Refuse(refusal) => {
+                    waiting.write.break_chain();
+                    effects.push(Effect::Answer(waiting.reply, Err(refusal)));
+                }
+                Verdict::Recall(once, refusal) => effects.push(Effect::Recall(waiting.reply, once, refusal)),
+            }
         }
-        let events: Arc<[Event]> = events.into();
-        self.in_flight = Some((events.clone(), replies));
-        effects.push(Effect::Append(events));
+        if placed.events.is_empty() {
+            return;
+        }
+        let once = placed.once();
+        let events: Arc<[Event]> = placed.events.into();
+        self.in_flight = Some((events.clone(), placed.writes));
+        effects.push(Effect::Append(events, once));
+    }
+
+    /// What becomes of a write, when what is placed goes before it. Conditions are looked at against what is durable:
+    /// nobody is told of a head that could still be lost.
+    fn verdict(&self, write: &Write, placed: &Placed<R>) -> Verdict {
+        if write.chain.as_ref().is_some_and(Chain::is_broken) {
+            return Verdict::Refuse(behind_a_refused_one());
+        }
+        let refusal = match write.expect {
+            _ if self.bounds.closed || placed.closes => Some(closed()),
+            None => None,
+            Some(_) if !placed.events.is_empty() => return Verdict::Later,
+            Some(expect) => expect.check(self.record.mark(), self.bounds).err(),
+        };
+        match (refusal, &write.once) {
+            (None, Some(_)) if placed.writes.iter().any(|(other, _)| other.write.same_key(write)) => Verdict::Later,
+            (None, _) => Verdict::Place,
+            (Some(refusal), None) => Verdict::Refuse(refusal),
+            (Some(_), Some(_)) if !placed.events.is_empty() => Verdict::Later,
+            (Some(refusal), Some(once)) => Verdict::Recall(once.clone(), refusal),
+        }
     }
 
     /// Where a reader would start now.
@@ -310,16 +355,20 @@ impl<R> TopicState<R> {
         self.seats.retain(|seat| !seat.unanswered || lives(seat.outlet));
     }
 
-    /// A read showed what the oldest event is that the log still keeps.
+    /// A read showed what the oldest event is that the log still keeps, or retention took what was before it.
     pub fn trimmed(&mut self, oldest: Seq) {
         self.bounds.oldest = self.bounds.oldest.max(oldest.min(self.bounds.head + 1));
+        self.tail.forget_before(self.bounds.oldest);
     }
 
-    /// A reader who has everything up to `cursor` wants at most `bytes` of what follows.
+    /// A reader who has everything up to `cursor` wants at most `bytes` of what follows, perhaps folded.
     #[must_use]
-    pub fn replay(&self, cursor: Seq, bytes: usize) -> Replay {
+    pub fn replay(&self, cursor: Seq, bytes: usize, fold: bool) -> Replay {
         if cursor >= self.bounds.head {
             return Replay::UpToDate;
+        }
+        if fold {
+            return Replay::Log;
         }
         match Batch::new(self.tail.behind(cursor, bytes)) {
             Some(batch) if batch.first() == cursor + 1 => Replay::Tail(batch),
@@ -337,17 +386,11 @@ impl<R> TopicState<R> {
     pub fn encode(&self, events: &[Event]) -> Vec<Frame> {
         events.iter().map(|event| self.encoder.encode(event)).collect()
     }
-}
 
-fn append_refusal(error: &AppendError) -> Refusal {
-    match error {
-        AppendError::Gone => Refusal::topic_unknown(),
-        AppendError::Conflict => {
-            Refusal::new(Code::PublishUnknown, "the topic was started again meanwhile; read it before you repeat")
-        }
-        AppendError::Unavailable(_) => {
-            Refusal::new(Code::StoreUnavailable, "the log can't be written now; read the topic before you repeat")
-        }
+    /// Frames of what was read with appends folded.
+    #[must_use]
+    pub fn encode_folded(&self, items: &[Folded]) -> Vec<Frame> {
+        items.iter().map(|folded| self.encoder.encode_folded(folded)).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cursor::{Incarnation, Mark};
+use crate::event::{EventType, NewEvent};
 use crate::frame::Wire;
 use crate::log::{LogId, NewTopic, Visibility};
 use crate::topic_key::{Env, Scope, Tenant, TopicKey};
@@ -137,9 +138,9 @@ impl Model {
         let writer = self.writers;
         self.writers += 1;
         let waited = self.state.waiting_bytes;
-        let (busy, bytes) = match &write {
-            Write::Events(events) => (!self.state.waiting.is_empty(), events.iter().map(|e| e.data.len() + 4).sum()),
-            Write::Close => (!self.state.waiting.is_empty(), 0),
+        let (busy, bytes) = match &write.what {
+            What::Events(events) => (!self.state.waiting.is_empty(), events.iter().map(|e| e.data.len() + 4).sum()),
+            What::Redact(_) | What::Close => (!self.state.waiting.is_empty(), 0),
         };
         let closing = self.state.closing;
         self.state.write(write, origin(), 1, writer, &mut self.effects);
@@ -167,7 +168,7 @@ impl Model {
     fn perform(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Append(events) => {
+                Effect::Append(events, _) => {
                     assert!(self.in_flight.is_none(), "one append at a time");
                     let seqs: Vec<Seq> = events.iter().map(|event| event.seq).collect();
                     let expected: Vec<Seq> = (self.head() + 1..).take(events.len()).collect();
@@ -190,6 +191,7 @@ impl Model {
                         reader.cursor = reader.cursor.max(batch.last());
                     }
                 }
+                Effect::Recall(..) => unreachable!("no writer has a key here"),
                 Effect::Answer(writer, result) => {
                     if let Ok(published) = result {
                         assert!(published.first <= published.last && self.log.contains_key(&published.last));
@@ -219,7 +221,7 @@ impl Model {
     fn replay(&mut self, worker: usize, bytes: usize) {
         let head = self.head();
         let Some(reader) = &mut self.readers[worker] else { return };
-        match self.state.replay(reader.cursor, bytes) {
+        match self.state.replay(reader.cursor, bytes, false) {
             Replay::UpToDate => assert_eq!(reader.cursor, head),
             Replay::Tail(batch) => {
                 assert_eq!(batch.first(), reader.cursor + 1, "a tail never skips");
@@ -238,10 +240,11 @@ impl Model {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Write { events, bytes } => {
-                let event = NewEvent { kind: EventType::parse("note").unwrap(), data: vec![b'1'; bytes].into() };
-                self.write(Write::Events(vec![event; events]));
+                let event =
+                    NewEvent { kind: EventType::parse("note").unwrap(), data: vec![b'1'; bytes].into(), target: None };
+                self.write(Write::events(vec![event; events]));
             }
-            Op::Close => self.write(Write::Close),
+            Op::Close => self.write(What::Close.into()),
             Op::Appended(outcome) => self.appended(outcome),
             Op::Attach { outlet, old } => self.attach(outlet, old),
             Op::Detach(worker) => {
@@ -342,8 +345,8 @@ fn outlets_that_stand_at_one_place_share_one_batch() {
     let mut state = TopicState::new(record(), Bounds::EMPTY, LIMITS);
     let mut effects = Vec::new();
     (0..2).for_each(|worker| state.attach(outlet(worker), 1, 0, &mut effects));
-    let event = NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::from_static(b"1") };
-    state.write(Write::Events(vec![event]), origin(), 1, 0, &mut effects);
+    let event = NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::from_static(b"1"), target: None };
+    state.write(Write::events(vec![event]), origin(), 1, 0, &mut effects);
     effects.clear();
     state.appended(Ok(()), 1, &mut effects);
     let batches: Vec<_> = effects

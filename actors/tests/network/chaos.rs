@@ -10,7 +10,7 @@ use tambour_actors::frame::Wire;
 use tambour_actors::log::{EventLog as _, PageLimit, TopicRecord};
 use tambour_actors::refusal::Refusal;
 use tambour_actors::topic::messages::Sleep;
-use tambour_actors::topic::state::{Published, Start, Write};
+use tambour_actors::topic::state::{Published, Start, What, Write};
 use tokio::sync::oneshot;
 
 use super::client::{Client, Truth};
@@ -108,7 +108,7 @@ impl Chaos {
             self.number += 1;
             let padding = "x".repeat(self.random.below(3) * self.random.below(400));
             let data = format!("{{\"n\":{},\"p\":\"{padding}\"}}", self.number);
-            let answer = self.hub.write(topic, Write::Events(vec![new_event(&data)])).await;
+            let answer = self.hub.write(topic, Write::events(vec![new_event(&data)])).await;
             self.writes.push((record.clone(), self.number, answer));
         }
     }
@@ -170,7 +170,7 @@ impl Chaos {
                 self.records.remove(topic);
             }
             4 if self.random.below(4) == 0 => {
-                drop(self.hub.write(topic, Write::Close).await);
+                drop(self.hub.write(topic, What::Close.into()).await);
             }
             5 => self.hub.log.hold_reads(),
             _ => (0..self.hub.workers.len()).for_each(|worker| self.hub.directory.sweep(worker)),

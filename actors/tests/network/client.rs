@@ -173,13 +173,13 @@ impl Client {
         let mut at = 0;
         while let Some(whole) = match self.wire {
             Wire::Ws => ws_frame(&bytes[at..]),
-            Wire::Sse => sse_block(&bytes[at..]),
+            Wire::Sse | Wire::SseUnnamed => sse_block(&bytes[at..]),
         } {
             let frame = bytes[at..at + whole].to_vec();
             at += whole;
             match self.wire {
                 Wire::Ws => self.frame(&frame),
-                Wire::Sse => self.block(&frame),
+                Wire::Sse | Wire::SseUnnamed => self.block(&frame),
             }
         }
         self.parsed += at;

@@ -16,10 +16,10 @@ use tambour_actors::directory::{Directory, Ground, Seat, TopicHandle};
 use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
-use tambour_actors::log::{NewTopic, TopicRecord, Topics as _, Visibility};
+use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
 use tambour_actors::outlet::{self, worker::Pace, worker::Worker};
 use tambour_actors::principal::{ActorType, Principal, Role};
-use tambour_actors::refusal::Refusal;
+use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Admission, Gate, Identity, Right};
 use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
 use tambour_actors::topic::messages::{Publish, Reply};
@@ -100,6 +100,15 @@ impl Gate for TestGate {
         }))
     }
 
+    fn may(&self, principal: &Principal, record: &TopicRecord, _: Right) -> Result<(), Refusal> {
+        let topic = &record.topic;
+        let member = topic.members.iter().any(|member| member.sub == principal.sub);
+        if member || topic.creator == principal.sub || topic.visibility != Visibility::Private {
+            return Ok(());
+        }
+        Err(Code::Forbidden.into())
+    }
+
     fn renew(&self, principal: &Principal, _: &str) -> Result<Principal, Refusal> {
         Ok(principal.clone())
     }
@@ -118,7 +127,7 @@ fn origin() -> Origin {
 }
 
 pub(crate) fn new_event(data: &str) -> NewEvent {
-    NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::copy_from_slice(data.as_bytes()) }
+    NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::copy_from_slice(data.as_bytes()), target: None }
 }
 
 /// Runs a test on a system of its own.
@@ -228,7 +237,7 @@ impl Hub {
     }
 
     pub(crate) async fn publish(&self, topic: &str, data: &str) -> Result<Published, Refusal> {
-        self.write(topic, Write::Events(vec![new_event(data)])).await.await.expect("every writer is answered")
+        self.write(topic, Write::events(vec![new_event(data)])).await.await.expect("every writer is answered")
     }
 
     /// Publishes events whose data is their number.
@@ -242,7 +251,7 @@ impl Hub {
         let mut trimmed = self.trimmed.lock();
         let newest = trimmed.entry(record.mark()).or_default();
         *newest = seq.max(*newest);
-        self.log.memory.trim(record.log, seq);
+        drop(self.log.memory.trim(record.log, seq + 1));
     }
 
     /// Opens a session on a worker, with or without a first topic.
@@ -270,7 +279,7 @@ impl Hub {
                 early: Bytes::new(),
                 greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
-                topic: topic.map(|(topic, start, requested)| Wanted { topic, start, requested }),
+                topic: topic.map(|(topic, start, requested)| Wanted { topic, start, requested, fold: false }),
                 permit: Box::new(permit),
                 gate: Rc::new(TestGate(worker.directory.clone())),
                 limits: Rc::new(SessionLimits {

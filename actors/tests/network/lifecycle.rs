@@ -1,7 +1,7 @@
 //! Topics that sleep, wake, are deleted, made anew, trimmed and closed under their readers.
 
 use tambour_actors::frame::Wire;
-use tambour_actors::topic::state::{Start, Write};
+use tambour_actors::topic::state::{Start, What};
 
 use super::client::{Client, Truth};
 use super::hub::{Hub, Setup, key, run, until};
@@ -213,7 +213,7 @@ fn leaving_a_closed_topic_moves_nobody_else() {
             leaves.subscribe(topic, Start::Head);
             until("subscribed", || leaves.at(topic).is_some()).await;
         }
-        hub.write("thread/a", Write::Close).await.await.unwrap().unwrap();
+        hub.write("thread/a", What::Close.into()).await.await.unwrap().unwrap();
         until("ended", || {
             leaves.read();
             !leaves.ended.is_empty()
@@ -255,7 +255,7 @@ fn closing_ends_every_reader_of_many_topics_and_no_other() {
             until("subscribed", || topics.iter().all(|topic| client.at(topic).is_some())).await;
         }
         for (round, closing) in topics.iter().enumerate() {
-            hub.write(closing, Write::Close).await.await.unwrap().unwrap();
+            hub.write(closing, What::Close.into()).await.await.unwrap().unwrap();
             for topic in &topics[round + 1..] {
                 hub.publish(topic, &round.to_string()).await.unwrap();
             }

@@ -8,7 +8,7 @@ use tambour_actors::log::{Bounds, CreateError, TopicQuery, Topics as _, Unavaila
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
-use tambour_actors::topic::state::Write;
+use tambour_actors::topic::state::What;
 use tambour_actors::topic_key::TopicKind;
 use uuid::Uuid;
 
@@ -104,7 +104,7 @@ pub async fn delete(caller: Caller, id: web::Path<String>) -> Result<HttpRespons
 pub async fn close(caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let key = caller.thread(&id)?;
     let grant = caller.grant(&key, Right::Manage).await?;
-    let closed = write(&grant, Write::Close).await?;
+    let closed = write(&grant, What::Close.into()).await?;
     let id = grant.record.mark().at(closed.last).to_string();
     Ok(HttpResponse::Ok().json(json!({ "id": id, "seq": closed.last })))
 }

@@ -28,8 +28,8 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use tambour_actors::event::Seq;
 use tambour_actors::log::{
-    Append, AppendError, Bounds, CreateError, EventLog, LogId, NewTopic, Page, PageLimit, PortFuture, TopicQuery,
-    TopicRecord, Topics, Unavailable,
+    Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
+    PortFuture, Remembered, TopicChange, TopicQuery, TopicRecord, Topics, Unavailable,
 };
 use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::oneshot;
@@ -278,6 +278,18 @@ impl EventLog for SqliteStore {
     fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>> {
         Box::pin(self.0.question(|answer| Question::Read { log, after, limit, answer }).answer())
     }
+
+    fn read_folded(&self, _: LogId, _: Seq, _: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
+        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+    }
+
+    fn recall(&self, _: LogId, _: &str, _: &str, _: i64) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
+        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+    }
+
+    fn trim(&self, _: LogId, _: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
+        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+    }
 }
 
 impl Topics for SqliteStore {
@@ -294,6 +306,10 @@ impl Topics for SqliteStore {
     fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
         let scope = scope.clone();
         Box::pin(self.0.question(|answer| Question::List { scope, query, answer }).answer())
+    }
+
+    fn change(&self, _: &TopicKey, _: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()).into())))
     }
 
     fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {

@@ -154,7 +154,14 @@ impl PageReader {
 impl Place {
     fn event(self, page: &Bytes) -> Event {
         let origin = Origin { routing: page.slice(self.routing), meta: page.slice(self.meta) };
-        Event { seq: self.seq, time_ms: self.time_ms, kind: self.kind, origin, data: page.slice(self.data) }
+        Event {
+            seq: self.seq,
+            time_ms: self.time_ms,
+            kind: self.kind,
+            origin,
+            data: page.slice(self.data),
+            target: None,
+        }
     }
 }
 

@@ -58,11 +58,19 @@ fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
     let text = Bytes::from(format!("\"{}\"", "x".repeat(bytes)));
     let origin = Origin { routing: Bytes::from_static(b"\"r\":1"), meta: Bytes::from_static(b"\"m\":1") };
     let kind = EventType::parse("chat_message").unwrap();
-    seqs.map(|seq| Event { seq, time_ms: 1, kind: kind.clone(), origin: origin.clone(), data: text.clone() }).collect()
+    seqs.map(|seq| Event {
+        seq,
+        time_ms: 1,
+        kind: kind.clone(),
+        origin: origin.clone(),
+        data: text.clone(),
+        target: None,
+    })
+    .collect()
 }
 
 fn append(store: &SqliteStore, log: LogId, events: Arc<[Event]>) -> Result<(), AppendError> {
-    wait(store.append(vec![Append { log, events }])).remove(0)
+    wait(store.append(vec![Append { log, events, once: Vec::new() }])).remove(0)
 }
 
 /// Has the writer take its turns until `done`: it removes a slice behind whatever it answers.
@@ -114,8 +122,9 @@ fn close_finishes_what_is_queued_and_refuses_the_rest() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let log = create(&store, "x").log;
-    let queued: Vec<_> =
-        (1..=50).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10) }])).collect();
+    let queued: Vec<_> = (1..=50)
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10), once: Vec::new() }]))
+        .collect();
     store.close();
     for answer in queued {
         assert_eq!(answer.now_or_never(), Some(vec![Ok(())]));
@@ -245,7 +254,9 @@ fn a_panic_of_the_writer_is_an_answer_to_everybody() {
     let log = create(&store, "x").log;
     append(&store, log, events(1..=1, 1)).unwrap();
     store.0.commands.push(Command::Panic).unwrap();
-    let queued: Vec<_> = (2..100).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1) }])).collect();
+    let queued: Vec<_> = (2..100)
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new() }]))
+        .collect();
     for answer in queued {
         assert!(matches!(wait(answer).as_slice(), [Err(AppendError::Unavailable(_))]));
     }
@@ -266,7 +277,7 @@ fn a_full_queue_refuses_at_once() {
     let log = create(&store, "x").log;
     // While the gate is held the writer takes three at most and answers none: three more wait.
     let turn = store.0.gate.turn();
-    let calls = (1..=8).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1) }]));
+    let calls = (1..=8).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new() }]));
     let mut calls: Vec<_> = calls.map(|answer| (answer, None)).collect();
     for (answer, refused) in &mut calls {
         *refused = answer.now_or_never();
@@ -291,9 +302,9 @@ fn a_failure_takes_back_everything_that_shares_the_transaction() {
     append(&store, small, events(1..=1, 10)).unwrap();
     // One call is one transaction, whatever the writer is doing.
     let items = vec![
-        Append { log: small, events: events(2..=3, 10) },
-        Append { log: large, events: events(1..=100, 60_000) },
-        Append { log: small, events: events(4..=4, 10) },
+        Append { log: small, events: events(2..=3, 10), once: Vec::new() },
+        Append { log: large, events: events(1..=100, 60_000), once: Vec::new() },
+        Append { log: small, events: events(4..=4, 10), once: Vec::new() },
     ];
     let answers = wait(store.append(items));
     assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Unavailable(_)))), "{answers:?}");
@@ -330,8 +341,10 @@ fn many_appends_share_a_commit() {
     let logs: Vec<LogId> = (0..64).map(|n| create(&store, &format!("x{n}")).log).collect();
     let before = store.stats();
     let turn = store.0.gate.turn();
-    let answers: Vec<_> =
-        logs.iter().map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10) }])).collect();
+    let answers: Vec<_> = logs
+        .iter()
+        .map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10), once: Vec::new() }]))
+        .collect();
     drop(turn);
     for answer in answers {
         assert_eq!(wait(answer), [Ok(())]);

@@ -1,0 +1,77 @@
+//! The line of writes in front of a topic's log, and the append that is put together from it.
+//!
+//! Gives seqs and nothing else: whether a write may be placed is the state's to say.
+
+use bytes::Bytes;
+
+use super::write::{What, Write};
+use crate::event::{Event, EventType, Origin, Seq};
+use crate::log::{Once, OnceWrite, Published};
+use crate::refusal::Refusal;
+
+/// A write that waits, or is in flight. `R` is how its writer is answered.
+pub(super) struct Waiting<R> {
+    pub(super) write: Write,
+    pub(super) origin: Origin,
+    pub(super) bytes: usize,
+    pub(super) reply: R,
+}
+
+/// An append that is being put together.
+pub(super) struct Placed<R> {
+    pub(super) events: Vec<Event>,
+    pub(super) writes: Vec<(Waiting<R>, Published)>,
+    /// Nothing goes behind it.
+    pub(super) closes: bool,
+}
+
+impl<R> Default for Placed<R> {
+    fn default() -> Self {
+        Self { events: Vec::new(), writes: Vec::new(), closes: false }
+    }
+}
+
+/// What becomes of the first write in the line.
+pub(super) enum Verdict {
+    /// It is part of the next append.
+    Place,
+    /// It depends on what is being placed: it begins the append behind that.
+    Later,
+    /// Its writer is told so.
+    Refuse(Refusal),
+    /// Its writer is told so, unless its key is remembered.
+    Recall(Once, Refusal),
+}
+
+impl<R> Placed<R> {
+    /// Gives a write its seqs, behind `head` and what was placed before.
+    pub(super) fn place(&mut self, waiting: Waiting<R>, head: Seq, now_ms: i64) {
+        let first = head + self.events.len() as Seq + 1;
+        let origin = &waiting.origin;
+        let mut put = |kind: EventType, data: Bytes, target| {
+            let seq = head + self.events.len() as Seq + 1;
+            self.events.push(Event { seq, time_ms: now_ms, kind, origin: origin.clone(), data, target });
+        };
+        match &waiting.write.what {
+            What::Events(events) => {
+                events.iter().for_each(|event| put(event.kind.clone(), event.data.clone(), event.target));
+            }
+            What::Redact(target) => put(EventType::redacted(), Bytes::from_static(b"{}"), Some(*target)),
+            What::Close => {
+                put(EventType::closed(), Bytes::from_static(b"{}"), None);
+                self.closes = true;
+            }
+        }
+        let last = head + self.events.len() as Seq;
+        debug_assert!(last >= first, "a write is never empty");
+        self.writes.push((waiting, Published { first, last }));
+    }
+
+    /// The writes that must happen at most once.
+    pub(super) fn once(&self) -> Vec<OnceWrite> {
+        let keyed = |(waiting, places): &(Waiting<R>, Published)| {
+            waiting.write.once.clone().map(|once| OnceWrite { once, places: *places })
+        };
+        self.writes.iter().filter_map(keyed).collect()
+    }
+}
