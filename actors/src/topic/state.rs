@@ -358,7 +358,8 @@ impl<R> TopicState<R> {
     /// A read showed what the oldest event is that the log still keeps, or retention took what was before it.
     pub fn trimmed(&mut self, oldest: Seq) {
         self.bounds.oldest = self.bounds.oldest.max(oldest.min(self.bounds.head + 1));
-        self.tail.forget_before(self.bounds.oldest);
+        // The newest stays: outlets that wait for a delivery learn of the head by it.
+        self.tail.forget_before(self.bounds.oldest.min(self.bounds.head));
     }
 
     /// A reader who has everything up to `cursor` wants at most `bytes` of what follows, perhaps folded.
