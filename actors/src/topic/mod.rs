@@ -139,7 +139,7 @@ impl TopicActor {
     fn replay(&mut self, ctx: &mut Context<Self>, (outlet, line): (OutletId, LineId), asked: ReplayFrom) {
         let ReplayFrom { cursor, bytes, fold } = asked;
         match self.state.replay(cursor, bytes, fold) {
-            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(Arc::new(batch))),
+            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(batch)),
             Replay::UpToDate => self.tell(outlet, line, cursor, Replayed::UpToDate),
             Replay::Log => {
                 self.state.reading(true);

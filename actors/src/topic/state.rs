@@ -62,12 +62,15 @@ pub enum Effect<R> {
 #[derive(Debug)]
 pub enum Replay {
     /// These frames, from the tail.
-    Tail(Batch),
+    Tail(Arc<Batch>),
     /// Nothing is missing.
     UpToDate,
     /// It must be read from the log.
     Log,
 }
+
+/// The events of the append in flight, and whose they are.
+type InFlight<R> = (Arc<[Event]>, Vec<(Waiting<R>, Published)>);
 
 struct Seat {
     outlet: OutletId,
@@ -87,7 +90,7 @@ pub struct TopicState<R> {
     tail: Tail,
     waiting: VecDeque<Waiting<R>>,
     waiting_bytes: usize,
-    in_flight: Option<(Arc<[Event]>, Vec<(Waiting<R>, Published)>)>,
+    in_flight: Option<InFlight<R>>,
     seats: Vec<Seat>,
     replays: usize,
 }
@@ -372,7 +375,7 @@ impl<R> TopicState<R> {
             return Replay::Log;
         }
         match Batch::new(self.tail.behind(cursor, bytes)) {
-            Some(batch) if batch.first() == cursor + 1 => Replay::Tail(batch),
+            Some(batch) if batch.first() == cursor + 1 => Replay::Tail(Arc::new(batch)),
             _ => Replay::Log,
         }
     }
