@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tambour::routes::ROUTES;
+use tambour_actors::catalogue::{self, CATALOGUE};
 use tambour_actors::event::RESERVED_TYPES;
 use tambour_actors::refusal::Code;
 
@@ -119,4 +120,23 @@ fn the_protocol_page_is_the_code() {
     for kind in RESERVED_TYPES {
         assert!(page.contains(&format!("`{kind}`")), "the reserved type {kind} is not documented");
     }
+}
+
+#[test]
+fn the_page_of_event_types_is_the_catalogue() {
+    let page = fs::read_to_string(root().join("docs/event-types.md")).unwrap();
+    let documented: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let member = |member: &catalogue::Member| {
+        let name = if member.needed { format!("**`{}`**", member.name) } else { format!("`{}`", member.name) };
+        let shape = member.shape.words();
+        format!("{name} {}", shape.strip_prefix("an ").or_else(|| shape.strip_prefix("a ")).unwrap_or(shape))
+    };
+    let rows: Vec<_> = CATALOGUE
+        .iter()
+        .map(|known| {
+            format!("| `{}` | {} |", known.kind, known.members.iter().map(member).collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    let same = documented.len() == rows.len() && documented.iter().zip(&rows).all(|(line, row)| line.starts_with(row));
+    assert!(same, "docs/event-types.md has\n{}\nand the catalogue\n{}", documented.join("\n"), rows.join("\n"));
 }

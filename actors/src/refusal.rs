@@ -112,6 +112,8 @@ codes! {
     TypeInvalid = "type.invalid", 400, None, "Event type malformed";
     /// One of the hub's own names.
     TypeReserved = "type.reserved", 400, None, "Event type reserved";
+    /// The data of a well-known type, and not what the catalogue says.
+    DataInvalid = "data.invalid", 400, None, "Data of a well-known type not accepted";
     /// `data` over the limit.
     EventTooLarge = "event.too_large", 413, None, "Event too large";
     /// Unknown here, or somewhere this principal can't know of.
