@@ -74,7 +74,6 @@ pub struct Hub {
     handle: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
     ground: Arc<Ground>,
-    permits: Permits,
 }
 
 impl Hub {
@@ -109,24 +108,23 @@ impl Hub {
         });
         let shutdown_seconds = settings.http.shutdown_seconds;
         let draining = AtomicBool::new(false);
-        let ground = Arc::new(Ground { settings, verifier, directory: directory.clone(), store, draining });
         let permits = Permits::default();
+        let ground = Arc::new(Ground { settings, verifier, directory: directory.clone(), store, permits, draining });
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
-            let (permits, admin_permits) = (permits.clone(), permits.clone());
             let metrics = telemetry::install_metrics();
             Server::build()
                 .workers(workers)
                 .disable_signals()
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
-                    let station = station(&ground, &permits, log.clone());
+                    let station = station(&ground, log.clone());
                     clients(&ground, station)
                 })?
                 .listen("admin", admin, move || {
-                    let (ground, permits, metrics) = (admin_ground.clone(), admin_permits.clone(), metrics.clone());
+                    let (ground, metrics) = (admin_ground.clone(), metrics.clone());
                     let scrape = move || {
-                        telemetry::measure(&ground, permits.held());
+                        telemetry::measure(&ground);
                         std::future::ready(metrics.render())
                     };
                     let app = App::new()
@@ -142,7 +140,7 @@ impl Hub {
         while !directory.complete() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { addr, admin_addr, handle, served, ground, permits })
+        Ok(Self { addr, admin_addr, handle, served, ground })
     }
 
     /// Where clients connect.
@@ -169,7 +167,8 @@ impl Hub {
     /// # Errors
     /// When the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { handle, served, ground, permits, .. } = self;
+        let Self { handle, served, ground, .. } = self;
+        let permits = &ground.permits;
         shutdown.await;
         ground.draining.store(true, Ordering::Relaxed);
         tracing::info!(sessions = permits.held(), "draining");
@@ -213,7 +212,7 @@ fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildE
 }
 
 /// Starts what lives on one worker's thread, and seats it.
-fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> Rc<Station> {
+fn station(ground: &Arc<Ground>, log: Arc<dyn EventLog>) -> Rc<Station> {
     let settings = &ground.settings;
     let directory = &ground.directory;
     let pace = Pace {
@@ -242,7 +241,7 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> R
         expiry_warning_ms: i64::try_from(settings.session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),
     });
     let gate = Rc::new(Gatekeeper(ground.clone()));
-    Rc::new(Station { worker, gate, permits: permits.clone(), limits, ground: ground.clone() })
+    Rc::new(Station { worker, gate, limits, ground: ground.clone() })
 }
 
 /// The HTTP service of one worker, over sockets that sessions can take over.

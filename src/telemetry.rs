@@ -61,9 +61,9 @@ pub fn install_metrics() -> PrometheusHandle {
 }
 
 /// Brings the counters of a hub's rooms up to date, before they are rendered.
-pub fn measure(ground: &Ground, sessions: usize) {
+pub fn measure(ground: &Ground) {
     let count = |value: usize| u32::try_from(value).map_or(f64::MAX, f64::from);
-    metrics::gauge!("tambour_sessions").set(count(sessions));
+    metrics::gauge!("tambour_sessions").set(count(ground.permits.held()));
     metrics::gauge!("tambour_topics_awake").set(count(ground.directory.awake()));
     let store = ground.store.stats();
     metrics::gauge!("tambour_store_write_queue").set(count(store.write_queue));

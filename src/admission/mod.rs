@@ -1,14 +1,17 @@
 //! Admission: the one pipeline from a request to what it may do.
 //!
-//! `RequestContext → Caller → Grant → Permit`: each stage is made from the one before, so a handler
-//! that has a grant has passed every check, in the order of the contract. A handler takes a
-//! [`Caller`]; there is no other way to a scope, and without a scope no way to a tenant's topics.
+//! `Visitor → Caller → Grant`: each stage is made from the one before, so a handler that has a grant has passed
+//! every check, in the order of the contract. A handler takes a [`Caller`]; there is no other way to a scope, and
+//! without a scope no way to a tenant's topics. A stream request gets its [`Permit`] on the way: at the first stage
+//! that of its address, at the second the rest.
 
+pub mod counts;
 pub(crate) mod gate;
 pub mod permit;
 pub mod rights;
 
 use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +29,10 @@ use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
 
 pub use gate::{Gatekeeper, Handshake};
+use permit::{Address, Permit, Permits, Used};
 
 use crate::config::Settings;
+use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::web_origin;
@@ -44,8 +49,19 @@ pub struct Ground {
     pub directory: Directory,
     /// Keeps events and topics.
     pub store: SqliteStore,
+    /// Counts connections.
+    pub permits: Permits,
     /// Set when the hub drains: nothing new is admitted.
     pub draining: AtomicBool,
+}
+
+/// A request before anybody has proved an identity: its context was read, and its address has room for it.
+pub struct Visitor {
+    /// What the request says about itself.
+    pub context: RequestContext,
+    /// Of a stream request: room for its connection.
+    pub permit: Option<Rc<Permit>>,
+    address: Address,
 }
 
 impl Ground {
@@ -60,8 +76,9 @@ impl Ground {
     /// The checks that need no identity, for requests that will prove theirs by `hello` as well.
     ///
     /// # Errors
-    /// `draining`, `origin.forbidden`, `request.stream_body`, or what [`RequestContext::read`] refuses.
-    pub fn context(&self, request: &HttpRequest) -> Result<RequestContext, Problem> {
+    /// `draining`, `limit.connections_ip`, `origin.forbidden`, `request.stream_body`, or what [`RequestContext::read`]
+    /// refuses.
+    pub fn visit(&self, request: &HttpRequest) -> Result<Visitor, Problem> {
         let ids = ids_of(request);
         let incoming = Incoming {
             is_get: request.method() == Method::GET,
@@ -70,9 +87,11 @@ impl Ground {
             allow_jwt_in_query: self.settings.auth.allow_jwt_in_query,
         };
         let refused = |refusal: Refusal, is_stream| Problem { refusal, ids: ids.clone(), is_stream };
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(refused(Refusal::new(Code::Draining, "the hub is going; come back in a moment"), true));
-        }
+        self.refuse_if_draining().map_err(|refusal| refused(refusal, true))?;
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let address = address::client(peer, request.headers(), &self.settings.http.trusted_proxies).into();
+        let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &self.settings.limits));
+        let permit = permit.transpose().map_err(|refusal| refused(refusal, true))?;
         let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
         if context.is_stream {
             request.extensions_mut().insert(StreamRequest);
@@ -80,7 +99,18 @@ impl Ground {
         let checked = refuse_body(request, context.is_stream)
             .and_then(|()| web_origin::check(request.headers(), &self.settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.is_stream))?;
-        Ok(context)
+        Ok(Visitor { context, permit, address })
+    }
+
+    /// The first of all checks.
+    ///
+    /// # Errors
+    /// `draining`.
+    pub fn refuse_if_draining(&self) -> Result<(), Refusal> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::Draining, "the hub is going; come back in a moment"));
+        }
+        Ok(())
     }
 }
 
@@ -102,6 +132,8 @@ pub struct Caller {
     /// Who.
     pub principal: Arc<Principal>,
     ground: Arc<Ground>,
+    address: Address,
+    permit: Option<Rc<Permit>>,
 }
 
 /// Right to a topic that a caller has.
@@ -113,25 +145,48 @@ pub struct Grant {
 }
 
 impl Caller {
-    /// Proves who sent a request whose context was read.
+    /// Proves who sent a request whose context was read; of a stream request, also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`.
-    pub fn prove(ground: &Arc<Ground>, context: RequestContext) -> Result<Self, Problem> {
+    /// `auth.*`, `context.*`, `limit.*`.
+    pub fn prove(ground: &Arc<Ground>, visitor: Visitor) -> Result<Self, Problem> {
+        let Visitor { context, permit, address } = visitor;
         let proved = (|| {
             let token = context.token()?.text.expose();
             let claims = ground.verifier.verify(token, now_ms())?;
             let scope = context.scope_given.scope()?;
             let principal = claims.principal(&scope.tenant, scope.env)?;
             context.scope_given.agrees_with(&scope)?;
+            if let Some(permit) = &permit {
+                permit.prove(&principal, &ground.settings.limits)?;
+            }
             Ok(principal)
         })();
         match proved {
             Ok(principal) => {
-                Ok(Self { context: Rc::new(context), principal: Arc::new(principal), ground: ground.clone() })
+                let (context, principal) = (Rc::new(context), Arc::new(principal));
+                Ok(Self { context, principal, ground: ground.clone(), address, permit })
             }
             Err(refusal) => Err(Problem::new(refusal, &context)),
         }
+    }
+
+    /// Room for the connection of a stream request. Who keeps it keeps the connection counted: a session for as
+    /// long as it lives. A request that is answered by its handler, as a long poll is, need not ask: it is counted
+    /// while there is a `Caller`.
+    ///
+    /// # Errors
+    /// `request.malformed`: it is no stream request.
+    pub fn permit(&self) -> Result<Rc<Permit>, Problem> {
+        self.permit
+            .clone()
+            .ok_or_else(|| self.problem(Refusal::new(Code::RequestMalformed, "this is no request for a stream")))
+    }
+
+    /// What the caller has of what is limited.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        self.ground.permits.used(self.address, &self.principal)
     }
 
     /// Where the caller acts.
@@ -203,6 +258,6 @@ impl FromRequest for Caller {
         let Some(ground) = request.app_data::<Arc<Ground>>() else {
             return ready(Err(Problem::at(Code::Internal.into(), request)));
         };
-        ready(ground.context(request).and_then(|context| Self::prove(ground, context)))
+        ready(ground.visit(request).and_then(|visitor| Self::prove(ground, visitor)))
     }
 }

@@ -6,6 +6,7 @@
 //! This file never reads a file, a variable or a clock: [`layers`] does the reading.
 
 pub mod layers;
+pub mod network;
 pub mod print;
 pub mod value;
 
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use tambour_actors::topic_key::Env;
 
 use layers::{Layers, SettingsError};
+use network::Network;
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
 
 /// What the table knows about one setting.
@@ -127,6 +129,9 @@ settings! {
         /// Origins whose pages may use the hub, as a browser sends them: `https://chat.example`.
         /// With none, only pages of the hub's own host may. Requests without an `Origin` always pass.
         allowed_origins: Vec<WebOrigin> = Vec::new(), Accepts::Any;
+        /// Proxies whose `X-Forwarded-For` is believed where connections of an address are counted. Of
+        /// anybody else it is not looked at.
+        trusted_proxies: Vec<Network> = Vec::new(), Accepts::Any;
         /// Largest body of a request, in bytes.
         body_bytes_max: usize = 8 * 1024 * 1024, range(KIB, 64 * MIB);
         /// Time a client has to send the head of a request, in milliseconds.
@@ -204,6 +209,17 @@ settings! {
         sse_retry_ms: u64 = 2_000, range(100, 3_600_000);
         /// How long before its token's expiry a session is told, in seconds.
         expiry_warning_seconds: u64 = 60, range(0, 3_600);
+    }
+    /// How many connections there may be at once: sessions over WebSocket and SSE.
+    limits: Limits {
+        /// Of one IPv4 address, or one /64 of IPv6; above it 429 `limit.connections_ip`.
+        connections_per_ip_max: usize = 1_000, range(1, 10_000_000);
+        /// Of one principal; above it 429 `limit.connections_principal`.
+        connections_per_principal_max: usize = 50, range(1, 10_000_000);
+        /// Of one tenant in one env; above it 429 `limit.connections_tenant`.
+        connections_per_tenant_max: usize = 10_000, range(1, 10_000_000);
+        /// Of the whole hub; above it 503 `limit.connections`.
+        connections_max: usize = 100_000, range(1, 10_000_000);
     }
     /// Logs, on standard error.
     log: Log {

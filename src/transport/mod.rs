@@ -23,7 +23,7 @@ use tambour_actors::session::{Greeting, Opening, SessionLimits, Wanted, Who, ope
 use uuid::Uuid;
 
 use crate::admission::Ground;
-use crate::admission::permit::Permits;
+use crate::admission::permit::Permit;
 use crate::problem::{Problem, ids_of};
 use socket::TakeOver;
 
@@ -33,8 +33,6 @@ pub struct Station {
     pub worker: Rc<Worker>,
     /// Admits what sessions ask for.
     pub gate: Rc<dyn Gate>,
-    /// Counts sessions.
-    pub permits: Permits,
     /// Limits of sessions.
     pub limits: Rc<SessionLimits>,
     /// What admission stands on.
@@ -49,6 +47,8 @@ pub struct Ready {
     pub topic: Option<Wanted>,
     /// What the client speaks.
     pub wire: Wire,
+    /// Room for it.
+    pub permit: Rc<Permit>,
 }
 
 /// Answers with `head`, then hands the socket of this request to a session.
@@ -69,7 +69,6 @@ pub fn hand_over(
         return Err(refused(Refusal::new(Code::StreamBody, "nothing may follow the head of a stream request")));
     }
     let ids = ids_of(request);
-    let permit = station.permits.take();
     let stall = std::time::Duration::from_millis(station.worker.pace.stall_ms);
     Ok(take_over.after(head, ready.wire, payload, move |socket, early| {
         if let Err(error) = tune(&socket, stall) {
@@ -83,7 +82,7 @@ pub fn hand_over(
             greeting: Box::new(Greeting { connection_id: Uuid::now_v7().to_string(), request_id: ids.request_id }),
             who: ready.who,
             topic: ready.topic,
-            permit: Box::new(permit),
+            permit: ready.permit,
             gate: station.gate.clone(),
             limits: station.limits.clone(),
         };

@@ -85,7 +85,7 @@ pub struct Session {
     warned: bool,
     ending: bool,
     finished: bool,
-    _permit: Box<dyn Any>,
+    _permit: Rc<dyn Any>,
 }
 
 /// A publish of a session was answered.

@@ -45,7 +45,7 @@ pub struct Opening {
     /// The one topic of an SSE stream or of a topic's own WebSocket.
     pub topic: Option<Wanted>,
     /// Given back when the session ends.
-    pub permit: Box<dyn Any>,
+    pub permit: Rc<dyn Any>,
     /// Decides on topics.
     pub gate: Rc<dyn Gate>,
     /// Limits.

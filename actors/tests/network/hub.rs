@@ -271,7 +271,7 @@ impl Hub {
                 greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
                 topic: topic.map(|(topic, start, requested)| Wanted { topic, start, requested }),
-                permit: Box::new(permit),
+                permit: Rc::new(permit),
                 gate: Rc::new(TestGate(worker.directory.clone())),
                 limits: Rc::new(SessionLimits {
                     frame_bytes_max: 1 << 18,
