@@ -58,11 +58,12 @@ pub struct Handshake {
 impl Greeter for Handshake {
     fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal> {
         self.ground.refuse_if_draining()?;
-        let claims = self.ground.verifier.verify(token, tambour_actors::topic::now_ms())?;
+        let terms = self.ground.terms();
+        let claims = terms.verifier.verify(token, tambour_actors::topic::now_ms())?;
         let scope = parse_scope(tenant_id, env)?;
         let principal = claims.principal(&scope.tenant, scope.env)?;
         self.context.scope_given.agrees_with(&scope)?;
-        self.permit.prove(&principal, &self.ground.settings.limits)?;
+        self.permit.prove(&principal, &terms.settings.limits)?;
         let origin = self.context.origin(&principal);
         Ok(Identity { principal: Arc::new(principal), origin })
     }

@@ -9,6 +9,7 @@ pub mod counts;
 pub(crate) mod gate;
 pub mod permit;
 pub mod rights;
+pub mod terms;
 
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,21 +31,18 @@ use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
 
 pub use gate::{Gatekeeper, Handshake};
 use permit::{Address, Permit, Permits, Used};
+use terms::{InForce, Terms};
 
 use crate::config::Settings;
 use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
-use crate::identity::jwt::JwtVerifier;
 use crate::identity::web_origin;
 use crate::problem::{Problem, StreamRequest, ids_of};
 use crate::store::sqlite::SqliteStore;
 
 /// What admission stands on; one per hub, shared by its workers.
 pub struct Ground {
-    /// The settings.
-    pub settings: Settings,
-    /// Proves identities.
-    pub verifier: JwtVerifier,
+    terms: InForce,
     /// Finds topics.
     pub directory: Directory,
     /// Keeps events and topics.
@@ -62,15 +60,34 @@ pub struct Visitor {
     /// Of a stream request: room for its connection.
     pub permit: Option<Rc<Permit>>,
     address: Address,
+    terms: Arc<Terms>,
 }
 
 impl Ground {
+    /// The ground of a hub that begins.
+    #[must_use]
+    pub fn new(terms: Terms, directory: Directory, store: SqliteStore) -> Self {
+        let (permits, draining) = (Permits::default(), AtomicBool::new(false));
+        Self { terms: InForce::new(terms), directory, store, permits, draining }
+    }
+
+    /// What is in force now. Who needs it more than once for the same thing keeps it.
+    #[must_use]
+    pub fn terms(&self) -> Arc<Terms> {
+        self.terms.get()
+    }
+
+    /// Puts other terms in force.
+    pub(crate) fn put_terms(&self, terms: Terms) {
+        self.terms.put(terms);
+    }
+
     /// Verifies a token for a scope: the one place that makes a principal.
     ///
     /// # Errors
     /// `auth.token_invalid`, `auth.token_expired`, `auth.tenant_mismatch`.
     pub fn principal(&self, token: &str, scope: &Scope) -> Result<Principal, Refusal> {
-        self.verifier.verify(token, now_ms())?.principal(&scope.tenant, scope.env)
+        self.terms().verifier.verify(token, now_ms())?.principal(&scope.tenant, scope.env)
     }
 
     /// The checks that need no identity, for requests that will prove theirs by `hello` as well.
@@ -79,27 +96,28 @@ impl Ground {
     /// `draining`, `limit.connections_ip`, `origin.forbidden`, `request.stream_body`, or what [`RequestContext::read`]
     /// refuses.
     pub fn visit(&self, request: &HttpRequest) -> Result<Visitor, Problem> {
-        let ids = ids_of(request);
+        let (ids, terms) = (ids_of(request), self.terms());
+        let settings = &terms.settings;
         let incoming = Incoming {
             is_get: request.method() == Method::GET,
             query: request.query_string(),
             headers: request.headers(),
-            allow_jwt_in_query: self.settings.auth.allow_jwt_in_query,
+            allow_jwt_in_query: settings.auth.allow_jwt_in_query,
         };
         let refused = |refusal: Refusal, is_stream| Problem { refusal, ids: ids.clone(), is_stream };
         self.refuse_if_draining().map_err(|refusal| refused(refusal, true))?;
         let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        let address = address::client(peer, request.headers(), &self.settings.http.trusted_proxies).into();
-        let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &self.settings.limits));
+        let address = address::client(peer, request.headers(), &settings.http.trusted_proxies).into();
+        let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &settings.limits));
         let permit = permit.transpose().map_err(|refusal| refused(refusal, true))?;
         let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
         if context.is_stream {
             request.extensions_mut().insert(StreamRequest);
         }
         let checked = refuse_body(request, context.is_stream)
-            .and_then(|()| web_origin::check(request.headers(), &self.settings.http.allowed_origins));
+            .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.is_stream))?;
-        Ok(Visitor { context, permit, address })
+        Ok(Visitor { context, permit, address, terms })
     }
 
     /// The first of all checks.
@@ -132,6 +150,7 @@ pub struct Caller {
     /// Who.
     pub principal: Arc<Principal>,
     ground: Arc<Ground>,
+    terms: Arc<Terms>,
     address: Address,
     permit: Option<Rc<Permit>>,
 }
@@ -150,22 +169,22 @@ impl Caller {
     /// # Errors
     /// `auth.*`, `context.*`, `limit.*`.
     pub fn prove(ground: &Arc<Ground>, visitor: Visitor) -> Result<Self, Problem> {
-        let Visitor { context, permit, address } = visitor;
+        let Visitor { context, permit, address, terms } = visitor;
         let proved = (|| {
             let token = context.token()?.text.expose();
-            let claims = ground.verifier.verify(token, now_ms())?;
+            let claims = terms.verifier.verify(token, now_ms())?;
             let scope = context.scope_given.scope()?;
             let principal = claims.principal(&scope.tenant, scope.env)?;
             context.scope_given.agrees_with(&scope)?;
             if let Some(permit) = &permit {
-                permit.prove(&principal, &ground.settings.limits)?;
+                permit.prove(&principal, &terms.settings.limits)?;
             }
             Ok(principal)
         })();
         match proved {
             Ok(principal) => {
                 let (context, principal) = (Rc::new(context), Arc::new(principal));
-                Ok(Self { context, principal, ground: ground.clone(), address, permit })
+                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit })
             }
             Err(refusal) => Err(Problem::new(refusal, &context)),
         }
@@ -226,7 +245,13 @@ impl Caller {
     /// How long the caller's body may take to come.
     #[must_use]
     pub fn body_patience(&self) -> Duration {
-        Duration::from_millis(self.ground.settings.http.body_timeout_ms)
+        Duration::from_millis(self.settings().http.body_timeout_ms)
+    }
+
+    /// The settings that this request is judged by, to its end.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.terms.settings
     }
 
     /// What admission stands on.

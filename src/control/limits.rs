@@ -16,7 +16,7 @@ use crate::transport::read;
 
 /// The handler.
 pub async fn show(caller: Caller) -> HttpResponse {
-    let limits = limits(&caller.ground().settings, caller.used());
+    let limits = limits(caller.settings(), caller.used());
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(limits)
 }
 

@@ -19,7 +19,7 @@ use tambour_actors::outlet::socket::tune;
 use tambour_actors::outlet::worker::Worker;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Gate;
-use tambour_actors::session::{Greeting, Opening, SessionLimits, Wanted, Who, open};
+use tambour_actors::session::{Greeting, Opening, Wanted, Who, open};
 use uuid::Uuid;
 
 use crate::admission::Ground;
@@ -33,8 +33,6 @@ pub struct Station {
     pub worker: Rc<Worker>,
     /// Admits what sessions ask for.
     pub gate: Rc<dyn Gate>,
-    /// Limits of sessions.
-    pub limits: Rc<SessionLimits>,
     /// What admission stands on.
     pub ground: Arc<Ground>,
 }
@@ -69,7 +67,8 @@ pub fn hand_over(
         return Err(refused(Refusal::new(Code::StreamBody, "nothing may follow the head of a stream request")));
     }
     let ids = ids_of(request);
-    let stall = std::time::Duration::from_millis(station.worker.pace.stall_ms);
+    let limits = station.ground.terms().session.clone();
+    let stall = std::time::Duration::from_millis(limits.pace.stall_ms.into());
     Ok(take_over.after(head, ready.wire, payload, move |socket, early| {
         if let Err(error) = tune(&socket, stall) {
             tracing::debug!(%error, "a socket is gone before its session began");
@@ -84,7 +83,7 @@ pub fn hand_over(
             topic: ready.topic,
             permit: ready.permit,
             gate: station.gate.clone(),
-            limits: station.limits.clone(),
+            limits,
         };
         open(&station.worker, opening);
     }))

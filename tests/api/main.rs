@@ -12,6 +12,7 @@ mod limits;
 mod pipelining;
 mod refusals;
 mod refusals_order;
+mod reload;
 mod reset;
 mod session;
 mod slow;
