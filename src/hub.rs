@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -19,19 +19,18 @@ use actix_web::{App, web};
 use tambour_actors::directory::{self, Directory, Seat};
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog, Topics};
-use tambour_actors::outlet::worker::{Pace, Worker};
+use tambour_actors::outlet::worker::Worker;
 use tambour_actors::outlet::{self};
-use tambour_actors::session::SessionLimits;
 use tambour_actors::topic::messages::ToOutlet;
-use tambour_actors::topic::state::TopicLimits;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::admission::permit::Permits;
+use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
 use crate::identity::jwt::JwtVerifier;
 use crate::problem;
+use crate::reload::{Reloader, sleep_after_ms, topic_limits};
 use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
@@ -74,7 +73,6 @@ pub struct Hub {
     handle: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
     ground: Arc<Ground>,
-    permits: Permits,
 }
 
 impl Hub {
@@ -104,29 +102,26 @@ impl Hub {
             log: log.clone(),
             topics,
             limits: topic_limits(&settings),
-            sleep_after_ms: i64::try_from(settings.topic.sleep_after_seconds * 1_000).unwrap_or(i64::MAX),
+            sleep_after_ms: sleep_after_ms(&settings),
             workers,
         });
         let shutdown_seconds = settings.http.shutdown_seconds;
-        let draining = AtomicBool::new(false);
-        let ground = Arc::new(Ground { settings, verifier, directory: directory.clone(), store, draining });
-        let permits = Permits::default();
+        let ground = Arc::new(Ground::new(Terms::new(settings, verifier), directory.clone(), store));
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
-            let (permits, admin_permits) = (permits.clone(), permits.clone());
             let metrics = telemetry::install_metrics();
             Server::build()
                 .workers(workers)
                 .disable_signals()
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
-                    let station = station(&ground, &permits, log.clone());
+                    let station = station(&ground, log.clone());
                     clients(&ground, station)
                 })?
                 .listen("admin", admin, move || {
-                    let (ground, permits, metrics) = (admin_ground.clone(), admin_permits.clone(), metrics.clone());
+                    let (ground, metrics) = (admin_ground.clone(), metrics.clone());
                     let scrape = move || {
-                        telemetry::measure(&ground, permits.held());
+                        telemetry::measure(&ground);
                         std::future::ready(metrics.render())
                     };
                     let app = App::new()
@@ -142,7 +137,7 @@ impl Hub {
         while !directory.complete() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { addr, admin_addr, handle, served, ground, permits })
+        Ok(Self { addr, admin_addr, handle, served, ground })
     }
 
     /// Where clients connect.
@@ -157,6 +152,12 @@ impl Hub {
         self.admin_addr
     }
 
+    /// What gives this hub other settings while it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.ground.clone())
+    }
+
     /// Where events and topics are kept.
     #[must_use]
     pub fn store(&self) -> &SqliteStore {
@@ -169,12 +170,13 @@ impl Hub {
     /// # Errors
     /// When the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { handle, served, ground, permits, .. } = self;
+        let Self { handle, served, ground, .. } = self;
+        let permits = &ground.permits;
         shutdown.await;
         ground.draining.store(true, Ordering::Relaxed);
         tracing::info!(sessions = permits.held(), "draining");
         ground.directory.outlets().send_all(|| ToOutlet::Drain { spread_ms: RECONNECT_SPREAD_MS });
-        let most = Duration::from_secs(ground.settings.http.shutdown_seconds.saturating_sub(5).max(1));
+        let most = Duration::from_secs(ground.terms().settings.http.shutdown_seconds.saturating_sub(5).max(1));
         let gone = async {
             while permits.held() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -191,15 +193,6 @@ impl Hub {
     }
 }
 
-fn topic_limits(settings: &Settings) -> TopicLimits {
-    TopicLimits {
-        tail_events: settings.topic.tail_events,
-        tail_bytes: settings.topic.tail_bytes,
-        backlog_bytes: settings.topic.backlog_bytes,
-        delivery_bytes: settings.topic.delivery_bytes,
-    }
-}
-
 fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildError> {
     let open = || {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
@@ -213,16 +206,10 @@ fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildE
 }
 
 /// Starts what lives on one worker's thread, and seats it.
-fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> Rc<Station> {
-    let settings = &ground.settings;
+fn station(ground: &Arc<Ground>, log: Arc<dyn EventLog>) -> Rc<Station> {
     let directory = &ground.directory;
-    let pace = Pace {
-        ws_ping_ms: settings.session.ws_ping_seconds * 1_000,
-        sse_comment_ms: settings.session.sse_comment_seconds * 1_000,
-        stall_ms: settings.session.stall_seconds * 1_000,
-    };
     let worker = directory.seat_next(|index| {
-        let worker = Worker::new(index, directory.clone(), pace);
+        let worker = Worker::new(index, directory.clone());
         outlet::start(&worker);
         (Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }, worker)
     });
@@ -233,16 +220,8 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> R
             sweeper.sweep(index);
         }
     });
-    let limits = Rc::new(SessionLimits {
-        frame_bytes_max: settings.session.frame_bytes_max,
-        topics_max: settings.session.topics_max,
-        publishes_in_flight_max: settings.session.publishes_in_flight_max,
-        hello_timeout_ms: settings.session.hello_timeout_ms,
-        sse_retry_ms: settings.session.sse_retry_ms,
-        expiry_warning_ms: i64::try_from(settings.session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),
-    });
     let gate = Rc::new(Gatekeeper(ground.clone()));
-    Rc::new(Station { worker, gate, permits: permits.clone(), limits, ground: ground.clone() })
+    Rc::new(Station { worker, gate, ground: ground.clone() })
 }
 
 /// The HTTP service of one worker, over sockets that sessions can take over.
@@ -256,7 +235,8 @@ fn clients(
     Error = actix_http::error::DispatchError,
     InitError = (),
 > + use<> {
-    let settings = &ground.settings.http;
+    let terms = ground.terms();
+    let settings = &terms.settings.http;
     let body_bytes_max = settings.body_bytes_max;
     let app = App::new()
         .wrap(from_fn(spare_event_sources))

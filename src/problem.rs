@@ -107,6 +107,10 @@ impl ResponseError for Problem {
             code if code.status() == 503 => {
                 answer.insert_header((header::RETRY_AFTER, "1"));
             }
+            // Nobody knows when a connection will be closed.
+            code if code.status() == 429 => {
+                answer.insert_header((header::RETRY_AFTER, "5"));
+            }
             _ => {}
         }
         if self.is_stream {
@@ -268,7 +272,7 @@ mod tests {
             assert_eq!(header("content-type"), Some(CONTENT_TYPE));
             assert_eq!(header("cache-control"), Some("no-store"));
             assert_eq!((header("x-request-id"), header("x-trace-id")), (Some("r1"), Some("t1")));
-            assert_eq!(header("retry-after").is_some(), code.status() == 503, "{code:?}");
+            assert_eq!(header("retry-after").is_some(), matches!(code.status(), 429 | 503), "{code:?}");
             assert_eq!(header("www-authenticate").is_some(), code.status() == 401, "{code:?}");
             let body: Value = serde_json::from_str(&problem.body()).unwrap();
             assert_eq!(body["type"], format!("urn:tambour:problem:{}", code.as_str()));

@@ -52,6 +52,7 @@ routes! {
     GET "/console/{file}" "console.show" Public crate::transport::console::file;
     GET "/healthz" "health.show" Public crate::transport::health::healthz;
     GET "/readyz" "health.show" Public crate::transport::health::readyz;
+    GET "/v1/limits" "limits.show" Caller crate::control::limits::show;
     POST "/v1/threads" "threads.create" Caller crate::control::threads::routes::create;
     GET "/v1/threads" "threads.list" Caller crate::control::threads::routes::list;
     GET "/v1/threads/{id}" "threads.get" Topic crate::control::threads::routes::get;

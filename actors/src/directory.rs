@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use actix::dev::SendError;
 use actix::{Actor, Addr, prelude::ArbiterHandle};
@@ -47,7 +47,7 @@ pub struct Ground {
     pub log: Arc<dyn EventLog>,
     /// Where topics are known.
     pub topics: Arc<dyn Topics>,
-    /// Of every topic.
+    /// Of every topic, until there are [others](Directory::limit).
     pub limits: TopicLimits,
     /// A topic that nobody looked up for so long sleeps.
     pub sleep_after_ms: i64,
@@ -64,6 +64,8 @@ enum Entry {
 
 struct Inner {
     ground: Ground,
+    limits: RwLock<TopicLimits>,
+    sleep_after_ms: AtomicI64,
     outlets: Outlets,
     seats: RwLock<Vec<Option<Seat>>>,
     shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
@@ -83,6 +85,8 @@ impl Directory {
     pub fn new(ground: Ground) -> Self {
         let workers = ground.workers.max(1);
         Self(Arc::new(Inner {
+            limits: RwLock::new(ground.limits),
+            sleep_after_ms: AtomicI64::new(ground.sleep_after_ms),
             ground,
             outlets: Outlets::default(),
             seats: RwLock::new((0..workers).map(|_| None).collect()),
@@ -120,6 +124,12 @@ impl Directory {
     /// The hub ends: topics that go now are not replaced.
     pub fn close(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Other limits, for topics that wake from now on; and another time after which any topic sleeps.
+    pub fn limit(&self, limits: TopicLimits, sleep_after_ms: i64) {
+        *self.0.limits.write() = limits;
+        self.0.sleep_after_ms.store(sleep_after_ms, Ordering::Relaxed);
     }
 
     /// How many topics are awake.
@@ -272,7 +282,7 @@ impl Directory {
 
     /// Asks the topics of one worker that nobody looked up for long to sleep.
     pub fn sweep(&self, worker: usize) {
-        let before = now_ms() - self.0.ground.sleep_after_ms;
+        let before = now_ms() - self.0.sleep_after_ms.load(Ordering::Relaxed);
         let shard = self.0.shards[worker].lock();
         for (key, entry) in shard.iter() {
             if let Entry::Awake { handle, looked_up, at_ms } = entry
@@ -356,7 +366,7 @@ impl Inner {
         let birth = Birth {
             record: record.clone(),
             bounds,
-            limits: self.ground.limits,
+            limits: *self.limits.read(),
             life,
             log: self.ground.log.clone(),
             appender: seat.appender.clone(),

@@ -12,6 +12,7 @@ pub mod pretty;
 pub mod publish;
 pub mod remote;
 pub mod serve;
+mod signals;
 pub mod sse_parser;
 pub mod tail;
 pub mod token;

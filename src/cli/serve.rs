@@ -2,10 +2,11 @@
 //!
 //! This file never opens the log or a socket itself.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::cli::CliError;
+use crate::cli::{CliError, signals};
 use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
@@ -117,6 +118,26 @@ pub fn prepare(
     Ok(Prepared { settings, verifier, development })
 }
 
+/// Settles the settings again for a hub that runs with others. What would not be accepted at a start is not
+/// accepted here; a production hub takes no development secret, whatever the settings say now.
+///
+/// # Errors
+/// As [`prepare`], but for a key that can't be used.
+pub(super) fn wanted(
+    args: &Args,
+    variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    running: &Settings,
+) -> Result<Settings, CliError> {
+    let mut settings = Settings::resolve(&args.settings.layers(variables)?)?;
+    let production = settings.production;
+    settings.production |= running.production;
+    if needs_development_secret(&settings)? {
+        settings.auth.secret = Some(development::secret(&running.store.data_dir).map_err(|error| no_secret(&error))?);
+    }
+    settings.production = production;
+    Ok(settings)
+}
+
 fn no_secret(error: &DevelopmentError) -> CliError {
     CliError::Failed(match error {
         DevelopmentError::Io { .. } => format!("{error}; name another data directory {BY_DATA}, or make it yours"),
@@ -175,7 +196,9 @@ pub fn development_origin(data_dir: &Path) -> Origin {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let Prepared { settings, verifier, development } = prepare(args, std::env::vars_os())?;
     crate::telemetry::install_logs(&settings.log);
+    let args = args.clone();
     actix_rt::System::new().block_on(async move {
+        let (terminal, hangups) = (std::io::stderr().is_terminal(), signals::hangups());
         let (data_dir, auth) = (settings.store.data_dir.clone(), settings.auth.clone());
         let hub = Hub::build(settings, verifier).await.map_err(|error| not_built(&error))?;
         let mut words = format!("metrics on http://{}/metrics\nlistening on http://{}\n", hub.admin_addr(), hub.addr());
@@ -190,7 +213,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             Ok(()) | Err(CliError::OutputClosed) => {}
             Err(error) => return Err(error),
         }
-        hub.run(told_to_stop()).await.map_err(|error| CliError::Failed(format!("the server failed: {error}")))
+        actix_rt::spawn(signals::reload_at(hangups, args, hub.reloader()));
+        hub.run(signals::told_to_stop(terminal))
+            .await
+            .map_err(|error| CliError::Failed(format!("the server failed: {error}")))
     })
 }
 
@@ -238,19 +264,6 @@ fn shell_word(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// Resolves at SIGTERM or SIGINT.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            let (terminate, interrupt) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
-            futures_util::future::select(terminate, interrupt).await;
-        }
-        // Without signals the process can only be killed, which loses nothing.
-        _ => std::future::pending().await,
     }
 }
 
@@ -322,6 +335,28 @@ mod tests {
         let data = Some(dir.path().to_str().unwrap().to_owned());
         let settings = SettingsArgs { data, production: true, ..SettingsArgs::default() };
         assert!(prepare(&Args { settings }, []).is_err());
+    }
+
+    #[test]
+    fn a_reload_never_gives_a_production_hub_the_development_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        let reload = |text: &str, running: &Settings| {
+            std::fs::write(&file, text).unwrap();
+            let settings = SettingsArgs { config: Some(file.clone()), ..SettingsArgs::default() };
+            wanted(&Args { settings }, [], running)
+        };
+        let mut running = Settings::default();
+        running.store.data_dir = dir.path().join("data");
+        // The directory that is used is that which the hub runs on, and not one that is only asked for.
+        let with_secret = reload("store.data_dir = '/nowhere/at/all'", &running).unwrap();
+        let secret = std::fs::read_to_string(running.store.data_dir.join(development::SECRET_FILE)).unwrap();
+        assert_eq!(with_secret.auth.secret.unwrap().expose(), secret.trim());
+        running.production = true;
+        assert!(reload("", &running).is_err());
+        assert!(reload("production = false", &running).is_err());
+        let keyed = format!("auth.secret = '{SECRET}'\nauth.envs = ['prod']");
+        assert!(!reload(&keyed, &running).unwrap().production, "what is asked for; it stays true all the same");
     }
 
     #[test]

@@ -47,6 +47,25 @@ pub struct Incoming<'a, H: HeaderSource + ?Sized> {
     pub allow_jwt_in_query: bool,
 }
 
+impl<H: HeaderSource + ?Sized> Incoming<'_, H> {
+    /// Whether this is a stream request: told from the head alone, also when the head is malformed otherwise.
+    #[must_use]
+    pub fn asks_for_stream(&self) -> bool {
+        let waits = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            !value.bytes().all(|b| b == b'0') && decoded(name).is_ok_and(|name| name == "wait")
+        };
+        self.is_get
+            && (self.asks_to_upgrade()
+                || lists(self.headers, "accept", accepts_sse)
+                || self.query.split('&').any(waits))
+    }
+
+    fn asks_to_upgrade(&self) -> bool {
+        self.is_get && lists(self.headers, "upgrade", |item| item.eq_ignore_ascii_case("websocket"))
+    }
+}
+
 /// Where a token was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenPlace {
@@ -164,8 +183,7 @@ impl RequestContext {
     pub fn read<H: HeaderSource + ?Sized>(ids: RequestIds, incoming: &Incoming<'_, H>) -> Result<Self, Refusal> {
         let headers = incoming.headers;
         let query = Query::read(incoming.query)?;
-        let is_upgrade = incoming.is_get && lists(headers, "upgrade", |item| item.eq_ignore_ascii_case("websocket"));
-        let is_stream = incoming.is_get && (is_upgrade || query.waits || lists(headers, "accept", accepts_sse));
+        let (is_upgrade, is_stream) = (incoming.asks_to_upgrade(), incoming.asks_for_stream());
         let query_counts = incoming.allow_jwt_in_query && is_stream;
         let scope_given = ScopeGiven {
             headers: Said { tenant: single(headers, "x-tenant-id")?, env: single(headers, "x-env")? },
@@ -301,7 +319,6 @@ fn subprotocol_token<H: HeaderSource + ?Sized>(headers: &H) -> Result<Option<Sec
 struct Query {
     said: Said,
     token: Option<Secret>,
-    waits: bool,
 }
 
 impl Query {
@@ -313,10 +330,6 @@ impl Query {
                 "tenant_id" => read.said.tenant.replace(decoded(value)?.into()).is_some(),
                 "env" => read.said.env.replace(decoded(value)?.into()).is_some(),
                 "token" => read.token.replace(Secret::new(decoded(value)?)).is_some(),
-                "wait" => {
-                    read.waits |= !value.bytes().all(|b| b == b'0');
-                    false
-                }
                 _ => false,
             };
             if taken {

@@ -30,7 +30,7 @@ pub async fn publish(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let key = caller.thread(&id)?;
-    let most = BATCH_BYTES_MAX.min(caller.ground().settings.http.body_bytes_max);
+    let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
     let read = body::read(&request, payload, most, caller.body_patience()).await;
     let (events, array) = read.and_then(|body| parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     let grant = caller.grant(&key, Right::Write).await?;

@@ -18,9 +18,9 @@ use crate::problem::Problem;
 /// Most events of a page.
 pub const LIMIT_MAX: u64 = 500;
 /// Events of a page when nothing is asked for.
-const LIMIT_DEFAULT: u64 = 100;
+pub const LIMIT_DEFAULT: u64 = 100;
 /// Most bytes of events in a page; one event is always given.
-const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The query of everything that reads a topic. Unknown parameters are refused, so that a misspelt one
 /// is not silently ignored; identity's own are looked at elsewhere.
@@ -99,7 +99,8 @@ async fn stream(
         return Ok(HttpResponse::NoContent().finish());
     }
     let topic = Some(Wanted { topic: grant.topic().await?, start, requested, fold: false });
-    let ready = Ready { who: Who::Reader(grant.caller.principal.clone()), topic, wire: Wire::Sse };
+    let who = Who::Reader(grant.caller.principal.clone());
+    let ready = Ready { who, topic, wire: Wire::Sse, permit: grant.caller.permit()? };
     hand_over(request, payload, sse::head(request), ready)
 }
 

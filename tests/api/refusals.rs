@@ -33,7 +33,9 @@ pub(crate) fn shapes(thread: &str) -> Vec<Shape> {
         match route.action {
             "threads.create" => shape("", false, ask.json(json!({ "title": "made" }))),
             "threads.publish" => shape("", false, ask.json(json!({ "type": "note", "data": 1 }))),
-            "threads.list" | "threads.get" | "threads.close" | "threads.delete" => shape("", false, ask),
+            "limits.show" | "threads.list" | "threads.get" | "threads.close" | "threads.delete" => {
+                shape("", false, ask);
+            }
             "threads.read" => {
                 shape("page", false, ask.clone());
                 shape("sse", true, ask.with("accept", "text/event-stream"));

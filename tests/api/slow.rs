@@ -109,7 +109,8 @@ fn many_slow_readers_cost_nothing() {
     const READERS: usize = 100;
     const RESIDENT_KIB_MAX: u64 = 32 * 1024;
     let dir = TempDir::new().unwrap();
-    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &[]);
+    let variables = [("TAMBOUR__LIMITS__CONNECTIONS_PER_PRINCIPAL_MAX", "100")];
+    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &variables);
     create(hub.addr, "alice", "x");
     // The tail and the writer's page cache have their size before it is measured.
     flood(hub.addr, "x", EVENTS);

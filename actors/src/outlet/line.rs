@@ -12,6 +12,28 @@ use super::socket::Socket;
 use crate::event::Seq;
 use crate::frame::Wire;
 
+/// The timing of sessions, the same for all that begin under the same settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between WebSocket pings; a peer that gave no sign of life for two of them is cut.
+    pub ws_ping_ms: u32,
+    /// Between SSE comments.
+    pub sse_comment_ms: u32,
+    /// A reader that accepts nothing for so long is cut.
+    pub stall_ms: u32,
+}
+
+impl Pace {
+    /// Between two beats of what a client speaks.
+    #[must_use]
+    pub fn beat_ms(&self, wire: Wire) -> u32 {
+        match wire {
+            Wire::Ws => self.ws_ping_ms,
+            Wire::Sse | Wire::SseUnnamed => self.sse_comment_ms,
+        }
+    }
+}
+
 /// One subscription of a line.
 #[derive(Debug, Clone, Copy)]
 pub struct Sub {
@@ -49,6 +71,10 @@ pub struct Line {
     pub heard_ms: u64,
     /// When the last ping or comment was written.
     pub beat_ms: u64,
+    /// Between two of them.
+    pub every_ms: u32,
+    /// How long the peer may accept nothing.
+    pub stall_ms: u32,
     /// When the session wants to be woken; `u64::MAX`: never.
     pub alarm_ms: u64,
     /// The subscriptions.
@@ -61,7 +87,14 @@ pub struct Line {
 impl Line {
     /// A line that begins now.
     #[must_use]
-    pub fn new(socket: Box<dyn Socket>, wire: Wire, session: Recipient<ToSession>, turn: u32, now_ms: u64) -> Self {
+    pub fn new(
+        socket: Box<dyn Socket>,
+        wire: Wire,
+        pace: Pace,
+        session: Recipient<ToSession>,
+        turn: u32,
+        now_ms: u64,
+    ) -> Self {
         Self {
             turn,
             wire,
@@ -72,6 +105,8 @@ impl Line {
             accepted_ms: now_ms,
             heard_ms: now_ms,
             beat_ms: now_ms,
+            every_ms: pace.beat_ms(wire),
+            stall_ms: pace.stall_ms,
             alarm_ms: u64::MAX,
             subs: Vec::new(),
             session,

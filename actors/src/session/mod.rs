@@ -68,7 +68,7 @@ pub struct Session {
     worker: Rc<Worker>,
     line: LineId,
     gate: Rc<dyn Gate>,
-    limits: Rc<SessionLimits>,
+    limits: Arc<SessionLimits>,
     wire: Wire,
     who: Who,
     /// Gone once the client was greeted.
@@ -85,7 +85,7 @@ pub struct Session {
     warned: bool,
     ending: bool,
     finished: bool,
-    _permit: Box<dyn Any>,
+    _permit: Rc<dyn Any>,
 }
 
 /// A publish of a session was answered.
@@ -104,7 +104,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
     Session::create(move |ctx| {
         // The default mailbox is counted in slots, not reserved; it needs no change.
         let session = ctx.address().recipient();
-        let line = worker.add(|turn, now_ms| Line::new(socket, wire, session, turn, now_ms));
+        let line = worker.add(|turn, now_ms| Line::new(socket, wire, limits.pace, session, turn, now_ms));
         let mut session = Session {
             worker,
             line,
@@ -163,11 +163,7 @@ impl Session {
     }
 
     fn heartbeat_seconds(&self) -> u64 {
-        let pace = self.worker.pace;
-        match self.wire {
-            Wire::Ws => pace.ws_ping_ms / 1_000,
-            Wire::Sse | Wire::SseUnnamed => pace.sse_comment_ms / 1_000,
-        }
+        u64::from(self.limits.pace.beat_ms(self.wire) / 1_000)
     }
 
     fn welcome(&mut self, reference: &Ref) {

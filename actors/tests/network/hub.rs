@@ -17,7 +17,7 @@ use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
-use tambour_actors::outlet::{self, worker::Pace, worker::Worker};
+use tambour_actors::outlet::{self, line::Pace, worker::Worker};
 use tambour_actors::principal::{ActorType, Principal, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Admission, Gate, Identity, Right};
@@ -72,6 +72,7 @@ pub(crate) struct Hub {
     pub(crate) log: Flaky,
     pub(crate) workers: Vec<ArbiterHandle>,
     pub(crate) permits: Arc<AtomicUsize>,
+    pace: Pace,
     /// The newest seq that was trimmed, by the log's mark.
     pub(crate) trimmed: Arc<Mutex<HashMap<Mark, Seq>>>,
     incarnations: AtomicUsize,
@@ -171,7 +172,7 @@ impl Hub {
             let (seated, wait) = std::sync::mpsc::channel();
             arbiter.spawn_fn(move || {
                 let worker = directory.seat_next(|index| {
-                    let worker = Worker::new(index, directory.clone(), setup.pace);
+                    let worker = Worker::new(index, directory.clone());
                     outlet::start(&worker);
                     let appender = Appender::new(Arc::new(log)).start();
                     (Seat { arbiter: Arbiter::current(), appender }, worker)
@@ -187,6 +188,7 @@ impl Hub {
             log,
             workers: arbiters.iter().map(Arbiter::handle).collect(),
             permits: Arc::default(),
+            pace: setup.pace,
             trimmed: Arc::default(),
             incarnations: AtomicUsize::new(1),
             _arbiters: arbiters,
@@ -263,7 +265,7 @@ impl Hub {
         topic: Option<(TopicHandle, Start, Option<String>)>,
     ) {
         self.permits.fetch_add(1, Ordering::SeqCst);
-        let (permit, socket) = (Permit(self.permits.clone()), net.socket());
+        let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
         self.on(worker, move |worker| {
             let principal = Principal {
                 sub: "alice".into(),
@@ -280,15 +282,16 @@ impl Hub {
                 greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
                 topic: topic.map(|(topic, start, requested)| Wanted { topic, start, requested, fold: false }),
-                permit: Box::new(permit),
+                permit: Rc::new(permit),
                 gate: Rc::new(TestGate(worker.directory.clone())),
-                limits: Rc::new(SessionLimits {
+                limits: Arc::new(SessionLimits {
                     frame_bytes_max: 1 << 18,
                     topics_max: 128,
                     publishes_in_flight_max: 64,
                     hello_timeout_ms: 5_000,
                     sse_retry_ms: 2_000,
                     expiry_warning_ms: 60_000,
+                    pace,
                 }),
             };
             session::open(worker, opening);

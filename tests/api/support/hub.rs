@@ -12,6 +12,7 @@ use tambour::config::Settings;
 use tambour::config::value::Secret;
 use tambour::hub::Hub;
 use tambour::identity::jwt::JwtVerifier;
+use tambour::reload::Reloader;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,7 @@ use super::token::SECRET;
 /// A hub that runs until it is dropped.
 pub(crate) struct Running {
     addr: SocketAddr,
+    reloader: Reloader,
     dir: Arc<TempDir>,
     settings: Settings,
     stop: Option<oneshot::Sender<()>>,
@@ -56,7 +58,7 @@ impl Running {
             actix_rt::System::new().block_on(async move {
                 let verifier = JwtVerifier::from_settings(&given).unwrap();
                 let hub = Hub::build(given, verifier).await.unwrap();
-                ready.send(hub.addr()).unwrap();
+                ready.send((hub.addr(), hub.reloader())).unwrap();
                 let told = async move {
                     // Dropped or told: both mean to stop.
                     let _ = stopped.await;
@@ -64,13 +66,21 @@ impl Running {
                 hub.run(told).await.unwrap();
             });
         });
-        let addr = readied.recv_timeout(WITHIN).expect("the hub starts");
-        Self { addr, dir, settings, stop: Some(stop), thread: Some(thread) }
+        let (addr, reloader) = readied.recv_timeout(WITHIN).expect("the hub starts");
+        Self { addr, reloader, dir, settings, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where clients connect.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Gives it other settings while it runs, and says which of them changed.
+    pub(crate) fn reload(&self, set: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
+        let mut settings = self.reloader.terms().settings.clone();
+        set(&mut settings);
+        let changes = self.reloader.reload(settings).unwrap();
+        changes.iter().map(|change| change.name).collect()
     }
 
     /// Ends the hub, lets `meanwhile` have its directory, and starts it again, elsewhere.

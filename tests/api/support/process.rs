@@ -95,12 +95,25 @@ impl Process {
         Self::spawn(Command::new(BINARY), data, listen, variables)
     }
 
+    /// Starts a hub that gets everything else, its key too, from a file of settings.
+    #[track_caller]
+    pub(crate) fn configured(data: &Path, listen: &str, file: &Path) -> Self {
+        let mut command = tambour(&["serve", "--config", file.to_str().unwrap(), "--listen", listen]);
+        command.args(["--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
+        Self::launch(command)
+    }
+
     /// Starts a hub by a command that ends with the binary.
     #[track_caller]
     pub(crate) fn spawn(mut command: Command, data: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
         clean(&mut command);
         command.args(["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
         command.env("TAMBOUR__AUTH__SECRET", SECRET).envs(variables.iter().copied());
+        Self::launch(command)
+    }
+
+    #[track_caller]
+    fn launch(mut command: Command) -> Self {
         let mut child = Guarded(command.spawn().unwrap());
         let said = Arc::new(Mutex::new(Vec::new()));
         let (mut stderr, heard) = (child.0.stderr.take().unwrap(), said.clone());
@@ -127,6 +140,14 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.0.kill().unwrap();
         self.child.0.wait().unwrap();
+    }
+
+    /// Sends it SIGHUP, and waits until its log says something once more.
+    #[track_caller]
+    pub(crate) fn reload_until(&self, says: &str) {
+        let before = self.said().matches(says).count();
+        self.child.signal("HUP");
+        eventually(says, || (self.said().matches(says).count() > before).then_some(()));
     }
 
     /// Its log so far.
