@@ -2,6 +2,8 @@
 //!
 //! Gives seqs and nothing else: whether a write may be placed is the state's to say.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::write::{What, Write};
@@ -17,10 +19,16 @@ pub(super) struct Waiting<R> {
     pub(super) reply: R,
 }
 
+/// A write that has its places.
+pub(super) type Put<R> = (Waiting<R>, Published);
+
+/// The append that is on its way to the disk.
+pub(super) type InFlight<R> = (Arc<[Event]>, Vec<Put<R>>);
+
 /// An append that is being put together.
 pub(super) struct Placed<R> {
     pub(super) events: Vec<Event>,
-    pub(super) writes: Vec<(Waiting<R>, Published)>,
+    pub(super) writes: Vec<Put<R>>,
     /// Nothing goes behind it.
     pub(super) closes: bool,
 }
@@ -69,9 +77,8 @@ impl<R> Placed<R> {
 
     /// The writes that must happen at most once.
     pub(super) fn once(&self) -> Vec<OnceWrite> {
-        let keyed = |(waiting, places): &(Waiting<R>, Published)| {
-            waiting.write.once.clone().map(|once| OnceWrite { once, places: *places })
-        };
+        let keyed =
+            |(waiting, places): &Put<R>| waiting.write.once.clone().map(|once| OnceWrite { once, places: *places });
         self.writes.iter().filter_map(keyed).collect()
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::placing::{Placed, Verdict, Waiting};
+use super::placing::{InFlight, Placed, Put, Verdict, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
 use super::tail::Tail;
 pub use super::write::{Chain, Expect, What, Write};
@@ -196,12 +196,7 @@ impl<R> TopicState<R> {
     }
 
     /// Answers the writes of an append whose conditions do not hold; the others go in front of the line again.
-    fn sort_out(
-        &mut self,
-        writes: Vec<(Waiting<R>, Published)>,
-        rejections: &[Rejected],
-        effects: &mut Vec<Effect<R>>,
-    ) {
+    fn sort_out(&mut self, writes: Vec<Put<R>>, rejections: &[Rejected], effects: &mut Vec<Effect<R>>) {
         debug_assert!(!rejections.is_empty(), "something was rejected");
         let mut kept = VecDeque::with_capacity(writes.len() + self.waiting.len());
         for (waiting, places) in writes {
@@ -224,7 +219,7 @@ impl<R> TopicState<R> {
         self.waiting = kept;
     }
 
-    fn commit(&mut self, events: &[Event], writes: Vec<(Waiting<R>, Published)>, effects: &mut Vec<Effect<R>>) {
+    fn commit(&mut self, events: &[Event], writes: Vec<Put<R>>, effects: &mut Vec<Effect<R>>) {
         for event in events {
             assert_eq!(event.seq, self.bounds.head + 1, "seqs have no holes");
             self.bounds.head = event.seq;
