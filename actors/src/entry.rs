@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn an_append_is_for_an_event_of_this_topic_or_the_last_of_its_request() {
         let target = |json: &str, last| -> Result<Option<Seq>, Code> {
-            match written(json, last)?.what {
+            match &written(json, last)?.what {
                 What::Events(events) => Ok(events[0].target),
                 other => panic!("{other:?}"),
             }
@@ -330,8 +330,8 @@ mod tests {
         let both = |json: &[&str]| write_array(entries(json), conditions(), mark("thread/x", 1), &"alice".into());
         let event = r#"{"type":"a","data":1}"#;
         let write = both(&[event, event]).unwrap();
-        assert!(matches!(write.what, What::Events(events) if events.len() == 2));
-        assert_eq!((write.once.unwrap().key.as_ref(), write.expect), ("k", Some(Expect::Empty)));
+        assert!(matches!(&write.what, What::Events(events) if events.len() == 2));
+        assert_eq!((&*write.once.as_ref().unwrap().key, write.expect), ("k", Some(Expect::Empty)));
         for (bad, code) in [
             (r#"{"type":"a","data":1,"idempotency_key":"k"}"#, Code::BodyInvalid),
             (r#"{"type":"a","data":1,"expect":"empty"}"#, Code::BodyInvalid),
