@@ -1,4 +1,4 @@
-//! `POST /v1/threads/{id}/events`: one event, or an array that is appended as one.
+//! `POST /v1/{threads,canvases}/{id}/events`: one event, or an array that is appended as one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ use tambour_actors::topic::state::{Published, Write};
 use tokio::sync::oneshot;
 
 use super::body;
-use crate::admission::{Caller, Grant};
+use crate::admission::{Grant, Named};
 use crate::problem::Problem;
 
 /// The handler. Answers when the events are on disk.
@@ -23,17 +23,12 @@ use crate::problem::Problem;
 /// # Errors
 /// What admission refuses; what is wrong with the body; `topic.closed`, `topic.busy`,
 /// `publish.unknown`, `store.unavailable`.
-pub async fn publish(
-    caller: Caller,
-    id: web::Path<String>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, Problem> {
-    let key = caller.thread(&id)?;
+pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let caller = &named.caller;
     let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
     let read = body::read(&request, payload, most, caller.body_patience()).await;
     let (events, array) = read.and_then(|body| parse(&body)).map_err(|refusal| caller.problem(refusal))?;
-    let grant = caller.grant(&key, Right::Write).await?;
+    let grant = named.grant(Right::Write).await?;
     let count = events.len();
     let Published { first, last } = write(&grant, Write::events(events)).await?;
     let place = |seq| json!({ "id": grant.record.mark().at(seq).to_string(), "seq": seq });

@@ -202,6 +202,14 @@ impl Connection {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
+    /// Whether something has come, or the end.
+    pub(crate) fn readable(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        !self.buffer.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
     #[track_caller]
     fn fill(&mut self) -> usize {
