@@ -78,6 +78,7 @@ routes! {
     POST "/v1/threads/{id}/close" "threads.close" Topic crate::control::topics::routes::close;
     POST "/v1/threads/{id}/events" "threads.publish" Topic crate::transport::publish::publish;
     GET "/v1/threads/{id}/events" "threads.read" Topic crate::transport::read::read;
+    DELETE "/v1/threads/{id}/events/{event_id}" "threads.redact" Topic crate::transport::redact::redact;
     GET "/v1/threads/{id}/ws" "threads.stream" Topic crate::transport::ws::topic;
     POST "/v1/canvases" "canvases.create" Caller crate::control::topics::routes::create;
     GET "/v1/canvases" "canvases.list" Caller crate::control::topics::routes::list;
@@ -90,6 +91,7 @@ routes! {
     POST "/v1/canvases/{id}/close" "canvases.close" Topic crate::control::topics::routes::close;
     POST "/v1/canvases/{id}/events" "canvases.publish" Topic crate::transport::publish::publish;
     GET "/v1/canvases/{id}/events" "canvases.read" Topic crate::transport::read::read;
+    DELETE "/v1/canvases/{id}/events/{event_id}" "canvases.redact" Topic crate::transport::redact::redact;
     GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic;
     GET "/v1/ws" "session.open" Hello crate::transport::ws::open;
 }

@@ -32,9 +32,9 @@ use tambour_actors::topic_key::{Scope, TopicKey};
 
 pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
+pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use terms::{InForce, Terms};
-pub use named::{Kind, Named};
 
 use crate::config::Settings;
 use crate::identity::address;

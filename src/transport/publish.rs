@@ -17,7 +17,7 @@ use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Published, Write};
 use tokio::sync::oneshot;
 
-use super::body;
+use super::{body, ndjson};
 use crate::admission::{Grant, Named};
 use crate::problem::Problem;
 
@@ -26,6 +26,9 @@ use crate::problem::Problem;
 /// # Errors
 /// What admission refuses; what is wrong with the body; what the topic refuses.
 pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    if ndjson::is_ndjson(&request) {
+        return ndjson::publish(named, request, payload).await;
+    }
     let caller = &named.caller;
     let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
     let read = body::read(&request, payload, most, caller.body_patience()).await;
@@ -43,7 +46,7 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
 }
 
 /// Where an event is, as answers say it.
-fn place(mark: Mark, seq: u64) -> serde_json::Value {
+pub(super) fn place(mark: Mark, seq: u64) -> serde_json::Value {
     json!({ "id": mark.at(seq).to_string(), "seq": seq })
 }
 
