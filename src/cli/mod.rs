@@ -15,6 +15,7 @@ pub mod serve;
 pub mod sse_parser;
 pub mod tail;
 pub mod token;
+pub mod trust;
 
 use std::process::ExitCode;
 

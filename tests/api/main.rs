@@ -18,3 +18,5 @@ mod sse_text;
 mod start;
 mod support;
 mod tail;
+mod tls;
+mod tls_wire;
