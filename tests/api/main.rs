@@ -20,3 +20,5 @@ mod sse_text;
 mod start;
 mod support;
 mod tail;
+mod tls;
+mod tls_wire;

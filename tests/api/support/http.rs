@@ -3,11 +3,12 @@
 //! It is lenient with nothing: an answer that is not framed as HTTP says fails the test.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
 use super::WITHIN;
+use super::tls::Channel;
 use super::token::{ENV, TENANT, token};
 
 /// A request before it is bytes.
@@ -165,7 +166,7 @@ impl Answer {
 
 /// A connection to a hub.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Channel,
     buffer: Vec<u8>,
 }
 
@@ -182,27 +183,36 @@ impl Connection {
         socket.set_read_timeout(Some(WITHIN)).unwrap();
         socket.set_write_timeout(Some(WITHIN)).unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::on(Channel::over(socket))
+    }
+
+    /// On a channel of the test's making.
+    pub(crate) fn on(socket: Channel) -> Self {
         Self { socket, buffer: Vec::new() }
+    }
+
+    /// What it writes to and reads from.
+    pub(crate) fn channel(&mut self) -> &mut Channel {
+        &mut self.socket
     }
 
     /// Writes bytes, in one segment if they are few.
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).unwrap();
     }
 
     /// Writes bytes to a hub that may have hung up.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.socket.write_all(bytes).is_ok()
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).is_ok()
     }
 
     /// Says that nothing more will be sent.
-    pub(crate) fn finish(&self) {
-        // The hub may have closed the connection already.
-        let _ = self.socket.shutdown(Shutdown::Write);
+    pub(crate) fn finish(&mut self) {
+        self.socket.finish();
     }
 
-    /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
+    /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
     #[track_caller]
     fn fill(&mut self) -> usize {
         let mut piece = [0; 16 * 1024];
@@ -211,7 +221,14 @@ impl Connection {
                 self.buffer.extend_from_slice(&piece[..read]);
                 read
             }
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                0
+            }
             Err(error) => panic!("{error}, and so far: {}", String::from_utf8_lossy(&self.buffer)),
         }
     }
