@@ -6,7 +6,6 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::Actor as _;
@@ -191,7 +190,7 @@ impl Hub {
         let Self { handle, served, ground, .. } = self;
         let permits = &ground.permits;
         shutdown.await;
-        ground.draining.store(true, Ordering::Relaxed);
+        ground.draining.begin();
         tracing::info!(sessions = permits.held(), "draining");
         ground.directory.outlets().send_all(|| ToOutlet::Drain { spread_ms: RECONNECT_SPREAD_MS });
         let most = Duration::from_secs(ground.terms().settings.http.shutdown_seconds.saturating_sub(5).max(1));
@@ -294,6 +293,9 @@ fn resources(config: &mut web::ServiceConfig) {
         let mut resource = web::resource(path);
         let mut methods = Vec::new();
         for route in ROUTES.iter().filter(|route| route.path == path) {
+            if let Some(kind) = route.kind() {
+                resource = resource.app_data(kind);
+            }
             methods.push((route.method)().to_string());
             resource = resource.route((route.route)());
         }

@@ -34,12 +34,12 @@ pub struct Problem {
     pub refusal: Refusal,
     /// The request's ids.
     pub ids: RequestIds,
-    /// Whether it was a stream request: its connection is closed behind the answer, so that
+    /// Whether it asked for a stream, over SSE or WebSocket: its connection is closed behind the answer, so that
     /// nothing pipelined behind the refused head is read as a request.
     pub is_stream: bool,
 }
 
-/// Left in a request's extensions by whoever reads its context and finds a stream request.
+/// Left in a request's extensions by whoever reads its context and finds that it asks for a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamRequest;
 
@@ -59,7 +59,7 @@ impl Problem {
     /// The answer to a request whose context was read.
     #[must_use]
     pub fn new(refusal: Refusal, context: &RequestContext) -> Self {
-        Self { refusal, ids: context.ids.clone(), is_stream: context.is_stream }
+        Self { refusal, ids: context.ids.clone(), is_stream: context.takes_socket }
     }
 
     /// The answer to a request of which only the ids are known: those that [`render`] left in its

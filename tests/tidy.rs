@@ -5,10 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tambour::routes::ROUTES;
+use actix_web::http::Method;
+use tambour::routes::{ROUTES, RouteSpec};
 use tambour_actors::catalogue::{self, CATALOGUE};
 use tambour_actors::event::RESERVED_TYPES;
 use tambour_actors::refusal::Code;
+use tambour_actors::topic_key::TopicKind;
 
 /// Longest source file, in lines.
 const FILE_LINES_MAX: usize = 400;
@@ -114,10 +116,18 @@ fn the_protocol_page_is_the_code() {
     for close in Code::ALL.iter().filter_map(|code| code.close()) {
         assert!(page.contains(&format!("\n| {close} | ")), "close code {close} is not explained");
     }
-    for route in ROUTES {
-        let name = format!("**`{} {}`**", (route.method)(), route.path);
+    // What is said of threads holds for canvases, which have the same routes.
+    let route = |method: &Method, path: &str| format!("**`{method} {path}`**");
+    for spec in ROUTES.iter().filter(|spec| spec.kind() != Some(TopicKind::Canvas)) {
+        let name = route(&(spec.method)(), spec.path);
         assert!(page.contains(&name), "{name} is not documented");
     }
+    let of = |kind: TopicKind| -> Vec<_> {
+        let name = |spec: &RouteSpec| route(&(spec.method)(), &spec.path.replace("canvases", "threads"));
+        ROUTES.iter().filter(|spec| spec.kind() == Some(kind)).map(name).collect()
+    };
+    assert!(page.contains("`/v1/canvases`"), "canvases are not documented");
+    assert_eq!(of(TopicKind::Thread), of(TopicKind::Canvas), "threads and canvases have the same routes");
     for kind in RESERVED_TYPES {
         assert!(page.contains(&format!("`{kind}`")), "the reserved type {kind} is not documented");
     }

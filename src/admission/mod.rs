@@ -6,7 +6,9 @@
 //! that of its address, at the second the rest.
 
 pub mod counts;
+mod draining;
 pub(crate) mod gate;
+mod named;
 pub mod permit;
 pub mod rights;
 pub mod terms;
@@ -15,7 +17,6 @@ use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -27,9 +28,11 @@ use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
-use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
+use tambour_actors::topic_key::{Scope, TopicKey};
 
+pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
+pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use terms::{InForce, Terms};
 
@@ -50,7 +53,7 @@ pub struct Ground {
     /// Counts connections.
     pub permits: Permits,
     /// Set when the hub drains: nothing new is admitted.
-    pub draining: AtomicBool,
+    pub draining: Draining,
 }
 
 /// A request before anybody has proved an identity: its context was read, and its address has room for it.
@@ -67,7 +70,7 @@ impl Ground {
     /// The ground of a hub that begins.
     #[must_use]
     pub fn new(terms: Terms, directory: Directory, store: SqliteStore) -> Self {
-        let (permits, draining) = (Permits::default(), AtomicBool::new(false));
+        let (permits, draining) = (Permits::default(), Draining::default());
         Self { terms: InForce::new(terms), directory, store, permits, draining }
     }
 
@@ -111,12 +114,12 @@ impl Ground {
         let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &settings.limits));
         let permit = permit.transpose().map_err(|refusal| refused(refusal, true))?;
         let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
-        if context.is_stream {
+        if context.takes_socket {
             request.extensions_mut().insert(StreamRequest);
         }
-        let checked = refuse_body(request, context.is_stream)
+        let checked = refuse_body(request, context.takes_socket)
             .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
-        checked.map_err(|refusal| refused(refusal, context.is_stream))?;
+        checked.map_err(|refusal| refused(refusal, context.takes_socket))?;
         Ok(Visitor { context, permit, address, terms })
     }
 
@@ -125,18 +128,18 @@ impl Ground {
     /// # Errors
     /// `draining`.
     pub fn refuse_if_draining(&self) -> Result<(), Refusal> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.draining.is_begun() {
             return Err(Refusal::new(Code::Draining, "the hub is going; come back in a moment"));
         }
         Ok(())
     }
 }
 
-/// A body on a stream request would be read as frames, or as a request that answers into nothing.
-fn refuse_body(request: &HttpRequest, is_stream: bool) -> Result<(), Refusal> {
+/// A body on a request for a stream would be read as frames, or as a request that answers into nothing.
+fn refuse_body(request: &HttpRequest, takes_socket: bool) -> Result<(), Refusal> {
     let headers = request.headers();
     let length = headers.get("content-length").is_some_and(|length| length.as_bytes() != b"0");
-    if is_stream && (length || headers.contains_key("transfer-encoding")) {
+    if takes_socket && (length || headers.contains_key("transfer-encoding")) {
         return Err(Refusal::new(Code::StreamBody, "a stream request has no body"));
     }
     Ok(())
@@ -217,15 +220,6 @@ impl Caller {
     /// The refusal as the answer to this caller's request.
     pub fn problem(&self, refusal: impl Into<Refusal>) -> Problem {
         Problem::new(refusal.into(), &self.context)
-    }
-
-    /// The key of a thread of the caller's scope.
-    ///
-    /// # Errors
-    /// `name.invalid`.
-    pub fn thread(&self, id: &str) -> Result<TopicKey, Problem> {
-        TopicKey::new(self.scope(), TopicKind::Thread, id)
-            .map_err(|error| self.problem(Refusal::new(Code::NameInvalid, error.to_string())))
     }
 
     /// A right on a topic: 404 when it is unknown here, 403 when it is not the caller's to use.

@@ -12,7 +12,7 @@ use tambour_actors::session::request::LAST_MAX;
 use crate::admission::Caller;
 use crate::admission::permit::Used;
 use crate::config::Settings;
-use crate::transport::read;
+use crate::transport::{page, read};
 
 /// The handler.
 pub async fn show(caller: Caller) -> HttpResponse {
@@ -46,7 +46,7 @@ fn limits(settings: &Settings, used: Used) -> Value {
         "pages": {
             "limit_max": read::LIMIT_MAX,
             "limit_default": read::LIMIT_DEFAULT,
-            "bytes_max": read::PAGE_BYTES_MAX,
+            "bytes_max": page::PAGE_BYTES_MAX,
             "last_max": LAST_MAX,
         },
         "session": {

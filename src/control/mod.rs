@@ -2,4 +2,4 @@
 //! ports' business.
 
 pub mod limits;
-pub mod threads;
+pub mod topics;

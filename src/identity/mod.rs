@@ -3,6 +3,7 @@
 //! - [`context`]: what a request says about itself, read in one place.
 //! - [`source`]: where its headers come from.
 //! - [`address`]: where it comes from.
+//! - [`percent`]: the encoding of URLs, undone.
 //! - [`web_origin`]: whether a browser's page may ask.
 //! - [`key`]: the key that verifies tokens.
 //! - [`jwt`]: the token, verified, and the principal it proves.
@@ -13,6 +14,7 @@ pub mod address;
 pub mod context;
 pub mod jwt;
 pub mod key;
+pub mod percent;
 pub mod source;
 mod trace;
 mod verified;

@@ -15,6 +15,14 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Most bytes that are set aside because a client says that it will send them.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
+/// Whether a request has no body at all (RFC 9112, section 6.3).
+#[must_use]
+pub fn is_absent(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let length = headers.get("content-length").is_none_or(|length| length.as_bytes() == b"0");
+    length && !headers.contains_key("transfer-encoding")
+}
+
 /// Reads a JSON body of at most `most` bytes, all of which must have come after `patience`.
 ///
 /// # Errors

@@ -4,6 +4,8 @@
 pub mod body;
 pub mod console;
 pub mod health;
+pub mod page;
+pub mod poll;
 pub mod publish;
 pub mod read;
 pub mod socket;

@@ -101,6 +101,10 @@ struct Shared {
     closed: Cell<bool>,
     heads: Cell<Heads>,
     waker: RefCell<Option<Waker>>,
+    /// The client has ended its side.
+    ended: Cell<bool>,
+    /// Of whom that concerns while they wait.
+    waiting: RefCell<Option<Waker>>,
 }
 
 /// Counts what was read since the last answer began: complete request heads, and bytes behind the first.
@@ -171,6 +175,12 @@ impl AsyncRead for Tap {
         if read.is_ready() {
             let heads = &self.shared.heads;
             heads.set(heads.get().read(&into.filled()[before..]));
+            if into.filled().len() == before && into.remaining() > 0 {
+                self.shared.ended.set(true);
+                if let Some(waiting) = self.shared.waiting.borrow_mut().take() {
+                    waiting.wake();
+                }
+            }
         }
         read
     }
@@ -230,6 +240,20 @@ impl TakeOver {
     pub fn quiet(&self) -> bool {
         let heads = self.0.heads.get();
         heads.complete && !heads.behind
+    }
+
+    /// Resolves when the client ends its side of the connection, or the connection breaks: half a connection is none to
+    /// who waits. Never without a connection.
+    pub async fn ended(connection: Option<&Self>) {
+        let ended = |cx: &mut Context<'_>| match connection {
+            Some(Self(shared)) if shared.ended.get() => Poll::Ready(()),
+            Some(Self(shared)) => {
+                *shared.waiting.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Pending,
+        };
+        std::future::poll_fn(ended).await;
     }
 
     /// The answer that sends `head` and then gives the socket, and WebSocket bytes that came with the

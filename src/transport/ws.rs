@@ -15,7 +15,7 @@ use tambour_actors::session::{Wanted, Who};
 
 use super::read::Reading;
 use super::{Ready, hand_over};
-use crate::admission::{Caller, Ground, Handshake};
+use crate::admission::{Caller, Ground, Handshake, Named};
 use crate::identity::context::SUBPROTOCOL;
 use crate::problem::Problem;
 
@@ -41,22 +41,22 @@ pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
     hand_over(&request, payload, head, Ready { who, topic: None, wire: Wire::Ws, permit: permit? })
 }
 
-/// `GET /v1/threads/{id}/ws`: a session that is subscribed to one thread at once, and ends with it.
+/// `GET /v1/{threads,canvases}/{id}/ws`: a session that is subscribed to one topic at once, and ends with it.
 ///
 /// # Errors
 /// What admission refuses; 400 for a request that is no upgrade.
-pub async fn thread(
-    caller: Caller,
-    id: web::Path<String>,
+pub async fn topic(
+    named: Named,
     reading: web::Query<Reading>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (start, requested) = reading.start(&request).map_err(|refusal| caller.problem(refusal))?;
-    let topic = caller.grant(&caller.thread(&id)?, Right::Read).await?.topic().await?;
+    let (start, requested) = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
+    let topic = named.grant(Right::Read).await?.topic().await?;
     let head = handshake(&request)?;
-    let topic = Some(Wanted { topic, start, requested, fold: false });
-    hand_over(&request, payload, head, Ready { who: known(&caller), topic, wire: Wire::Ws, permit: caller.permit()? })
+    let topic = Some(Wanted { topic, start, requested, fold: reading.folds() });
+    let caller = &named.caller;
+    hand_over(&request, payload, head, Ready { who: known(caller), topic, wire: Wire::Ws, permit: caller.permit()? })
 }
 
 fn known(caller: &Caller) -> Who {

@@ -12,3 +12,4 @@ mod records;
 mod sizes;
 mod socket;
 mod sockets;
+mod writes;

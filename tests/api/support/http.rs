@@ -212,6 +212,14 @@ impl Connection {
         self.socket.finish();
     }
 
+    /// Whether something has come, or the end.
+    pub(crate) fn readable(&self) -> bool {
+        self.socket.tcp().set_nonblocking(true).unwrap();
+        let peeked = self.socket.tcp().peek(&mut [0]);
+        self.socket.tcp().set_nonblocking(false).unwrap();
+        !self.buffer.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
     #[track_caller]
     fn fill(&mut self) -> usize {
