@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::Actor as _;
 use actix_http::HttpService;
+use actix_http::error::DispatchError;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -34,8 +35,9 @@ use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
-use crate::transport::socket::{Tap, close_behind};
+use crate::transport::socket::{Stream, Tap, close_behind};
 use crate::transport::sse::spare_event_sources;
+use crate::transport::tls::{self, Certificates, TlsError};
 
 /// How many connections the kernel keeps for us before they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -60,6 +62,9 @@ pub enum BuildError {
         /// Why.
         source: std::io::Error,
     },
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server's threads.
     #[error("the server can't start: {0}")]
     Server(#[from] std::io::Error),
@@ -72,6 +77,7 @@ pub struct Hub {
     handle: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
     ground: Arc<Ground>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Hub {
@@ -80,6 +86,7 @@ impl Hub {
     /// # Errors
     /// What keeps the hub from starting, in words for its operator.
     pub async fn build(settings: Settings, verifier: JwtVerifier) -> Result<Self, BuildError> {
+        let certificates = Certificates::load(&settings.tls)?;
         let listener = listen(settings.http.listen, "--listen (http.listen)")?;
         let admin = listen(settings.http.admin_listen, "--admin-listen (http.admin_listen)")?;
         let (addr, admin_addr) = (listener.local_addr()?, admin.local_addr()?);
@@ -108,6 +115,7 @@ impl Hub {
         let ground = Arc::new(Ground::new(Terms::new(settings, verifier), directory.clone(), store));
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
+            let certificates = certificates.clone();
             let metrics = telemetry::install_metrics();
             Server::build()
                 .workers(workers)
@@ -115,7 +123,7 @@ impl Hub {
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
                     let station = station(&ground, log.clone());
-                    clients(&ground, station)
+                    clients(&ground, station, certificates.clone())
                 })?
                 .listen("admin", admin, move || {
                     let (ground, metrics) = (admin_ground.clone(), metrics.clone());
@@ -136,7 +144,11 @@ impl Hub {
         while !directory.complete() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { addr, admin_addr, handle, served, ground })
+        if let Some(certificates) = certificates.clone() {
+            // This thread serves nobody, so that a slow disk holds nobody up. It ends with the hub's system.
+            actix_rt::spawn(certificates.watch(Duration::from_secs(ground.terms().settings.tls.reload_seconds)));
+        }
+        Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 
     /// Where clients connect.
@@ -154,7 +166,13 @@ impl Hub {
     /// What gives this hub other settings while it runs.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader::new(self.ground.clone())
+        Reloader::new(self.ground.clone(), self.certificates.clone())
+    }
+
+    /// The certificate of the client address, where it speaks TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
     }
 
     /// Where events and topics are kept.
@@ -227,13 +245,9 @@ fn station(ground: &Arc<Ground>, log: Arc<dyn EventLog>) -> Rc<Station> {
 fn clients(
     ground: &Arc<Ground>,
     station: Rc<Station>,
-) -> impl actix_service::ServiceFactory<
-    TcpStream,
-    Config = (),
-    Response = (),
-    Error = actix_http::error::DispatchError,
-    InitError = (),
-> + use<> {
+    certificates: Option<Arc<Certificates>>,
+) -> impl actix_service::ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<>
+{
     let terms = ground.terms();
     let settings = &terms.settings.http;
     let body_bytes_max = settings.body_bytes_max;
@@ -253,9 +267,20 @@ fn clients(
             connection.insert(tap.take_over());
         })
         .h1(map_config(app, |()| AppConfig::default()));
-    fn_service(|socket: TcpStream| {
-        let peer = socket.peer_addr().ok();
-        std::future::ready(Ok::<_, actix_http::error::DispatchError>((Tap::new(socket), peer)))
+    let within = Duration::from_millis(settings.request_timeout_ms);
+    fn_service(move |socket: TcpStream| {
+        let config = certificates.as_ref().map(|certificates| certificates.config());
+        async move {
+            let peer = socket.peer_addr().ok();
+            let stream = match config {
+                None => Stream::Plain(socket),
+                Some(config) => {
+                    let accepted = tls::accept(socket, config, within).await;
+                    Stream::Tls(Box::new(accepted.map_err(DispatchError::Io)?))
+                }
+            };
+            Ok::<_, DispatchError>((Tap::new(stream), peer))
+        }
     })
     .and_then(http)
 }

@@ -12,16 +12,17 @@ use crate::admission::terms::Terms;
 use crate::config::{Change, Reload, Settings};
 use crate::identity::jwt::KeyError;
 use crate::telemetry;
+use crate::transport::tls::Certificates;
 
 /// Reloads one hub. Clones reload the same one.
 #[derive(Clone)]
-pub struct Reloader(Arc<Ground>);
+pub struct Reloader(Arc<Ground>, Option<Arc<Certificates>>);
 
 impl Reloader {
-    /// For the hub that stands on this.
+    /// For the hub that stands on this, and its certificate where it speaks TLS.
     #[must_use]
-    pub fn new(ground: Arc<Ground>) -> Self {
-        Self(ground)
+    pub fn new(ground: Arc<Ground>, certificates: Option<Arc<Certificates>>) -> Self {
+        Self(ground, certificates)
     }
 
     /// What is in force now.
@@ -46,6 +47,10 @@ impl Reloader {
             telemetry::set_level(&settings.log.level);
         }
         self.0.put_terms(terms);
+        if let Some(certificates) = &self.1 {
+            // A pair that is not good leaves the old one in force, and is in the log.
+            let _ = certificates.reload();
+        }
         for change in &changes {
             match change.reload {
                 Reload::Live => tracing::info!("{change}"),

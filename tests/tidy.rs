@@ -16,8 +16,9 @@ use tambour_actors::topic_key::TopicKind;
 const FILE_LINES_MAX: usize = 400;
 /// Longest file of tests, in lines.
 const TEST_LINES_MAX: usize = 450;
-/// Packages that the actors must not know: HTTP, SQL, Redis and tokens are the server's.
-const NOT_FOR_ACTORS: [&str; 6] = ["actix-http", "actix-web", "actix-web-actors", "jsonwebtoken", "redis", "rusqlite"];
+/// Packages that the actors must not know: HTTP, TLS, SQL, Redis and tokens are the server's.
+const NOT_FOR_ACTORS: [&str; 7] =
+    ["actix-http", "actix-web", "actix-web-actors", "jsonwebtoken", "redis", "rusqlite", "rustls"];
 /// Directories that are not sources.
 const SKIPPED: [&str; 4] = ["target", "node_modules", ".git", "data"];
 

@@ -4,6 +4,7 @@
 //! Checked where an event comes in; every other type is free-form. Members that are not listed are free, too: this
 //! file never says what data may not have.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
@@ -36,7 +37,7 @@ pub struct Member {
     pub needed: bool,
 }
 
-/// A well-known type. Its data is an object.
+/// A well-known type. Its data is an object, or null.
 #[derive(Debug, Clone, Copy)]
 pub struct WellKnown {
     /// The event type.
@@ -92,8 +93,9 @@ catalogue! {
 pub fn check(kind: &str, data: &RawValue) -> Result<(), Refusal> {
     let Some(known) = CATALOGUE.iter().find(|known| known.kind == kind) else { return Ok(()) };
     let invalid = |detail: String| Refusal::new(Code::DataInvalid, detail);
-    let members: HashMap<std::borrow::Cow<'_, str>, &RawValue> =
-        serde_json::from_str(data.get()).map_err(|_| invalid(format!("the data of {kind} is an object")))?;
+    let members: Option<HashMap<Cow<'_, str>, &RawValue>> =
+        serde_json::from_str(data.get()).map_err(|_| invalid(format!("the data of {kind} is an object, or null")))?;
+    let members = members.unwrap_or_default();
     for Member { name, shape, needed } in known.members {
         match members.get(*name).map(|value| value.get()).filter(|value| *value != "null") {
             None if *needed => return Err(invalid(format!("the data of {kind} needs {name}"))),
@@ -156,7 +158,9 @@ mod tests {
         accepts("verification", r#"{"passed":true}"#, true);
         accepts("verification", r#"{"passed":"yes"}"#, false);
         accepts("status", r#"{"status":"working"}"#, true);
-        accepts("error", "null", false);
+        accepts("error", "null", true);
+        accepts("token_chunk", "null", false);
+        accepts("error", "5", false);
         accepts("note", "5", true);
     }
 

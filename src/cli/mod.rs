@@ -16,6 +16,7 @@ mod signals;
 pub mod sse_parser;
 pub mod tail;
 pub mod token;
+pub mod trust;
 
 use std::process::ExitCode;
 

@@ -167,6 +167,15 @@ settings! {
         /// How long a drain may take before the process exits, in seconds.
         shutdown_seconds: u64 = 15, range(1, 300), Restart;
     }
+    /// TLS on the client address: with both files https and wss, without them http and ws.
+    tls: Tls {
+        /// A PEM file with the hub's certificate, and behind it those that certify it.
+        cert_file: Option<PathBuf> = None, Accepts::Any, Restart;
+        /// A PEM file with the key of that certificate, not encrypted.
+        key_file: Option<PathBuf> = None, Accepts::Any, Restart;
+        /// How often both files are looked at, in seconds. A pair that changed is for new connections.
+        reload_seconds: u64 = 2, range(1, DAY_SECONDS), Restart;
+    }
     /// What is on disk.
     store: Store {
         /// The data directory; made when it is missing. One hub per directory.

@@ -342,7 +342,7 @@ impl LogFilter {
 
 impl Default for LogFilter {
     fn default() -> Self {
-        Self("info,actix_server=warn,actix_http=off".into())
+        Self("info,actix_server=warn,actix_http=off,rustls=error".into())
     }
 }
 

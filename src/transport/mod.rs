@@ -13,6 +13,7 @@ pub mod read;
 pub mod redact;
 pub mod socket;
 pub mod sse;
+pub mod tls;
 pub mod ws;
 
 use std::rc::Rc;
@@ -75,13 +76,13 @@ pub fn hand_over(
     let limits = station.ground.terms().session.clone();
     let stall = std::time::Duration::from_millis(limits.pace.stall_ms.into());
     Ok(take_over.after(head, ready.wire, payload, move |socket, early| {
-        if let Err(error) = tune(&socket, stall) {
+        if let Err(error) = tune(socket.tcp(), stall) {
             tracing::debug!(%error, "a socket is gone before its session began");
             return;
         }
         let opening = Opening {
             wire: ready.wire,
-            socket: Box::new(socket),
+            socket: socket.into_socket(),
             early,
             greeting: Box::new(Greeting { connection_id: Uuid::now_v7().to_string(), request_id: ids.request_id }),
             who: ready.who,

@@ -1,4 +1,5 @@
-//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent.
+//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent. Whether the socket speaks TLS
+//! makes no difference here.
 //!
 //! The server reads and writes through a [`Tap`]. The answer's body, when it is first polled, arms the
 //! tap; the next complete flush gives the socket to the session and shows the server an end of file,
@@ -20,13 +21,75 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{Error, HttpResponse};
 use futures_util::StreamExt as _;
 use tambour_actors::frame::Wire;
+use tambour_actors::outlet::socket::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::linger::Linger;
+use super::tls::TlsStream;
 use crate::problem::Problem;
 
-type Taker = Box<dyn FnOnce(TcpStream)>;
+type Taker = Box<dyn FnOnce(Stream)>;
+
+/// A connection to a client.
+pub enum Stream {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// With TLS, its handshake done.
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// The socket, for its options.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.tcp(),
+        }
+    }
+
+    /// As a session has it.
+    #[must_use]
+    pub fn into_socket(self) -> Box<dyn Socket> {
+        match self {
+            Self::Plain(socket) => Box::new(socket),
+            Self::Tls(stream) => stream,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, into),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+}
 
 /// What the tap and the handlers of its connection share.
 #[derive(Default)]
@@ -76,7 +139,7 @@ impl Heads {
 
 /// The socket as the HTTP server sees it.
 pub struct Tap {
-    socket: Option<TcpStream>,
+    socket: Option<Stream>,
     shared: Rc<Shared>,
     linger: Option<Linger>,
 }
@@ -84,7 +147,7 @@ pub struct Tap {
 impl Tap {
     /// A tap around a connected socket.
     #[must_use]
-    pub fn new(socket: TcpStream) -> Self {
+    pub fn new(socket: Stream) -> Self {
         Self { socket: Some(socket), shared: Rc::default(), linger: None }
     }
 
@@ -97,7 +160,7 @@ impl Tap {
     fn poll_socket<T>(
         &mut self,
         gone: T,
-        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut Stream>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         match &mut self.socket {
             Some(socket) => poll(Pin::new(socket)),
@@ -217,10 +280,10 @@ impl TakeOver {
         mut head: HttpResponse,
         wire: Wire,
         payload: Payload,
-        taker: impl FnOnce(TcpStream, Bytes) + 'static,
+        taker: impl FnOnce(Stream, Bytes) + 'static,
     ) -> HttpResponse {
         let heads = self.0.clone();
-        let take = move |socket: TcpStream| {
+        let take = move |socket: Stream| {
             // Something that came while the head was sent can't be told from frames of a client that would
             // not wait: for SSE there is none to expect.
             let early = early(payload);

@@ -24,4 +24,6 @@ mod sse_text;
 mod start;
 mod support;
 mod tail;
+mod tls;
+mod tls_wire;
 mod topics;

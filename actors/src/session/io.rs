@@ -155,9 +155,11 @@ impl Session {
     /// with bytes that nobody read.
     fn discard(&mut self, waking: &mut Waking<'_>) -> Step {
         if !self.finished {
-            self.finished = self.with_line(|line, _| !line.blocked).unwrap_or(true);
-            if self.finished {
-                self.with_line(|line, _| line.socket().finish());
+            let was_blocked = self.with_line(|line, _| line.blocked).unwrap_or(false);
+            self.finished = self.with_line(|line, _| line.finish()).unwrap_or(true);
+            if !self.finished && !was_blocked {
+                // Blocked by the goodbye itself: the next poll waits for room.
+                waking.waker().wake_by_ref();
             }
         }
         match self.read(waking) {

@@ -118,7 +118,9 @@ mod tests {
     use super::*;
 
     /// The numbers and data of the lines, and the number and code of a bad one.
-    fn cut(pieces: &[&[u8]]) -> (Vec<(u64, String)>, Option<(u64, Code)>) {
+    type Cut = (Vec<(u64, String)>, Option<(u64, Code)>);
+
+    fn cut(pieces: &[&[u8]]) -> Cut {
         let (mut lines, mut queue) = (Lines::default(), VecDeque::new());
         let fed = pieces.iter().try_for_each(|piece| lines.feed(piece, &mut queue));
         let bad = fed.and_then(|()| lines.end(&mut queue)).err().map(|bad| (bad.line, bad.refusal.code));

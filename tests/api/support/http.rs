@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::WITHIN;
+use super::tls::Channel;
 use super::token::{ENV, TENANT, token};
 
 /// A request before it is bytes.
@@ -184,7 +185,7 @@ pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
 
 /// A connection to a hub.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Channel,
     buffer: Vec<u8>,
 }
 
@@ -201,13 +202,23 @@ impl Connection {
         socket.set_read_timeout(Some(WITHIN)).unwrap();
         socket.set_write_timeout(Some(WITHIN)).unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::on(Channel::over(socket))
+    }
+
+    /// On a channel of the test's making.
+    pub(crate) fn on(socket: Channel) -> Self {
         Self { socket, buffer: Vec::new() }
+    }
+
+    /// What it writes to and reads from.
+    pub(crate) fn channel(&mut self) -> &mut Channel {
+        &mut self.socket
     }
 
     /// Writes bytes, in one segment if they are few.
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).unwrap();
     }
 
     /// Writes a chunk of a body (RFC 9112, section 7.1). An empty one is its end.
@@ -218,29 +229,28 @@ impl Connection {
 
     /// Writes bytes to a hub that may have hung up.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.socket.write_all(bytes).is_ok()
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).is_ok()
     }
 
     /// Says that nothing more will be sent.
-    pub(crate) fn finish(&self) {
-        // The hub may have closed the connection already.
-        let _ = self.socket.shutdown(Shutdown::Write);
+    pub(crate) fn finish(&mut self) {
+        self.socket.finish();
     }
 
     /// Whether something has come, or the end.
     pub(crate) fn readable(&self) -> bool {
-        self.socket.set_nonblocking(true).unwrap();
-        let peeked = self.socket.peek(&mut [0]);
-        self.socket.set_nonblocking(false).unwrap();
+        self.socket.tcp().set_nonblocking(true).unwrap();
+        let peeked = self.socket.tcp().peek(&mut [0]);
+        self.socket.tcp().set_nonblocking(false).unwrap();
         !self.buffer.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Ends the connection as a client that crashed: by a reset, and what was not read yet is lost.
     pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
+        socket2::SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
+    /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
     #[track_caller]
     fn fill(&mut self) -> usize {
         let mut piece = [0; 16 * 1024];
@@ -249,7 +259,14 @@ impl Connection {
                 self.buffer.extend_from_slice(&piece[..read]);
                 read
             }
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                0
+            }
             Err(error) => panic!("{error}, and so far: {}", String::from_utf8_lossy(&self.buffer)),
         }
     }
