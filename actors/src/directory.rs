@@ -198,32 +198,50 @@ impl Directory {
     }
 
     /// Sends a publish to a topic that was found just before. Whoever sends several in an order gets it back when the
-    /// topic is gone, finds the topic again once those before it are answered, and sends it then.
+    /// topic is gone, finds it [again](Self::find_again), and sends nothing else before that.
     ///
     /// # Errors
     /// The publish, not sent.
     #[allow(clippy::result_large_err, reason = "it is moved on at once")]
     pub fn try_publish(handle: &TopicHandle, publish: Publish) -> Result<(), Publish> {
-        match try_publish(&handle.addr, publish) {
-            None => Ok(()),
-            Some(publish) => Err(publish),
+        match handle.addr.try_send(publish) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(publish)) => {
+                publish.reply.send(Err(Code::TopicBusy.into()));
+                Ok(())
+            }
+            Err(SendError::Closed(publish)) => Err(publish),
         }
     }
 
     /// Sends a publish to a topic that was found just before; looks once more if it fell asleep in
-    /// between. The publish's reply is always used.
+    /// between, and then another publish may go before it. The publish's reply is always used.
     pub fn publish_now(&self, handle: &TopicHandle, publish: Publish) {
-        if let Some(publish) = try_publish(&handle.addr, publish) {
-            let (directory, key) = (self.clone(), handle.record.topic.key.clone());
-            tokio::spawn(async move { directory.publish_late(&key, publish).await });
+        if let Err(publish) = Self::try_publish(handle, publish) {
+            let (directory, record) = (self.clone(), handle.record.clone());
+            tokio::spawn(async move {
+                match directory.find_again(&record).await {
+                    // Dropped, its reply says that nobody knows.
+                    Ok(handle) => drop(Self::try_publish(&handle, publish)),
+                    Err(refusal) => publish.reply.send(Err(refusal)),
+                }
+            });
         }
     }
 
-    async fn publish_late(&self, key: &TopicKey, publish: Publish) {
-        match self.find(key).await {
-            Ok(Some(handle)) => drop(try_publish(&handle.addr, publish)),
-            Ok(None) => publish.reply.send(Err(Refusal::topic_unknown())),
-            Err(_) => publish.reply.send(Err(Code::StoreUnavailable.into())),
+    /// The topic of a record that was found before, and whose actor is gone. One that was made anew under its name is
+    /// another, on which whoever had a right on the first may have none.
+    ///
+    /// # Errors
+    /// `topic.unknown`, `store.unavailable`.
+    pub async fn find_again(&self, record: &TopicRecord) -> Result<TopicHandle, Refusal> {
+        match self.find(&record.topic.key).await {
+            Ok(Some(handle)) if handle.record.log == record.log => Ok(handle),
+            Ok(_) => Err(Refusal::topic_unknown()),
+            Err(error) => {
+                tracing::error!(topic = %record.topic.key, %error, "a topic can't be found again");
+                Err(Code::StoreUnavailable.into())
+            }
         }
     }
 
@@ -375,17 +393,5 @@ impl Inner {
         };
         let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
         Some(TopicHandle { addr, record, life })
-    }
-}
-
-/// Gives the publish back when the topic is gone.
-fn try_publish(addr: &Addr<TopicActor>, publish: Publish) -> Option<Publish> {
-    match addr.try_send(publish) {
-        Ok(()) => None,
-        Err(SendError::Full(publish)) => {
-            publish.reply.send(Err(Code::TopicBusy.into()));
-            None
-        }
-        Err(SendError::Closed(publish)) => Some(publish),
     }
 }

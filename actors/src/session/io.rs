@@ -10,7 +10,7 @@ use std::task::{Context as Waking, Poll};
 use actix::{ActorContext, ActorFuture, Context};
 
 use super::{Session, WAITING_BYTES_MAX};
-use crate::frame::{Wire, control};
+use crate::frame::Wire;
 use crate::outlet::messages::FromSession;
 
 /// After so many messages a session lets others of its thread go first.
@@ -87,10 +87,7 @@ impl Session {
                 return Step::Wait;
             };
             let (task, reference, _) = *waiting;
-            let refused = admitted.and_then(|topic| self.admitted(task, &topic, reference.clone(), ctx));
-            if let Err(refusal) = refused {
-                self.control(&control::error(&refusal, &reference));
-            }
+            self.go_on(task, &reference, admitted, ctx);
             return Step::On;
         }
         let waiting_bytes = self.with_line(|line, _| line.waiting_bytes()).unwrap_or(0);

@@ -69,9 +69,6 @@ pub enum Replay {
     Log,
 }
 
-/// The events of the append in flight, and whose they are.
-type InFlight<R> = (Arc<[Event]>, Vec<(Waiting<R>, Published)>);
-
 struct Seat {
     outlet: OutletId,
     readers: usize,

@@ -11,3 +11,4 @@ mod readers;
 mod sizes;
 mod socket;
 mod sockets;
+mod writes;
