@@ -256,8 +256,8 @@ impl<T> Asked<T> {
 
     async fn answer(self) -> Result<T, Unavailable> {
         match self.0 {
-            Ok(answer) => answer.await.unwrap_or_else(|_| Err(Unavailable("the store did not answer".to_owned()))),
-            Err(why) => Err(Unavailable(why.to_owned())),
+            Ok(answer) => answer.await.unwrap_or_else(|_| Err("the store did not answer".into())),
+            Err(why) => Err(why.into()),
         }
     }
 }
@@ -266,9 +266,7 @@ impl EventLog for SqliteStore {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
         let count = items.len();
         let asked = self.0.command(|answer| Command::append(items, answer));
-        Box::pin(async move {
-            asked.answer().await.unwrap_or_else(|Unavailable(why)| vec![Err(AppendError::Unavailable(why)); count])
-        })
+        Box::pin(async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) })
     }
 
     fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
@@ -280,15 +278,15 @@ impl EventLog for SqliteStore {
     }
 
     fn read_folded(&self, _: LogId, _: Seq, _: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+        Box::pin(std::future::ready(Err("not built".into())))
     }
 
     fn recall(&self, _: LogId, _: &str, _: &str, _: i64) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+        Box::pin(std::future::ready(Err("not built".into())))
     }
 
     fn trim(&self, _: LogId, _: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+        Box::pin(std::future::ready(Err("not built".into())))
     }
 }
 
@@ -309,7 +307,7 @@ impl Topics for SqliteStore {
     }
 
     fn change(&self, _: &TopicKey, _: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()).into())))
+        Box::pin(std::future::ready(Err(Unavailable::from("not built").into())))
     }
 
     fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {

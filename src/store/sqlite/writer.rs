@@ -196,7 +196,7 @@ impl<'c> Writer<'c> {
                 }
             }
             Err(error) => {
-                let why = Unavailable(error.to_string());
+                let why = Unavailable::from(error.to_string());
                 tracing::error!(%error, calls = commands.len(), "the store can't be written");
                 for command in commands {
                     command.answer(Err(&why));
