@@ -24,7 +24,7 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
-    CMD ["tambour", "health", "--url", "http://127.0.0.1:8080"]
+# Asks http://127.0.0.1:8080; with TLS set TAMBOUR_URL, and TAMBOUR_CA for a private authority.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["tambour", "health"]
 ENTRYPOINT ["tambour"]
 CMD ["serve", "--listen", "0.0.0.0:8080", "--data", "/data"]
