@@ -34,12 +34,12 @@ pub struct Problem {
     pub refusal: Refusal,
     /// The request's ids.
     pub ids: RequestIds,
-    /// Whether it was a stream request: its connection is closed behind the answer, so that
+    /// Whether it asked for a stream, over SSE or WebSocket: its connection is closed behind the answer, so that
     /// nothing pipelined behind the refused head is read as a request.
     pub is_stream: bool,
 }
 
-/// Left in a request's extensions by whoever reads its context and finds a stream request.
+/// Left in a request's extensions by whoever reads its context and finds that it asks for a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamRequest;
 
@@ -59,7 +59,7 @@ impl Problem {
     /// The answer to a request whose context was read.
     #[must_use]
     pub fn new(refusal: Refusal, context: &RequestContext) -> Self {
-        Self { refusal, ids: context.ids.clone(), is_stream: context.is_stream }
+        Self { refusal, ids: context.ids.clone(), is_stream: context.takes_socket }
     }
 
     /// The answer to a request of which only the ids are known: those that [`render`] left in its
@@ -106,6 +106,10 @@ impl ResponseError for Problem {
             }
             code if code.status() == 503 => {
                 answer.insert_header((header::RETRY_AFTER, "1"));
+            }
+            // Nobody knows when a connection will be closed.
+            code if code.status() == 429 => {
+                answer.insert_header((header::RETRY_AFTER, "5"));
             }
             _ => {}
         }
@@ -268,7 +272,7 @@ mod tests {
             assert_eq!(header("content-type"), Some(CONTENT_TYPE));
             assert_eq!(header("cache-control"), Some("no-store"));
             assert_eq!((header("x-request-id"), header("x-trace-id")), (Some("r1"), Some("t1")));
-            assert_eq!(header("retry-after").is_some(), code.status() == 503, "{code:?}");
+            assert_eq!(header("retry-after").is_some(), matches!(code.status(), 429 | 503), "{code:?}");
             assert_eq!(header("www-authenticate").is_some(), code.status() == 401, "{code:?}");
             let body: Value = serde_json::from_str(&problem.body()).unwrap();
             assert_eq!(body["type"], format!("urn:tambour:problem:{}", code.as_str()));

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use actix::dev::SendError;
 use actix::{Actor, Addr, prelude::ArbiterHandle};
@@ -47,7 +47,7 @@ pub struct Ground {
     pub log: Arc<dyn EventLog>,
     /// Where topics are known.
     pub topics: Arc<dyn Topics>,
-    /// Of every topic.
+    /// Of every topic, until there are [others](Directory::limit).
     pub limits: TopicLimits,
     /// A topic that nobody looked up for so long sleeps.
     pub sleep_after_ms: i64,
@@ -64,6 +64,8 @@ enum Entry {
 
 struct Inner {
     ground: Ground,
+    limits: RwLock<TopicLimits>,
+    sleep_after_ms: AtomicI64,
     outlets: Outlets,
     seats: RwLock<Vec<Option<Seat>>>,
     shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
@@ -83,6 +85,8 @@ impl Directory {
     pub fn new(ground: Ground) -> Self {
         let workers = ground.workers.max(1);
         Self(Arc::new(Inner {
+            limits: RwLock::new(ground.limits),
+            sleep_after_ms: AtomicI64::new(ground.sleep_after_ms),
             ground,
             outlets: Outlets::default(),
             seats: RwLock::new((0..workers).map(|_| None).collect()),
@@ -120,6 +124,12 @@ impl Directory {
     /// The hub ends: topics that go now are not replaced.
     pub fn close(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Other limits, for topics that wake from now on; and another time after which any topic sleeps.
+    pub fn limit(&self, limits: TopicLimits, sleep_after_ms: i64) {
+        *self.0.limits.write() = limits;
+        self.0.sleep_after_ms.store(sleep_after_ms, Ordering::Relaxed);
     }
 
     /// How many topics are awake.
@@ -188,32 +198,50 @@ impl Directory {
     }
 
     /// Sends a publish to a topic that was found just before. Whoever sends several in an order gets it back when the
-    /// topic is gone, finds the topic again once those before it are answered, and sends it then.
+    /// topic is gone, finds it [again](Self::find_again), and sends nothing else before that.
     ///
     /// # Errors
     /// The publish, not sent.
     #[allow(clippy::result_large_err, reason = "it is moved on at once")]
     pub fn try_publish(handle: &TopicHandle, publish: Publish) -> Result<(), Publish> {
-        match try_publish(&handle.addr, publish) {
-            None => Ok(()),
-            Some(publish) => Err(publish),
+        match handle.addr.try_send(publish) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(publish)) => {
+                publish.reply.send(Err(Code::TopicBusy.into()));
+                Ok(())
+            }
+            Err(SendError::Closed(publish)) => Err(publish),
         }
     }
 
     /// Sends a publish to a topic that was found just before; looks once more if it fell asleep in
-    /// between. The publish's reply is always used.
+    /// between, and then another publish may go before it. The publish's reply is always used.
     pub fn publish_now(&self, handle: &TopicHandle, publish: Publish) {
-        if let Some(publish) = try_publish(&handle.addr, publish) {
-            let (directory, key) = (self.clone(), handle.record.topic.key.clone());
-            tokio::spawn(async move { directory.publish_late(&key, publish).await });
+        if let Err(publish) = Self::try_publish(handle, publish) {
+            let (directory, record) = (self.clone(), handle.record.clone());
+            tokio::spawn(async move {
+                match directory.find_again(&record).await {
+                    // Dropped, its reply says that nobody knows.
+                    Ok(handle) => drop(Self::try_publish(&handle, publish)),
+                    Err(refusal) => publish.reply.send(Err(refusal)),
+                }
+            });
         }
     }
 
-    async fn publish_late(&self, key: &TopicKey, publish: Publish) {
-        match self.find(key).await {
-            Ok(Some(handle)) => drop(try_publish(&handle.addr, publish)),
-            Ok(None) => publish.reply.send(Err(Refusal::topic_unknown())),
-            Err(_) => publish.reply.send(Err(Code::StoreUnavailable.into())),
+    /// The topic of a record that was found before, and whose actor is gone. One that was made anew under its name is
+    /// another, on which whoever had a right on the first may have none.
+    ///
+    /// # Errors
+    /// `topic.unknown`, `store.unavailable`.
+    pub async fn find_again(&self, record: &TopicRecord) -> Result<TopicHandle, Refusal> {
+        match self.find(&record.topic.key).await {
+            Ok(Some(handle)) if handle.record.log == record.log => Ok(handle),
+            Ok(_) => Err(Refusal::topic_unknown()),
+            Err(error) => {
+                tracing::error!(topic = %record.topic.key, %error, "a topic can't be found again");
+                Err(Code::StoreUnavailable.into())
+            }
         }
     }
 
@@ -272,7 +300,7 @@ impl Directory {
 
     /// Asks the topics of one worker that nobody looked up for long to sleep.
     pub fn sweep(&self, worker: usize) {
-        let before = now_ms() - self.0.ground.sleep_after_ms;
+        let before = now_ms() - self.0.sleep_after_ms.load(Ordering::Relaxed);
         let shard = self.0.shards[worker].lock();
         for (key, entry) in shard.iter() {
             if let Entry::Awake { handle, looked_up, at_ms } = entry
@@ -356,7 +384,7 @@ impl Inner {
         let birth = Birth {
             record: record.clone(),
             bounds,
-            limits: self.ground.limits,
+            limits: *self.limits.read(),
             life,
             log: self.ground.log.clone(),
             appender: seat.appender.clone(),
@@ -365,17 +393,5 @@ impl Inner {
         };
         let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
         Some(TopicHandle { addr, record, life })
-    }
-}
-
-/// Gives the publish back when the topic is gone.
-fn try_publish(addr: &Addr<TopicActor>, publish: Publish) -> Option<Publish> {
-    match addr.try_send(publish) {
-        Ok(()) => None,
-        Err(SendError::Full(publish)) => {
-            publish.reply.send(Err(Code::TopicBusy.into()));
-            None
-        }
-        Err(SendError::Closed(publish)) => Some(publish),
     }
 }

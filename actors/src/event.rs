@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::catalogue;
 use crate::refusal::{Code, Refusal};
 
 /// The place of an event in its topic's log: 1, 2, 3… without holes. 0 is before the first.
@@ -157,8 +158,8 @@ impl NewEvent {
     /// Parses a type and the raw text of one JSON value.
     ///
     /// # Errors
-    /// `type.invalid`, `type.reserved` or `event.too_large`.
-    pub fn parse(kind: &str, data: &RawValue) -> Result<Self, Refusal> {
+    /// `type.invalid`, `type.reserved`, `event.too_large` or, for a well-known type, `data.invalid`.
+    pub fn parse(kind: &str, raw: &RawValue) -> Result<Self, Refusal> {
         let kind = EventType::parse(kind).map_err(|error| {
             let code = match error {
                 TypeError::Malformed => Code::TypeInvalid,
@@ -166,10 +167,11 @@ impl NewEvent {
             };
             Refusal::new(code, error.to_string())
         })?;
-        let data = data.get();
+        let data = raw.get();
         if data.len() > DATA_BYTES_MAX {
             return Err(Refusal::new(Code::EventTooLarge, format!("data has at most {DATA_BYTES_MAX} bytes of JSON")));
         }
+        catalogue::check(kind.as_str(), raw)?;
         // JSON allows line breaks between tokens, never inside strings (RFC 8259, section 7); an SSE
         // data line does not.
         let data = if data.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) {

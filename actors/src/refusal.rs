@@ -57,7 +57,7 @@ pub mod close {
     pub const HELLO_LATE: u16 = 4408;
     /// A frame or message over the limit.
     pub const TOO_LARGE: u16 = 4413;
-    /// A limit of the session.
+    /// As many connections as there may be.
     pub const LIMIT: u16 = 4429;
     /// The reader accepted nothing for too long.
     pub const SLOW: u16 = 4430;
@@ -112,6 +112,8 @@ codes! {
     TypeInvalid = "type.invalid", 400, None, "Event type malformed";
     /// One of the hub's own names.
     TypeReserved = "type.reserved", 400, None, "Event type reserved";
+    /// The data of a well-known type, and not what the catalogue says.
+    DataInvalid = "data.invalid", 400, None, "Data of a well-known type not accepted";
     /// `data` over the limit.
     EventTooLarge = "event.too_large", 413, None, "Event too large";
     /// Unknown here, or somewhere this principal can't know of.
@@ -156,6 +158,14 @@ codes! {
     HelloLate = "hello.late", 408, Some(close::HELLO_LATE), "No hello in time";
     /// A frame that needs an identity came before `hello`.
     HelloMissing = "hello.missing", 401, Some(close::IDENTITY), "The first frame is hello";
+    /// The address has as many connections as it may.
+    AddressConnections = "limit.connections_ip", 429, Some(close::LIMIT), "Too many connections of this address";
+    /// The principal has.
+    PrincipalConnections = "limit.connections_principal", 429, Some(close::LIMIT), "Too many connections of this principal";
+    /// The tenant has, in this env.
+    TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
+    /// The hub has.
+    AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
     /// The session has as many topics as it may.
     TopicLimit = "session.topics", 429, None, "Too many topics in one session";
     /// The session is subscribed to this topic.

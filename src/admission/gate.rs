@@ -10,6 +10,7 @@ use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Right};
 use tambour_actors::topic_key::TopicKey;
 
+use super::permit::Permit;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, parse_scope};
 
@@ -54,14 +55,19 @@ pub struct Handshake {
     pub context: Rc<RequestContext>,
     /// Verifies.
     pub ground: Arc<Ground>,
+    /// Room for the connection: so far its address's alone.
+    pub permit: Rc<Permit>,
 }
 
 impl Greeter for Handshake {
     fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal> {
-        let claims = self.ground.verifier.verify(token, tambour_actors::topic::now_ms())?;
+        self.ground.refuse_if_draining()?;
+        let terms = self.ground.terms();
+        let claims = terms.verifier.verify(token, tambour_actors::topic::now_ms())?;
         let scope = parse_scope(tenant_id, env)?;
         let principal = claims.principal(&scope.tenant, scope.env)?;
         self.context.scope_given.agrees_with(&scope)?;
+        self.permit.prove(&principal, &terms.settings.limits)?;
         let origin = self.context.origin(&principal);
         Ok(Identity { principal: Arc::new(principal), origin })
     }

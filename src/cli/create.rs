@@ -41,6 +41,6 @@ struct NewThread<'a> {
 pub fn run(args: &CreateArgs) -> Result<(), CliError> {
     let thread = NewThread { id: &args.thread, title: args.title.as_deref(), visibility: args.visibility.as_deref() };
     let body = serde_json::to_vec(&thread).map_err(|e| CliError::Failed(e.to_string()))?;
-    Hub::new(&args.remote).post("/v1/threads", &body)?;
+    Hub::new(&args.remote)?.post("/v1/threads", &body)?;
     print(&format!("thread/{}\n", args.thread))
 }

@@ -12,9 +12,11 @@ pub mod pretty;
 pub mod publish;
 pub mod remote;
 pub mod serve;
+mod signals;
 pub mod sse_parser;
 pub mod tail;
 pub mod token;
+pub mod trust;
 
 use std::process::ExitCode;
 

@@ -38,17 +38,16 @@ pub(super) fn thread_id(topic: &str) -> Result<String, String> {
 /// The address of a hub; gives it without a slash at its end.
 pub(super) fn hub_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
-    if url.starts_with("https://") {
-        return Err("TLS is not built in yet: a hub's address begins with http://".to_owned());
-    }
     let parsed: Option<Uri> = url.parse().ok();
     let plain = |uri: &Uri| {
-        uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
     };
     if parsed.as_ref().is_some_and(plain) {
         Ok(url.to_owned())
     } else {
-        Err("a hub's address is such as http://127.0.0.1:8080".to_owned())
+        Err("a hub's address is such as http://127.0.0.1:8080 or https://hub.example".to_owned())
     }
 }
 
@@ -66,10 +65,10 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for good in ["http://127.0.0.1:8080", "http://[::1]:1/", "http://hub.example", "http://proxy.example/hub/"] {
+        for good in ["http://127.0.0.1:8080", "http://[::1]:1/", "https://hub.example", "http://proxy.example/hub/"] {
             assert_eq!(hub_url(good).as_deref(), Ok(good.trim_end_matches('/')));
         }
-        for bad in ["", "not a url", "127.0.0.1:8080", "https://x", "ftp://x", "http://", "http://x/?a=b"] {
+        for bad in ["", "not a url", "127.0.0.1:8080", "HTTPS://", "https://", "ftp://x", "http://", "http://x/?a=b"] {
             assert!(hub_url(bad).is_err(), "{bad}");
         }
     }

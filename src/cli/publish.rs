@@ -84,7 +84,7 @@ enum InputEnd {
 /// # Errors
 /// What [`Hub::post`] fails with; [`CliError::Failed`] for a line that can't be an event.
 pub fn run(args: &PublishArgs) -> Result<(), CliError> {
-    let hub = Hub::new(&args.remote);
+    let hub = Hub::new(&args.remote)?;
     let path = format!("/v1/threads/{}/events", args.thread);
     if let Some(text) = &args.text {
         let data = event_data(text, args.json).map_err(CliError::Failed)?;

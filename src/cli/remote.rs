@@ -18,6 +18,7 @@ use ureq::{Agent, Body};
 use super::CliError;
 use super::names::{env, hub_url, role, sub, tenant};
 use super::serve::{SettingsArgs, needs_development_secret};
+use super::trust::{Trust, explain};
 use crate::config::Settings;
 use crate::development::{self, TokenFor};
 
@@ -38,6 +39,9 @@ pub struct Remote {
     /// Address of the hub
     #[arg(long, env = "TAMBOUR_URL", default_value = "http://127.0.0.1:8080", value_parser = hub_url)]
     pub url: String,
+    /// Whose certificate the hub's may be.
+    #[command(flatten)]
+    pub trust: Trust,
     /// Tenant to act in
     #[arg(long, default_value = "t_demo", value_parser = tenant)]
     pub tenant: Tenant,
@@ -59,13 +63,23 @@ pub struct Remote {
 }
 
 /// The HTTP client of every command: no redirects, and no proxy, because a hub is reached as it is addressed.
-pub(super) fn agent(timeouts: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>) -> Agent {
-    let config = Agent::config_builder()
+///
+/// # Errors
+/// What [`Trust::config`] fails with.
+pub(super) fn agent(
+    url: &str,
+    trust: &Trust,
+    timeouts: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
+) -> Result<Agent, CliError> {
+    let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None);
-    timeouts(config).build().new_agent()
+    if let Some(tls) = trust.config(url)? {
+        config = config.tls_config(tls);
+    }
+    Ok(timeouts(config).build().new_agent())
 }
 
 /// A hub to ask. One value keeps its connections open between requests.
@@ -76,11 +90,14 @@ pub struct Hub {
 
 impl Hub {
     /// Connects to nothing yet.
-    #[must_use]
-    pub fn new(remote: &Remote) -> Self {
-        let agent =
-            agent(|config| config.timeout_connect(Some(CONNECT_TIMEOUT)).timeout_recv_response(Some(ANSWER_TIMEOUT)));
-        Self { agent, remote: remote.clone() }
+    ///
+    /// # Errors
+    /// What [`Trust::config`] fails with.
+    pub fn new(remote: &Remote) -> Result<Self, CliError> {
+        let agent = agent(&remote.url, &remote.trust, |config| {
+            config.timeout_connect(Some(CONNECT_TIMEOUT)).timeout_recv_response(Some(ANSWER_TIMEOUT))
+        })?;
+        Ok(Self { agent, remote: remote.clone() })
     }
 
     /// The hub's address, without a slash at its end.
@@ -175,6 +192,9 @@ impl Hub {
 
 /// Why a hub gave no answer.
 pub(super) fn lost(url: &str, error: &ureq::Error) -> CliError {
+    if let Some(error) = of_tls(error) {
+        return explain(url, error);
+    }
     let url = url.to_owned();
     let reason = match error {
         ureq::Error::Io(e) => e.to_string(),
@@ -190,6 +210,15 @@ pub(super) fn lost(url: &str, error: &ureq::Error) -> CliError {
         ureq::Error::Io(_) | ureq::Error::Timeout(_) => CliError::AnswerLost { url, reason },
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => CliError::Usage(format!("--url {url}: {reason}")),
         _ => CliError::Failed(format!("{url}: {reason}")),
+    }
+}
+
+/// What TLS has to say, where that is why.
+fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
 }
 
@@ -250,7 +279,8 @@ mod tests {
     #[test]
     fn wrong_names_are_usage_errors() {
         assert!(parse("--url http://127.0.0.1:1/ --tenant t_x --env stage").is_ok());
-        for bad in ["--url 127.0.0.1:1", "--url https://x", "--tenant demo", "--env x", "--role root", "--sub="] {
+        assert!(parse("--url https://hub.example --ca ca.pem").is_ok());
+        for bad in ["--url 127.0.0.1:1", "--url ftp://x", "--tenant demo", "--env x", "--role root", "--sub="] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }
     }

@@ -63,7 +63,7 @@ enum Step {
 /// # Errors
 /// What [`Hub::stream`] fails with on the first connection; later ones only for a refusal.
 pub fn run(args: &TailArgs) -> Result<(), CliError> {
-    let hub = Hub::new(&args.remote);
+    let hub = Hub::new(&args.remote)?;
     end_with_the_reader_of(std::io::stdout());
     let mut tail = Tail {
         out: std::io::stdout().lock(),

@@ -1,7 +1,6 @@
 //! Liveness and readiness, for who starts and stops hubs. They ask for no token and tell nothing of tenants.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
@@ -16,7 +15,7 @@ pub async fn healthz() -> HttpResponse {
 /// `GET /readyz`: the hub takes work; 503 while it drains or can't write.
 pub async fn readyz(request: HttpRequest) -> HttpResponse {
     let status = match request.app_data::<Arc<Ground>>() {
-        Some(ground) if ground.draining.load(Ordering::Relaxed) => "draining",
+        Some(ground) if ground.draining.is_begun() => "draining",
         Some(ground) if ground.store.stats().failing => "store_failing",
         Some(_) => return HttpResponse::Ok().json(json!({ "status": "ready" })),
         None => "starting",

@@ -12,6 +12,7 @@ use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
 use crate::support::raw_ws::{PONG, RawWs, TEXT, frame};
 use crate::support::sse::Stream;
+use crate::support::tls::Pair;
 use crate::support::ws::Ws;
 use crate::support::{WITHIN, eventually};
 
@@ -46,7 +47,16 @@ fn narrow_stream(addr: SocketAddr, thread: &str) -> Stream {
 
 #[test]
 fn a_reader_that_pauses_misses_nothing() {
-    let hub = Running::start();
+    pausing(&Running::start());
+}
+
+#[test]
+fn a_reader_that_pauses_misses_nothing_over_tls() {
+    let pair = Pair::make();
+    pausing(&Running::with(|set| pair.set(set)));
+}
+
+fn pausing(hub: &Running) {
     create(hub.addr(), "alice", "x");
     let mut slow = narrow_stream(hub.addr(), "x");
     let mut fast = Ws::open(hub.addr(), &Ask::by("fast", "GET", "/v1/threads/x/ws"));
@@ -82,7 +92,22 @@ fn until_cut(stream: &mut Stream) -> u64 {
 #[test]
 fn a_reader_that_stays_away_is_cut_and_resumes() {
     let dir = TempDir::new().unwrap();
-    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &[("TAMBOUR__SESSION__STALL_SECONDS", "1")]);
+    let stall = [("TAMBOUR__SESSION__STALL_SECONDS", "1")];
+    staying_away(&Process::start(dir.path(), &format!("{}:0", own_host()), &stall));
+}
+
+#[test]
+fn a_reader_that_stays_away_is_cut_and_resumes_over_tls() {
+    let (dir, pair) = (TempDir::new().unwrap(), Pair::make());
+    staying_away(&Process::with_tls(
+        dir.path(),
+        &format!("{}:0", own_host()),
+        &pair,
+        &[("TAMBOUR__SESSION__STALL_SECONDS", "1")],
+    ));
+}
+
+fn staying_away(hub: &Process) {
     create(hub.addr, "alice", "x");
     let mut slow = narrow_stream(hub.addr, "x");
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", hub.child.0.id())).unwrap().count();
@@ -104,12 +129,25 @@ fn a_reader_that_stays_away_is_cut_and_resumes() {
     }
 }
 
+/// For more readers of one principal than there may be by default.
+const ROOM: [(&str, &str); 1] = [("TAMBOUR__LIMITS__CONNECTIONS_PER_PRINCIPAL_MAX", "100")];
+
 #[test]
 fn many_slow_readers_cost_nothing() {
+    let dir = TempDir::new().unwrap();
+    many_slow_readers(&Process::start(dir.path(), &format!("{}:0", own_host()), &ROOM));
+}
+
+/// One record each, and no more.
+#[test]
+fn many_slow_readers_cost_little_over_tls() {
+    let (dir, pair) = (TempDir::new().unwrap(), Pair::make());
+    many_slow_readers(&Process::with_tls(dir.path(), &format!("{}:0", own_host()), &pair, &ROOM));
+}
+
+fn many_slow_readers(hub: &Process) {
     const READERS: usize = 100;
     const RESIDENT_KIB_MAX: u64 = 32 * 1024;
-    let dir = TempDir::new().unwrap();
-    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &[]);
     create(hub.addr, "alice", "x");
     // The tail and the writer's page cache have their size before it is measured.
     flood(hub.addr, "x", EVENTS);

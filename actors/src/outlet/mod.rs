@@ -227,7 +227,6 @@ impl Outlet {
 
     fn tick(&self) {
         let now_ms = self.worker.now_ms();
-        let pace = self.worker.pace;
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
         for (_, line) in lines.iter_mut() {
@@ -239,17 +238,17 @@ impl Outlet {
                 continue;
             }
             let silent_ms = now_ms.saturating_sub(line.heard_ms);
-            let stalled = line.blocked && now_ms.saturating_sub(line.accepted_ms) >= pace.stall_ms;
-            let zombie =
-                line.wire == Wire::Ws && !line.blocked && silent_ms > 2 * pace.ws_ping_ms + pace.ws_ping_ms / 5;
+            let every_ms = u64::from(line.every_ms);
+            let stalled = line.blocked && now_ms.saturating_sub(line.accepted_ms) >= u64::from(line.stall_ms);
+            let zombie = line.wire == Wire::Ws && !line.blocked && silent_ms > 2 * every_ms + every_ms / 5;
             if stalled || zombie {
                 line.tell(ToSession::Cut);
                 line.dead = true;
                 continue;
             }
-            let (every_ms, frame) = match line.wire {
-                Wire::Ws => (pace.ws_ping_ms, control::WS_PING),
-                Wire::Sse | Wire::SseUnnamed => (pace.sse_comment_ms, control::SSE_KEEP_ALIVE),
+            let frame = match line.wire {
+                Wire::Ws => control::WS_PING,
+                Wire::Sse | Wire::SseUnnamed => control::SSE_KEEP_ALIVE,
             };
             if !line.blocked && now_ms.saturating_sub(line.beat_ms) >= every_ms {
                 line.beat_ms = now_ms;

@@ -15,25 +15,12 @@ use super::line::Line;
 use crate::directory::Directory;
 use crate::topic::messages::LineId;
 
-/// The timing of sessions, the same for all of a hub.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Between WebSocket pings; a peer that gave no sign of life for two of them is cut.
-    pub ws_ping_ms: u64,
-    /// Between SSE comments.
-    pub sse_comment_ms: u64,
-    /// A reader that accepts nothing for so long is cut.
-    pub stall_ms: u64,
-}
-
 /// What a thread shares.
 pub struct Worker {
     /// Which worker.
     pub index: usize,
     /// Finds topics.
     pub directory: Directory,
-    /// The timing of sessions.
-    pub pace: Pace,
     pub(super) lines: RefCell<Slab<Line>>,
     pub(super) outlet: RefCell<Option<Addr<Outlet>>>,
     pub(super) lives: Cell<u32>,
@@ -48,11 +35,10 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 impl Worker {
     /// A worker without an outlet; [`super::start`] gives it one.
     #[must_use]
-    pub fn new(index: usize, directory: Directory, pace: Pace) -> Rc<Self> {
+    pub fn new(index: usize, directory: Directory) -> Rc<Self> {
         Rc::new(Self {
             index,
             directory,
-            pace,
             lines: RefCell::default(),
             outlet: RefCell::default(),
             lives: Cell::new(0),

@@ -9,6 +9,7 @@ mod start;
 pub mod state;
 mod tail;
 pub mod write;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,7 +23,6 @@ use crate::log::appender::{Appended, Appender, Queue};
 use crate::log::{
     Append, AppendError, Bounds, EventLog, FoldedPage, Page, PageLimit, PortFuture, TopicRecord, Unavailable,
 };
-use crate::refusal::Code;
 use messages::{
     Changed, Delete, FromOutlet, Life, LineId, Outlets, Publish, Replayed, Reply, Sleep, ToOutlet, Trimmed, Watch,
 };
@@ -117,14 +117,15 @@ impl TopicActor {
                     self.outlets.send(outlet, ToOutlet::Deliver { key, life: self.life, batch });
                 }
                 Effect::Answer(reply, result) => reply.send(result),
-                Effect::Recall(reply, once, refusal) => {
-                    let recalled = self.log.recall(self.state.record().log, &once.sub, &once.key, now_ms());
-                    ctx.spawn(wrap_future::<_, Self>(recalled).map(move |found, _, _| {
-                        reply.send(match found {
-                            Ok(Some(remembered)) => once.repeats(remembered),
-                            Ok(None) => Err(refusal),
-                            Err(_) => Err(Code::StoreUnavailable.into()),
-                        });
+                Effect::Recall(recall) => {
+                    let once = recall.once();
+                    let found = self.log.recall(self.state.record().log, &once.sub, &once.key, now_ms());
+                    ctx.spawn(wrap_future::<_, Self>(found).map(move |found, topic, ctx| {
+                        if let Err(error) = &found {
+                            tracing::error!(topic = %topic.state.record().topic.key, %error, "a key can't be looked up");
+                        }
+                        topic.state.recalled(recall, &found, now_ms(), &mut topic.effects);
+                        topic.perform(ctx);
                     }));
                 }
             }
@@ -139,7 +140,7 @@ impl TopicActor {
     fn replay(&mut self, ctx: &mut Context<Self>, (outlet, line): (OutletId, LineId), asked: ReplayFrom) {
         let ReplayFrom { cursor, bytes, fold } = asked;
         match self.state.replay(cursor, bytes, fold) {
-            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(Arc::new(batch))),
+            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(batch)),
             Replay::UpToDate => self.tell(outlet, line, cursor, Replayed::UpToDate),
             Replay::Log => {
                 self.state.reading(true);

@@ -1,6 +1,9 @@
 //! The line of writes in front of a topic's log, and the append that is put together from it.
 //!
-//! Gives seqs and nothing else: whether a write may be placed is the state's to say.
+//! Gives seqs and nothing else: whether a write may be placed is decided in `writing`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -17,17 +20,42 @@ pub(super) struct Waiting<R> {
     pub(super) reply: R,
 }
 
+/// A write that has its places.
+pub(super) type Put<R> = (Waiting<R>, Published);
+
+/// The append that is on its way to the disk.
+pub(super) type InFlight<R> = (Arc<[Event]>, Vec<Put<R>>);
+
 /// An append that is being put together.
 pub(super) struct Placed<R> {
     pub(super) events: Vec<Event>,
-    pub(super) writes: Vec<(Waiting<R>, Published)>,
+    pub(super) writes: Vec<Put<R>>,
+    keys: HashSet<(Arc<str>, Arc<str>)>,
     /// Nothing goes behind it.
     pub(super) closes: bool,
 }
 
 impl<R> Default for Placed<R> {
     fn default() -> Self {
-        Self { events: Vec::new(), writes: Vec::new(), closes: false }
+        Self { events: Vec::new(), writes: Vec::new(), keys: HashSet::new(), closes: false }
+    }
+}
+
+/// A write whose conditions do not hold, and whose key may be remembered all the same: then the answer is what it was
+/// used for.
+#[derive(Debug)]
+pub struct Recall<R> {
+    pub(super) write: Write,
+    pub(super) once: Once,
+    pub(super) refusal: Refusal,
+    pub(super) reply: R,
+}
+
+impl<R> Recall<R> {
+    /// What is to be looked up.
+    #[must_use]
+    pub fn once(&self) -> &Once {
+        &self.once
     }
 }
 
@@ -64,14 +92,19 @@ impl<R> Placed<R> {
         }
         let last = head + self.events.len() as Seq;
         debug_assert!(last >= first, "a write is never empty");
+        self.keys.extend(waiting.write.once.as_ref().map(|once| (once.sub.clone(), once.key.clone())));
         self.writes.push((waiting, Published { first, last }));
+    }
+
+    /// Whether a write with this key has a place.
+    pub(super) fn has_key(&self, once: &Once) -> bool {
+        !self.keys.is_empty() && self.keys.contains(&(once.sub.clone(), once.key.clone()))
     }
 
     /// The writes that must happen at most once.
     pub(super) fn once(&self) -> Vec<OnceWrite> {
-        let keyed = |(waiting, places): &(Waiting<R>, Published)| {
-            waiting.write.once.clone().map(|once| OnceWrite { once, places: *places })
-        };
+        let keyed =
+            |(waiting, places): &Put<R>| waiting.write.once.clone().map(|once| OnceWrite { once, places: *places });
         self.writes.iter().filter_map(keyed).collect()
     }
 }

@@ -7,16 +7,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::placing::{Placed, Verdict, Waiting};
+pub use super::placing::Recall;
+use super::placing::{InFlight, Put, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
 use super::tail::Tail;
 pub use super::write::{Chain, Expect, What, Write};
-use super::write::{behind_a_refused_one, closed, failed, rejected};
-use crate::event::{Event, Origin, Seq};
+use crate::event::{Event, Seq};
 use crate::frame::{Batch, Frame, FrameEncoder};
 pub use crate::log::Published;
-use crate::log::{AppendError, Bounds, Folded, Once, OnceWrite, Rejected, TopicRecord, Why};
-use crate::refusal::{Code, Refusal};
+use crate::log::{Bounds, Folded, OnceWrite, TopicRecord};
+use crate::refusal::Refusal;
 
 /// What an outlet has still to be sent stays encoded in memory up to this many times the backlog
 /// limit: an outlet always comes back for more, so only a burst can reach it; then readers go to
@@ -54,15 +54,15 @@ pub enum Effect<R> {
     Deliver(OutletId, Arc<Batch>),
     /// Answer a writer.
     Answer(R, Result<Published, Refusal>),
-    /// Look whether the writer's key is remembered: then the answer is what it was used for, else the refusal.
-    Recall(R, Once, Refusal),
+    /// Look whether this key is remembered; then call [`TopicState::recalled`].
+    Recall(Recall<R>),
 }
 
 /// What a topic can give a reader who is behind.
 #[derive(Debug)]
 pub enum Replay {
     /// These frames, from the tail.
-    Tail(Batch),
+    Tail(Arc<Batch>),
     /// Nothing is missing.
     UpToDate,
     /// It must be read from the log.
@@ -79,15 +79,19 @@ struct Seat {
 
 /// The state of a topic.
 pub struct TopicState<R> {
-    record: Arc<TopicRecord>,
+    pub(super) record: Arc<TopicRecord>,
     encoder: FrameEncoder,
-    limits: TopicLimits,
-    bounds: Bounds,
-    closing: bool,
+    pub(super) limits: TopicLimits,
+    pub(super) bounds: Bounds,
+    pub(super) closing: bool,
     tail: Tail,
-    waiting: VecDeque<Waiting<R>>,
-    waiting_bytes: usize,
-    in_flight: Option<(Arc<[Event]>, Vec<(Waiting<R>, Published)>)>,
+    pub(super) waiting: VecDeque<Waiting<R>>,
+    pub(super) waiting_bytes: usize,
+    pub(super) in_flight: Option<InFlight<R>>,
+    /// How many keys are being looked up.
+    pub(super) recalls: usize,
+    /// Chains of which one write is being looked up: what follows it waits.
+    pub(super) doubts: Vec<Chain>,
     seats: Vec<Seat>,
     replays: usize,
 }
@@ -107,6 +111,8 @@ impl<R> TopicState<R> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             in_flight: None,
+            recalls: 0,
+            doubts: Vec::new(),
             seats: Vec::new(),
             replays: 0,
         }
@@ -146,82 +152,11 @@ impl<R> TopicState<R> {
     pub fn idle(&self) -> bool {
         self.in_flight.is_none()
             && self.waiting.is_empty()
-            && self.replays == 0
+            && self.replays + self.recalls == 0
             && self.seats.iter().all(|seat| !seat.unanswered)
     }
 
-    /// A writer wants to append. Answered once the events are durable, or refused.
-    pub fn write(&mut self, write: Write, origin: Origin, now_ms: i64, reply: R, effects: &mut Vec<Effect<R>>) {
-        // A write with a key may have happened before the topic was closed: it waits until that can be known.
-        if self.closing && write.once.is_none() {
-            write.break_chain();
-            effects.push(Effect::Answer(reply, Err(closed())));
-            return;
-        }
-        let bytes = write.size_bytes();
-        if !self.waiting.is_empty() && self.waiting_bytes + bytes > self.limits.backlog_bytes {
-            write.break_chain();
-            let refusal = Refusal::new(Code::TopicBusy, "the topic has as much waiting as it takes; try again");
-            effects.push(Effect::Answer(reply, Err(refusal)));
-            return;
-        }
-        self.closing |= matches!(write.what, What::Close);
-        self.waiting.push_back(Waiting { write, origin, bytes, reply });
-        self.waiting_bytes += bytes;
-        self.append_waiting(now_ms, effects);
-    }
-
-    /// The append in flight was answered.
-    pub fn appended(&mut self, result: Result<(), AppendError>, now_ms: i64, effects: &mut Vec<Effect<R>>) {
-        let Some((events, writes)) = self.in_flight.take() else {
-            debug_assert!(false, "an answer without an append");
-            return;
-        };
-        match result {
-            Ok(()) => self.commit(&events, writes, effects),
-            Err(AppendError::Rejected(rejections)) => self.sort_out(writes, &rejections, effects),
-            Err(error) => {
-                let refusal = failed(&error);
-                for (waiting, _) in writes {
-                    waiting.write.break_chain();
-                    effects.push(Effect::Answer(waiting.reply, Err(refusal.clone())));
-                }
-            }
-        }
-        self.closing = self.bounds.closed || self.waiting.iter().any(|w| matches!(w.write.what, What::Close));
-        self.append_waiting(now_ms, effects);
-    }
-
-    /// Answers the writes of an append whose conditions do not hold; the others go in front of the line again.
-    fn sort_out(
-        &mut self,
-        writes: Vec<(Waiting<R>, Published)>,
-        rejections: &[Rejected],
-        effects: &mut Vec<Effect<R>>,
-    ) {
-        debug_assert!(!rejections.is_empty(), "something was rejected");
-        let mut kept = VecDeque::with_capacity(writes.len() + self.waiting.len());
-        for (waiting, places) in writes {
-            let why = rejections.iter().find(|r| (places.first..=places.last).contains(&r.seq)).map(|r| r.why);
-            let answer = match why {
-                None => {
-                    self.waiting_bytes += waiting.bytes;
-                    kept.push_back(waiting);
-                    continue;
-                }
-                Some(Why::Repeated(remembered)) => waiting.write.repeated(remembered),
-                Some(why) => Err(rejected(why)),
-            };
-            if answer.is_err() {
-                waiting.write.break_chain();
-            }
-            effects.push(Effect::Answer(waiting.reply, answer));
-        }
-        kept.append(&mut self.waiting);
-        self.waiting = kept;
-    }
-
-    fn commit(&mut self, events: &[Event], writes: Vec<(Waiting<R>, Published)>, effects: &mut Vec<Effect<R>>) {
+    pub(super) fn commit(&mut self, events: &[Event], writes: Vec<Put<R>>, effects: &mut Vec<Effect<R>>) {
         for event in events {
             assert_eq!(event.seq, self.bounds.head + 1, "seqs have no holes");
             self.bounds.head = event.seq;
@@ -233,7 +168,10 @@ impl<R> TopicState<R> {
             self.bounds.closed = frame.closes;
             self.tail.push(frame);
         }
-        effects.extend(writes.into_iter().map(|(waiting, places)| Effect::Answer(waiting.reply, Ok(places))));
+        for (mut waiting, places) in writes {
+            waiting.write.fulfil();
+            effects.push(Effect::Answer(waiting.reply, Ok(places)));
+        }
         let mut shared = None;
         for index in 0..self.seats.len() {
             self.deliver(index, &mut shared, effects);
@@ -262,57 +200,6 @@ impl<R> TopicState<R> {
         seat.unanswered = true;
         effects.push(Effect::Deliver(seat.outlet, batch.clone()));
         *shared = Some(batch);
-    }
-
-    fn append_waiting(&mut self, now_ms: i64, effects: &mut Vec<Effect<R>>) {
-        if self.in_flight.is_some() {
-            return;
-        }
-        let mut placed = Placed::default();
-        while let Some(first) = self.waiting.front() {
-            let verdict = self.verdict(&first.write, &placed);
-            if matches!(verdict, Verdict::Later) {
-                break;
-            }
-            let Some(waiting) = self.waiting.pop_front() else { break };
-            self.waiting_bytes -= waiting.bytes;
-            match verdict {
-                Verdict::Place | Verdict::Later => placed.place(waiting, self.bounds.head, now_ms),
-                Verdict::Refuse(refusal) => {
-                    waiting.write.break_chain();
-                    effects.push(Effect::Answer(waiting.reply, Err(refusal)));
-                }
-                Verdict::Recall(once, refusal) => effects.push(Effect::Recall(waiting.reply, once, refusal)),
-            }
-        }
-        if placed.events.is_empty() {
-            return;
-        }
-        let once = placed.once();
-        let events: Arc<[Event]> = placed.events.into();
-        self.in_flight = Some((events.clone(), placed.writes));
-        effects.push(Effect::Append(events, once));
-    }
-
-    /// What becomes of a write, when what is placed goes before it. Conditions are looked at against what is durable:
-    /// nobody is told of a head that could still be lost.
-    fn verdict(&self, write: &Write, placed: &Placed<R>) -> Verdict {
-        if write.chain.as_ref().is_some_and(Chain::is_broken) {
-            return Verdict::Refuse(behind_a_refused_one());
-        }
-        let refusal = match write.expect {
-            _ if self.bounds.closed || placed.closes => Some(closed()),
-            None => None,
-            Some(_) if !placed.events.is_empty() => return Verdict::Later,
-            Some(expect) => expect.check(self.record.mark(), self.bounds).err(),
-        };
-        match (refusal, &write.once) {
-            (None, Some(_)) if placed.writes.iter().any(|(other, _)| other.write.same_key(write)) => Verdict::Later,
-            (None, _) => Verdict::Place,
-            (Some(refusal), None) => Verdict::Refuse(refusal),
-            (Some(_), Some(_)) if !placed.events.is_empty() => Verdict::Later,
-            (Some(refusal), Some(once)) => Verdict::Recall(once.clone(), refusal),
-        }
     }
 
     /// Where a reader would start now.
@@ -372,7 +259,7 @@ impl<R> TopicState<R> {
             return Replay::Log;
         }
         match Batch::new(self.tail.behind(cursor, bytes)) {
-            Some(batch) if batch.first() == cursor + 1 => Replay::Tail(batch),
+            Some(batch) if batch.first() == cursor + 1 => Replay::Tail(Arc::new(batch)),
             _ => Replay::Log,
         }
     }
@@ -396,5 +283,8 @@ impl<R> TopicState<R> {
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
+#[path = "tests/state.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "tests/writes.rs"]
+mod write_tests;

@@ -43,13 +43,14 @@ pub enum Expect {
     At(Cursor),
 }
 
-/// Joins writes of one sender: behind one that was refused, those that follow are refused, too, so that
-/// nothing of a request is written behind a hole in it.
+/// Joins writes of one sender: behind one that was not written, those that follow are refused, so that nothing of a
+/// request is written behind a hole in it. A write that goes in whatever way without having been written (refused, in a
+/// mailbox that was full, or lost with its topic) breaks its chain.
 #[derive(Debug, Clone, Default)]
 pub struct Chain(Arc<AtomicBool>);
 
 impl Chain {
-    /// Whether a write of the chain was refused.
+    /// Whether a write of the chain was not written.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -63,6 +64,14 @@ impl Chain {
 impl From<What> for Write {
     fn from(what: What) -> Self {
         Self { what, once: None, expect: None, chain: None }
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if let Some(chain) = self.chain.take() {
+            chain.tear();
+        }
     }
 }
 
@@ -82,19 +91,19 @@ impl Write {
         }
     }
 
-    /// Whether both have the same key of the same writer.
-    pub(super) fn same_key(&self, other: &Self) -> bool {
-        match (&self.once, &other.once) {
-            (Some(one), Some(other)) => one.key == other.key && one.sub == other.sub,
-            _ => false,
-        }
+    /// Whether it would be the topic's last event.
+    pub(super) fn closes(&self) -> bool {
+        matches!(self.what, What::Close)
     }
 
-    /// Told to those behind it that it was refused.
-    pub(super) fn break_chain(&self) {
-        if let Some(chain) = &self.chain {
-            chain.tear();
-        }
+    /// Whether it is a link of this chain.
+    pub(super) fn is_of(&self, chain: &Chain) -> bool {
+        self.chain.as_ref().is_some_and(|own| Arc::ptr_eq(&own.0, &chain.0))
+    }
+
+    /// It is written: the chain holds.
+    pub(super) fn fulfil(&mut self) {
+        self.chain = None;
     }
 
     /// What the writer is told whose key is remembered.
@@ -137,8 +146,9 @@ impl Expect {
     }
 }
 
-/// The refusal behind a broken chain; its sender looks at the one that broke it.
-pub(super) fn behind_a_refused_one() -> Refusal {
+/// The refusal behind a broken chain; its sender looks at the one that broke it. Nothing was written.
+#[must_use]
+pub fn behind_a_refused_one() -> Refusal {
     Refusal::new(Code::PublishUnknown, "not written: what stands before it was refused")
 }
 

@@ -98,6 +98,9 @@ impl Chaos {
                 Some(client)
             }
         };
+        if let Some(client) = client.as_ref().filter(|_| self.random.below(2) == 0) {
+            client.net.hold_records(1 + self.random.below(600));
+        }
         self.clients.extend(client);
     }
 

@@ -9,9 +9,10 @@ use serde_json::Value;
 use tambour_actors::cursor::{Cursor, Mark};
 use tambour_actors::event::Seq;
 use tambour_actors::frame::Wire;
+use tambour_actors::session::Wanted;
 use tambour_actors::topic::state::Start;
 
-use super::hub::{Hub, key};
+use super::hub::{Hub, Visit, key};
 use super::socket::Net;
 
 /// What all clients of a test know together.
@@ -73,8 +74,13 @@ pub(crate) struct Client {
 impl Client {
     /// A client of no topic yet.
     pub(crate) async fn ws(hub: &Hub, truth: &Truth, worker: usize) -> Self {
+        Self::ws_of("alice", hub, truth, worker).await
+    }
+
+    /// The same for somebody.
+    pub(crate) async fn ws_of(sub: &'static str, hub: &Hub, truth: &Truth, worker: usize) -> Self {
         let client = Self::new(Wire::Ws, truth, worker, Net::new(super::socket::UNLIMITED));
-        hub.open(worker, Wire::Ws, &client.net, None).await;
+        hub.open(&client.net, Visit { worker, wire: Wire::Ws, sub, topic: None }).await;
         client
     }
 
@@ -102,8 +108,8 @@ impl Client {
         let mut client = Self::new(wire, truth, worker, net);
         client.readings.insert(topic.into(), Reading { reference: 0, start, at: None, events: 0 });
         client.sole = Some(topic.into());
-        let handle = hub.find(topic).await?;
-        hub.open(worker, wire, &client.net, Some((handle, start, requested(start)))).await;
+        let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold: false };
+        hub.open(&client.net, Visit { worker, wire, sub: "alice", topic: Some(wanted) }).await;
         Some(client)
     }
 

@@ -8,6 +8,8 @@ mod hub;
 mod lifecycle;
 mod panics;
 mod readers;
+mod records;
 mod sizes;
 mod socket;
 mod sockets;
+mod writes;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tambour_actors::frame::Wire;
-use tambour_actors::outlet::worker::Pace;
+use tambour_actors::outlet::line::Pace;
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::state::{Start, What};
 

@@ -16,6 +16,8 @@ use super::{BenchError, Common, ENV, TENANT};
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a server may take to stop; the contract says 15 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// What connections of a measured hub are limited to.
+const CONNECTIONS_MAX: &str = "10000000";
 /// The counter of commits, each of which is one fsync.
 const COMMITS: &str = "tambour_store_commits_total";
 
@@ -178,6 +180,11 @@ impl Hub {
             "--data",
         ]);
         command.arg(&data.0).stderr(std::fs::File::create(&log)?);
+        // All its sessions are one principal's, from one address.
+        for most in ["IP", "PRINCIPAL", "TENANT"].map(|of| format!("TAMBOUR__LIMITS__CONNECTIONS_PER_{of}_MAX")) {
+            command.env(most, CONNECTIONS_MAX);
+        }
+        command.env("TAMBOUR__LIMITS__CONNECTIONS_MAX", CONNECTIONS_MAX);
         for setting in &common.set {
             let (key, value) =
                 setting.split_once('=').ok_or_else(|| BenchError::Usage(format!("--set {setting}: no =")))?;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::Ask;
 use crate::support::hub::Running;
+use crate::support::tls::Pair;
 use reader::{Begin, Reader, WIRES, Wire};
 
 /// One case, on one thread per wire.
@@ -209,10 +210,21 @@ fn check(addr: SocketAddr, case: &Case, wire: Wire, thread: &str, begin: &Begin)
 /// Runs the cases of a file, from memory (`warm`) or from the disk alone (`cold`).
 #[track_caller]
 fn run(file: &str, cold: bool) {
+    run_on(Running::start(), file, cold);
+}
+
+/// The same with every reader over TLS.
+#[track_caller]
+fn run_over_tls(file: &str, cold: bool) {
+    let pair = Pair::make();
+    run_on(Running::with(|set| pair.set(set)), file, cold);
+}
+
+#[track_caller]
+fn run_on(mut hub: Running, file: &str, cold: bool) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(file);
     let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert!(!cases.is_empty());
-    let mut hub = Running::start();
     let mut begins = HashMap::new();
     let mut trims = Vec::new();
     for (index, case) in cases.iter().enumerate() {
@@ -267,4 +279,24 @@ fn endings_warm() {
 #[test]
 fn endings_cold() {
     run("endings.json", true);
+}
+
+#[test]
+fn starts_over_tls() {
+    run_over_tls("starts.json", false);
+}
+
+#[test]
+fn cursors_over_tls() {
+    run_over_tls("cursors.json", false);
+}
+
+#[test]
+fn trimmed_over_tls() {
+    run_over_tls("trimmed.json", true);
+}
+
+#[test]
+fn endings_over_tls() {
+    run_over_tls("endings.json", false);
 }

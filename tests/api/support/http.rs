@@ -2,12 +2,15 @@
 //!
 //! It is lenient with nothing: an answer that is not framed as HTTP says fails the test.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::WITHIN;
+use super::tls::Channel;
 use super::token::{ENV, TENANT, token};
 
 /// A request before it is bytes.
@@ -72,6 +75,11 @@ impl Ask {
     pub(crate) fn json(mut self, body: impl std::fmt::Display) -> Self {
         self.body = Some(body.to_string());
         self.with("content-type", "application/json")
+    }
+
+    /// Sends lines, whose end is not known yet: the body follows in chunks.
+    pub(crate) fn lines(self) -> Self {
+        self.with("content-type", "application/x-ndjson").with("transfer-encoding", "chunked")
     }
 
     /// Adds to the query.
@@ -143,15 +151,22 @@ impl Answer {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// Status and `code` of a refusal; everything that every refusal has is checked.
+    /// Status and `code` of a refusal; everything that every refusal has is checked, and that it has no more.
     #[track_caller]
     pub(crate) fn refusal(&self) -> (u16, String) {
+        self.refusal_with(&[])
+    }
+
+    /// The same of a refusal with more members.
+    #[track_caller]
+    pub(crate) fn refusal_with(&self, more: &[&str]) -> (u16, String) {
         assert!(self.status >= 400, "not a refusal: {} {}", self.status, self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         let problem = self.json();
-        let fields: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, ["code", "detail", "request_id", "status", "title", "type"]);
+        let fields: BTreeSet<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
+        let of_all = ["code", "detail", "request_id", "status", "title", "type"];
+        assert_eq!(fields, of_all.iter().chain(more).copied().collect());
         let code = problem["code"].as_str().unwrap().to_owned();
         assert_eq!(problem["status"], self.status);
         assert_eq!(problem["type"], format!("urn:tambour:problem:{code}"));
@@ -163,9 +178,14 @@ impl Answer {
     }
 }
 
+/// A chunk of a body as bytes.
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
 /// A connection to a hub.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Channel,
     buffer: Vec<u8>,
 }
 
@@ -182,27 +202,55 @@ impl Connection {
         socket.set_read_timeout(Some(WITHIN)).unwrap();
         socket.set_write_timeout(Some(WITHIN)).unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::on(Channel::over(socket))
+    }
+
+    /// On a channel of the test's making.
+    pub(crate) fn on(socket: Channel) -> Self {
         Self { socket, buffer: Vec::new() }
+    }
+
+    /// What it writes to and reads from.
+    pub(crate) fn channel(&mut self) -> &mut Channel {
+        &mut self.socket
     }
 
     /// Writes bytes, in one segment if they are few.
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).unwrap();
+    }
+
+    /// Writes a chunk of a body (RFC 9112, section 7.1). An empty one is its end.
+    #[track_caller]
+    pub(crate) fn chunk(&mut self, bytes: &[u8]) {
+        self.send(&chunk(bytes));
     }
 
     /// Writes bytes to a hub that may have hung up.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.socket.write_all(bytes).is_ok()
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).is_ok()
     }
 
     /// Says that nothing more will be sent.
-    pub(crate) fn finish(&self) {
-        // The hub may have closed the connection already.
-        let _ = self.socket.shutdown(Shutdown::Write);
+    pub(crate) fn finish(&mut self) {
+        self.socket.finish();
     }
 
-    /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
+    /// Whether something has come, or the end.
+    pub(crate) fn readable(&self) -> bool {
+        self.socket.tcp().set_nonblocking(true).unwrap();
+        let peeked = self.socket.tcp().peek(&mut [0]);
+        self.socket.tcp().set_nonblocking(false).unwrap();
+        !self.buffer.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Ends the connection as a client that crashed: by a reset, and what was not read yet is lost.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
     #[track_caller]
     fn fill(&mut self) -> usize {
         let mut piece = [0; 16 * 1024];
@@ -211,7 +259,14 @@ impl Connection {
                 self.buffer.extend_from_slice(&piece[..read]);
                 read
             }
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                0
+            }
             Err(error) => panic!("{error}, and so far: {}", String::from_utf8_lossy(&self.buffer)),
         }
     }

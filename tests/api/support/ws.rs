@@ -9,10 +9,11 @@ use tungstenite::{Message, WebSocket};
 
 use super::WITHIN;
 use super::http::Ask;
+use super::tls::Channel;
 
 /// A connection.
 pub(crate) struct Ws {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Channel>,
 }
 
 /// What came.
@@ -38,7 +39,8 @@ impl Ws {
         }
         let config = WebSocketConfig::default();
         let (socket, answer) =
-            tungstenite::client::client_with_config(request.body(()).unwrap(), socket, Some(config)).unwrap();
+            tungstenite::client::client_with_config(request.body(()).unwrap(), Channel::over(socket), Some(config))
+                .unwrap();
         assert_eq!(answer.status(), 101);
         Self { socket }
     }

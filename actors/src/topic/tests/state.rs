@@ -7,9 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cursor::{Incarnation, Mark};
-use crate::event::{EventType, NewEvent};
+use crate::event::{EventType, NewEvent, Origin};
 use crate::frame::Wire;
-use crate::log::{LogId, NewTopic, Visibility};
+use crate::log::{AppendError, LogId, NewTopic, Visibility};
+use crate::refusal::Code;
 use crate::topic_key::{Env, Scope, Tenant, TopicKey};
 
 const LIMITS: TopicLimits = TopicLimits { tail_events: 6, tail_bytes: 4_000, backlog_bytes: 600, delivery_bytes: 900 };
@@ -20,8 +21,8 @@ fn key(topic: &str) -> TopicKey {
     TopicKey::parse(&scope, topic).unwrap()
 }
 
-fn record() -> Arc<TopicRecord> {
-    let topic = NewTopic {
+pub(super) fn new_topic() -> NewTopic {
+    NewTopic {
         key: key("thread/x"),
         creator: "alice".into(),
         title: None,
@@ -29,12 +30,19 @@ fn record() -> Arc<TopicRecord> {
         members: Vec::new(),
         created_at_ms: 0,
         incarnation: Incarnation(7),
-    };
-    Arc::new(TopicRecord { log: LogId(1), topic })
+    }
+}
+
+fn record() -> Arc<TopicRecord> {
+    Arc::new(TopicRecord { log: LogId(1), topic: new_topic() })
+}
+
+pub(super) fn origin_of(sub: &str) -> Origin {
+    Origin { routing: format!("\"actor_id\":\"{sub}\"").into(), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
 }
 
 fn origin() -> Origin {
-    Origin { routing: Bytes::from_static(b"\"actor_id\":\"a\""), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
+    origin_of("a")
 }
 
 fn outlet(worker: usize) -> OutletId {
@@ -44,6 +52,7 @@ fn outlet(worker: usize) -> OutletId {
 #[derive(Debug, Clone, Copy)]
 enum Op {
     Write { events: usize, bytes: usize },
+    Redact,
     Close,
     Appended(Outcome),
     Attach { outlet: usize, old: bool },
@@ -85,6 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => outlets.clone().prop_map(Op::Restart),
         3 => (outlets, 1_usize..2_000).prop_map(|(outlet, bytes)| Op::Replay { outlet, bytes }),
         1 => (0_u64..40).prop_map(Op::Trim),
+        1 => Just(Op::Redact),
         1 => Just(Op::Close),
     ]
 }
@@ -226,6 +236,9 @@ impl Model {
             Replay::Tail(batch) => {
                 assert_eq!(batch.first(), reader.cursor + 1, "a tail never skips");
                 assert!(batch.last() <= head);
+                let redaction = self.log.values().rfind(|event| event.kind.as_str() == "redacted");
+                let shows = redaction.is_some_and(|event| batch.first() < event.seq);
+                assert!(!shows, "what was encoded before a redaction is shown behind it");
                 assert!(size(&batch) <= bytes || batch.first() == batch.last());
                 reader.cursor = batch.last();
             }
@@ -244,6 +257,7 @@ impl Model {
                     NewEvent { kind: EventType::parse("note").unwrap(), data: vec![b'1'; bytes].into(), target: None };
                 self.write(Write::events(vec![event; events]));
             }
+            Op::Redact => self.write(What::Redact(1).into()),
             Op::Close => self.write(What::Close.into()),
             Op::Appended(outcome) => self.appended(outcome),
             Op::Attach { outlet, old } => self.attach(outlet, old),
