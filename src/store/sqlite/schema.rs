@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::redact::{Overwrite, overwrite};
 use super::{OpenError, StoreSettings};
 
 /// Each brings the schema from the version of its index to the next.
@@ -124,7 +123,9 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
         Role::Writer => {
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-            overwrite(&conn, Overwrite::InPages)?;
+            // What was redacted, trimmed or deleted is overwritten in the file. Always on, because a row that is moved
+            // when others around it go must not be left behind where it was.
+            conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
             if let Some(bytes) = settings.file_bytes_max {
                 let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
                 let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
