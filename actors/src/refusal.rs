@@ -130,6 +130,8 @@ codes! {
     PublishUnknown = "publish.unknown", 503, None, "Whether it was published is not known";
     /// The store can't answer or can't write.
     StoreUnavailable = "store.unavailable", 503, None, "The store can't answer";
+    /// The disk is full.
+    StoreFull = "store.full", 507, None, "The disk is full";
     /// Our mistake.
     Internal = "internal", 500, None, "Internal error";
     /// Not a frame of this protocol.

@@ -42,15 +42,36 @@ pub enum AppendError {
     /// The log was deleted.
     #[error("the log is gone")]
     Gone,
+    /// The disk is full; the text is for the operator's log alone.
+    #[error("the log's disk is full: {0}")]
+    Full(String),
     /// The engine could not write; the text is for the operator's log alone.
     #[error("the log can't be written: {0}")]
     Unavailable(String),
 }
 
-/// The engine could not answer; the text is for the operator's log alone.
+/// The engine could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log can't be read: {0}")]
-pub struct Unavailable(pub String);
+#[error("the store can't answer: {why}")]
+pub struct Unavailable {
+    /// Whether it is for want of room on the disk: the operator can make some, and reading goes on.
+    pub full: bool,
+    /// What happened, for the operator's log alone.
+    pub why: String,
+}
+
+impl<T: Into<String>> From<T> for Unavailable {
+    /// For any reason but a full disk.
+    fn from(why: T) -> Self {
+        Self { full: false, why: why.into() }
+    }
+}
+
+impl From<Unavailable> for AppendError {
+    fn from(Unavailable { full, why }: Unavailable) -> Self {
+        if full { Self::Full(why) } else { Self::Unavailable(why) }
+    }
+}
 
 /// The ends of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

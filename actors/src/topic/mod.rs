@@ -164,7 +164,10 @@ impl Handler<Appended> for TopicActor {
 
     fn handle(&mut self, Appended(result): Appended, ctx: &mut Self::Context) {
         let lost = matches!(result, Err(AppendError::Conflict));
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            // The store has said so, once.
+            && !matches!(error, AppendError::Full(_))
+        {
             tracing::error!(topic = %self.state.record().topic.key, %error, "an append failed");
         }
         let outlets = &self.outlets;

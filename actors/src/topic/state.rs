@@ -345,6 +345,7 @@ fn append_refusal(error: &AppendError) -> Refusal {
         AppendError::Conflict => {
             Refusal::new(Code::PublishUnknown, "the topic was started again meanwhile; read it before you repeat")
         }
+        AppendError::Full(_) => Refusal::new(Code::StoreFull, "the disk is full; nothing was written"),
         AppendError::Unavailable(_) => {
             Refusal::new(Code::StoreUnavailable, "the log can't be written now; read the topic before you repeat")
         }

@@ -1,13 +1,16 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
 //! Reading order: `schema` (the tables), `rows` (what is in them), `queue`, `writer` (group
-//! commit) with `insert`, `heads` and `wipe` (deleted logs), `readers`, `checkpoint`, `stats`. An answer comes when the
+//! commit) with `insert`, `heads`, `wipe` (deleted logs) and `probe` (well again), `readers`, `checkpoint`, `stats`. An answer comes when the
 //! change is synced to the disk. Nothing here blocks the thread that asks, and no SQL is
 //! anywhere else.
 
 mod checkpoint;
+#[cfg(test)]
+mod full_tests;
 mod heads;
 mod insert;
+mod probe;
 mod queue;
 mod readers;
 mod rows;
@@ -119,6 +122,7 @@ struct Inner {
     questions: Arc<Queue<Question>>,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
+    file_bytes_max: Arc<Mutex<Option<u64>>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -166,6 +170,7 @@ impl SqliteStore {
             questions: Arc::new(Queue::new(settings.queue_max, usize::MAX)),
             counters,
             gate,
+            file_bytes_max: Arc::new(Mutex::new(settings.file_bytes_max)),
             running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
         };
         // When a thread can't be started, dropping `inner` ends the others.
@@ -177,6 +182,11 @@ impl SqliteStore {
     /// answered `Unavailable`. Blocks until it is done; the second time there is nothing to do.
     pub fn close(&self) {
         self.0.close();
+    }
+
+    /// Another limit of the file, from the next write on; `None`: what the disk holds.
+    pub fn limit(&self, file_bytes_max: Option<u64>) {
+        *self.0.file_bytes_max.lock() = file_bytes_max;
     }
 
     /// What the store counted so far.
@@ -203,6 +213,7 @@ impl Inner {
             commands: Arc::clone(&self.commands),
             counters: Arc::clone(&self.counters),
             gate: Arc::clone(&self.gate),
+            file_bytes_max: Arc::clone(&self.file_bytes_max),
         };
         running.writer = Some(named("log-writer").spawn(move || writer::run(&writing, &shared))?);
         Ok(())
@@ -256,8 +267,8 @@ impl<T> Asked<T> {
 
     async fn answer(self) -> Result<T, Unavailable> {
         match self.0 {
-            Ok(answer) => answer.await.unwrap_or_else(|_| Err(Unavailable("the store did not answer".to_owned()))),
-            Err(why) => Err(Unavailable(why.to_owned())),
+            Ok(answer) => answer.await.unwrap_or_else(|_| Err("the store did not answer".into())),
+            Err(why) => Err(why.into()),
         }
     }
 }
@@ -266,9 +277,7 @@ impl EventLog for SqliteStore {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
         let count = items.len();
         let asked = self.0.command(|answer| Command::append(items, answer));
-        Box::pin(async move {
-            asked.answer().await.unwrap_or_else(|Unavailable(why)| vec![Err(AppendError::Unavailable(why)); count])
-        })
+        Box::pin(async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) })
     }
 
     fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {

@@ -76,7 +76,7 @@ fn snapshot<T>(conn: &Connection, read: impl FnOnce(&Connection) -> rusqlite::Re
     read_all().map_err(|error| {
         tracing::error!(%error, "the store can't be read");
         end_transaction(conn);
-        Unavailable(error.to_string())
+        error.to_string().into()
     })
 }
 

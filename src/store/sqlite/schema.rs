@@ -101,12 +101,6 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
         Role::Writer => {
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-            if let Some(bytes) = settings.file_bytes_max {
-                let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-                let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
-                conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
-            }
         }
         Role::Reader => {
             conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
@@ -121,4 +115,13 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
     // Nobody checkpoints on the way of a commit; `checkpoint` does, on its own thread.
     conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     Ok(conn)
+}
+
+/// Limits the file that the writer's connection may make, in bytes; `None`: to what the disk holds. A
+/// file that is larger than that stays as it is.
+pub(super) fn limit(conn: &Connection, bytes: Option<u64>) -> rusqlite::Result<()> {
+    let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let most = i64::from(u32::MAX - 1);
+    let bytes = bytes.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    conn.pragma_update_and_check(None, "max_page_count", (bytes / page_bytes.max(1)).clamp(1, most), |_| Ok(()))
 }

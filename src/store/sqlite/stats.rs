@@ -23,6 +23,9 @@ pub struct StoreStats {
     /// Whether a transaction failed and none has changed anything since: the disk is full or
     /// broken. Only a write that comes through tells that it is well again.
     pub failing: bool,
+    /// Whether it is for want of room. What needs none comes through all the same, so only a probe
+    /// tells that there is some again.
+    pub full: bool,
     /// Checkpoints that were finished.
     pub checkpoints: u64,
     /// Pages in the write-ahead log behind the last commit.
@@ -42,6 +45,7 @@ pub(super) struct Counters {
     commit_us: AtomicU64,
     failures: AtomicU64,
     failing: AtomicBool,
+    full: AtomicBool,
     checkpoints: AtomicU64,
     wal_pages: AtomicU64,
 }
@@ -57,16 +61,24 @@ impl Counters {
     pub(super) fn synced(&self, wal_pages: u64) {
         self.commits.fetch_add(1, Relaxed);
         self.wal_pages.store(wal_pages, Relaxed);
-        self.failing.store(false, Relaxed);
+        self.failing.store(self.full.load(Relaxed), Relaxed);
     }
 
     pub(super) fn commit_took(&self, took: Duration) {
         self.commit_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn failed(&self) {
+    /// A transaction failed. Whether that is news.
+    pub(super) fn failed(&self, full: bool) -> bool {
         self.failures.fetch_add(1, Relaxed);
-        self.failing.store(true, Relaxed);
+        let was_full = self.full.fetch_or(full, Relaxed);
+        !self.failing.swap(true, Relaxed) || (full && !was_full)
+    }
+
+    /// A probe came through.
+    pub(super) fn well(&self) {
+        self.full.store(false, Relaxed);
+        self.failing.store(false, Relaxed);
     }
 
     pub(super) fn checkpointed(&self) {
@@ -82,6 +94,7 @@ impl Counters {
             commit_us: self.commit_us.load(Relaxed),
             failures: self.failures.load(Relaxed),
             failing: self.failing.load(Relaxed),
+            full: self.full.load(Relaxed),
             checkpoints: self.checkpoints.load(Relaxed),
             wal_pages: self.wal_pages.load(Relaxed),
             write_queue,

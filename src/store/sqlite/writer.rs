@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Statement};
 use tambour_actors::event::{Event, Seq};
 use tambour_actors::log::{Append, AppendError, Bounds, CreateError, LogId, NewTopic, TopicRecord, Unavailable};
@@ -17,10 +18,11 @@ use tambour_actors::topic_key::TopicKey;
 use super::checkpoint::Gate;
 use super::heads::Heads;
 use super::insert::Insert;
+use super::probe::{self, Probe};
 use super::queue::{Queue, Taken, Weight, Weighted};
 use super::stats::Counters;
 use super::wipe::Wiper;
-use super::{Answer, rows};
+use super::{Answer, rows, schema};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -107,6 +109,8 @@ pub(super) struct Shared {
     pub(super) commands: Arc<Queue<Command>>,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: Arc<Gate>,
+    /// Largest database file, in bytes; `None`: what the disk holds.
+    pub(super) file_bytes_max: Arc<Mutex<Option<u64>>>,
 }
 
 /// Tells the queue when the thread ends, however it ends: nobody waits for a dead writer.
@@ -139,6 +143,9 @@ struct Writer<'c> {
     /// nor in a transaction that failed: the order of the whole store is by it.
     next_position: i64,
     wiper: Wiper,
+    probe: Probe,
+    /// What the file is limited to now.
+    file_bytes_max: Option<u64>,
 }
 
 impl<'c> Writer<'c> {
@@ -161,13 +168,17 @@ impl<'c> Writer<'c> {
             heads: Heads::default(),
             next_position,
             wiper: Wiper::load(conn)?,
+            probe: Probe::default(),
+            file_bytes_max: None,
         })
     }
 
     fn run(&mut self) {
         let limit = Weight { events: TRANSACTION_EVENTS_MAX, bytes: TRANSACTION_BYTES_MAX };
         loop {
-            match self.shared.commands.take(limit, self.wiper.patience(Instant::now())) {
+            let now = Instant::now();
+            let patience = self.wiper.patience(now).into_iter().chain(self.probe.patience(now)).min();
+            match self.shared.commands.take(limit, patience) {
                 Taken::Some(commands) => self.carry_out(commands),
                 Taken::Nothing => {}
                 Taken::End => return,
@@ -175,6 +186,10 @@ impl<'c> Writer<'c> {
             let idle = self.shared.commands.len() == 0;
             if self.wiper.is_due(Instant::now(), idle) {
                 self.wipe();
+            }
+            if self.probe.take(Instant::now()) && self.transaction(|writer| probe::write(writer.conn)).is_ok() {
+                self.shared.counters.well();
+                tracing::info!("the store can be written again");
             }
         }
     }
@@ -196,10 +211,15 @@ impl<'c> Writer<'c> {
                 }
             }
             Err(error) => {
-                let why = Unavailable(error.to_string());
-                tracing::error!(%error, calls = commands.len(), "the store can't be written");
-                for command in commands {
-                    command.answer(Err(&why));
+                let why = probe::unavailable(&error);
+                // What adds nothing may come through alone: readers ask for ends, and deletes make room.
+                let adds = |command: &Command| matches!(command, Command::Append { .. } | Command::Create { .. });
+                let (refused, others): (Vec<_>, Vec<_>) =
+                    commands.into_iter().partition(|command| !why.full || adds(command));
+                let (refused, others) = if refused.is_empty() { (others, refused) } else { (refused, others) };
+                refused.into_iter().for_each(|command| command.answer(Err(&why)));
+                if !others.is_empty() {
+                    self.carry_out(others);
                 }
             }
         }
@@ -209,14 +229,18 @@ impl<'c> Writer<'c> {
     fn transaction(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
         let shared = self.shared;
         let turn = shared.gate.turn();
+        self.limit();
         let done = self.begin.raw_execute().and_then(|_| work(self)).and_then(|()| {
             let start = Instant::now();
             self.commit.raw_execute()?;
             shared.counters.commit_took(start.elapsed());
             Ok(())
         });
-        if done.is_err() {
-            shared.counters.failed();
+        if let Err(error) = &done {
+            if shared.counters.failed(probe::is_full(error)) {
+                tracing::error!(%error, "the store can't be written; it is tried again every second");
+            }
+            self.probe.failed(Instant::now());
             self.heads.clear();
             // Some errors end the transaction by themselves.
             if !self.conn.is_autocommit()
@@ -227,6 +251,17 @@ impl<'c> Writer<'c> {
         }
         drop(turn);
         done
+    }
+
+    /// Takes another limit of the file over.
+    fn limit(&mut self) {
+        let wanted = *self.shared.file_bytes_max.lock();
+        if wanted != self.file_bytes_max {
+            match schema::limit(self.conn, wanted) {
+                Ok(()) => self.file_bytes_max = wanted,
+                Err(error) => tracing::error!(%error, "the size of the file can't be limited"),
+            }
+        }
     }
 
     fn outcome(&mut self, command: &Command) -> rusqlite::Result<Outcome> {
@@ -319,7 +354,7 @@ impl<'c> Writer<'c> {
         match (done, progress) {
             (Ok(()), Some(progress)) => self.wiper.done(progress, Instant::now()),
             (Err(error), _) => {
-                tracing::error!(%error, "events of deleted topics can't be removed");
+                tracing::warn!(%error, "events of deleted topics can't be removed");
                 self.wiper.failed(Instant::now() + AFTER_FAILURE);
             }
             (Ok(()), None) => {}
