@@ -30,7 +30,7 @@ use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
 use crate::identity::jwt::JwtVerifier;
 use crate::problem;
-use crate::reload::{Reloader, sleep_after_ms, topic_limits};
+use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
 use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
@@ -95,6 +95,7 @@ impl Hub {
             &StoreSettings {
                 readers: settings.store.readers,
                 mmap_bytes: settings.store.mmap_bytes,
+                file_bytes_max: file_bytes_max(&settings),
                 ..StoreSettings::default()
             },
         )?;

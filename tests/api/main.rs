@@ -8,6 +8,7 @@ mod drain;
 mod events;
 mod frames;
 mod fsync_trace;
+mod full;
 mod limits;
 mod ndjson;
 mod pages;

@@ -234,7 +234,8 @@ impl Handler<Appended> for TopicActor {
     fn handle(&mut self, Appended(result): Appended, ctx: &mut Self::Context) {
         let lost = matches!(result, Err(AppendError::Conflict));
         if let Err(error) = &result
-            && !matches!(error, AppendError::Rejected(_))
+            // Of a full disk the store has said so, once.
+            && !matches!(error, AppendError::Rejected(_) | AppendError::Full(_))
         {
             tracing::error!(topic = %self.state.record().topic.key, %error, "an append failed");
         }
