@@ -4,11 +4,13 @@
 
 mod conformance;
 mod crash;
+
 mod drain;
 mod events;
 mod frames;
 mod fsync_trace;
 mod pipelining;
+mod proxies;
 mod refusals;
 mod refusals_order;
 mod reset;

@@ -21,12 +21,6 @@ fn ask_and_reset(hub: &Process, ask: &Ask) {
     socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-fn sessions(hub: &Process) -> u64 {
-    let metrics = Ask::new("GET", "/metrics").send(hub.admin).text();
-    let line = metrics.lines().find(|line| line.starts_with("tambour_sessions ")).expect("the hub counts sessions");
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
 #[test]
 fn a_client_that_resets_before_its_head_leaves_no_session() {
     let dir = TempDir::new().unwrap();
@@ -45,7 +39,7 @@ fn a_client_that_resets_before_its_head_leaves_no_session() {
         // Whatever was accepted before this is answered behind it.
         create(hub.addr, "alice", &format!("after-{index}"));
     }
-    eventually("every session is given back", || (sessions(&hub) == 0).then_some(()));
+    eventually("every session is given back", || (hub.sessions() == 0).then_some(()));
 }
 
 #[test]

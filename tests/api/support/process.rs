@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::eventually;
+use super::http::Ask;
 use super::token::SECRET;
 
 /// The binary under test.
@@ -127,6 +128,14 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.0.kill().unwrap();
         self.child.0.wait().unwrap();
+    }
+
+    /// How many sessions it has.
+    #[track_caller]
+    pub(crate) fn sessions(&self) -> u64 {
+        let metrics = Ask::new("GET", "/metrics").send(self.admin).text();
+        let line = metrics.lines().find(|line| line.starts_with("tambour_sessions ")).expect("the hub counts sessions");
+        line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
     /// Its log so far.
