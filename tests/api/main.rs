@@ -5,6 +5,7 @@
 mod conformance;
 mod crash;
 
+mod deploy;
 mod drain;
 mod events;
 mod frames;
