@@ -4,6 +4,8 @@
 
 mod conformance;
 mod crash;
+
+mod deploy;
 mod drain;
 mod events;
 mod frames;
@@ -14,6 +16,7 @@ mod ndjson;
 mod pages;
 mod pipelining;
 mod polls;
+mod proxies;
 mod redaction;
 mod refusals;
 mod refusals_order;

@@ -330,20 +330,41 @@ impl Connection {
         answer
     }
 
+    /// The next chunk of a body in chunks; the last one is empty. `None`: it was cut before that.
+    #[track_caller]
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let mut size = Vec::new();
+        while !size.ends_with(b"\r\n") {
+            size.push(self.byte()?);
+        }
+        let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim_end(), 16).unwrap();
+        while self.buffer.len() < size + 2 {
+            if self.fill() == 0 {
+                return None;
+            }
+        }
+        let chunk = self.exactly(size);
+        assert_eq!(self.exactly(2), b"\r\n", "behind a chunk");
+        Some(chunk)
+    }
+
+    #[track_caller]
+    fn byte(&mut self) -> Option<u8> {
+        if self.buffer.is_empty() && self.fill() == 0 {
+            return None;
+        }
+        Some(self.buffer.remove(0))
+    }
+
     #[track_caller]
     fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
-            let mut size = Vec::new();
-            while !size.ends_with(b"\r\n") {
-                size.extend(self.exactly(1));
-            }
-            let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim_end(), 16).unwrap();
-            body.extend(self.exactly(size));
-            self.exactly(2);
-            if size == 0 {
+            let chunk = self.chunk().expect("the body has an end");
+            if chunk.is_empty() {
                 return body;
             }
+            body.extend(chunk);
         }
     }
 }

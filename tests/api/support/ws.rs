@@ -76,6 +76,16 @@ impl Ws {
         }
     }
 
+    /// Waits until the hub has pinged so many times; nothing else may come meanwhile. Each is answered.
+    #[track_caller]
+    pub(crate) fn pings(&mut self, count: usize) {
+        for _ in 0..count {
+            let came = self.socket.read().unwrap();
+            assert!(came.is_ping(), "{came:?}");
+            self.socket.flush().unwrap();
+        }
+    }
+
     /// The next frame, of which `t` is known.
     #[track_caller]
     pub(crate) fn expect(&mut self, t: &str) -> Value {
