@@ -17,7 +17,7 @@ use crate::directory::TopicHandle;
 use crate::frame::Batch;
 use crate::frame::control::gap;
 use crate::log::{Bounds, TopicRecord};
-use crate::topic::messages::{EndReason, FromOutlet, Life, LineId, Replayed, ToOutlet};
+use crate::topic::messages::{EndReason, Fold, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
 use crate::topic_key::TopicKey;
 
@@ -152,7 +152,8 @@ impl Outlet {
         let lines = &mut *worker.lines.borrow_mut();
         match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn && !pending.left) {
             Some(target) => {
-                let new = NewSub { ticket, cursor: started.cursor, fold: pending.fold };
+                let fold = Fold::starting(pending.fold, started.cursor, bounds.head);
+                let new = NewSub { ticket, cursor: started.cursor, fold };
                 self.seats.join(slot, line.slot, target, new);
                 target.tell(ToSession::Subscribed { key: key.clone(), ticket, started, bounds, mark });
             }
