@@ -2,6 +2,8 @@
 //!
 //! What is acknowledged stays, and a stopped hub's readers go on at the next.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -143,4 +145,65 @@ fn a_write_that_was_answered_is_there() {
     let shown = Ask::by("alice", "GET", "/v1/threads/x").send(next.addr).ok(200);
     let head: u64 = shown["cursor"].as_str().unwrap().split('.').nth(1).unwrap().parse().unwrap();
     assert!(answered > 0 && (answered..=answered + 1).contains(&head), "{answered} answered, {head} there");
+}
+
+/// Opens streams and sessions, many at a time, until the hub refuses: those that it began to answer.
+fn open_until_refused(addr: SocketAddr, sub: &str, cursor: &str) -> Vec<Connection> {
+    const AT_ONCE: usize = 16;
+    let asks = [
+        // Where this one stands has to be looked up in the log, which gives the hub time to go.
+        Ask::stream(sub, &format!("/v1/threads/x/events?after={cursor}")).bytes(),
+        Ask::by(sub, "GET", "/v1/threads/x/ws").upgrade().bytes(),
+        Ask::by(sub, "GET", "/v1/ws").upgrade().bytes(),
+    ];
+    let mut opened = Vec::new();
+    loop {
+        let asked = asks.iter().cycle().take(AT_ONCE).map_while(|ask| {
+            let mut connection = Connection::try_open(addr).ok()?;
+            connection.try_send(ask).then_some(connection)
+        });
+        let asked: Vec<Connection> = asked.collect();
+        let mut refused = asked.len() < AT_ONCE;
+        for mut connection in asked {
+            match connection.try_head() {
+                Ok(head) if matches!(head.status, 101 | 200) => opened.push(connection),
+                Ok(head) => {
+                    assert_eq!(head.status, 503, "{head:?}");
+                    refused = true;
+                }
+                Err(_) => refused = true,
+            }
+        }
+        if refused {
+            return opened;
+        }
+    }
+}
+
+#[test]
+fn who_comes_at_the_last_moment_is_told_too() {
+    // Without what is tested here about every other round fails.
+    const ROUNDS: usize = 6;
+    for _ in 0..ROUNDS {
+        let (_dir, mut hub) = hub();
+        let addr = hub.addr;
+        let (cursor, _) = publish(addr, "alice", "x", &json!(1));
+        let opening: Vec<_> = (0..4)
+            .map(|n| {
+                let cursor = cursor.clone();
+                std::thread::spawn(move || open_until_refused(addr, &format!("bob-{n}"), &cursor))
+            })
+            .collect();
+        eventually("some are there", || {
+            let held = std::fs::read_dir(format!("/proc/{}/fd", hub.child.0.id())).unwrap().count();
+            (held > 150).then_some(())
+        });
+        hub.child.signal("TERM");
+        let opened: Vec<_> = opening.into_iter().flat_map(|opening| opening.join().unwrap()).collect();
+        let count = opened.len();
+        let told = opened.into_iter().map(|mut connection| String::from_utf8_lossy(&connection.rest()).into_owned());
+        let untold: Vec<_> = told.filter(|came| !came.contains("reconnect")).collect();
+        assert!(untold.is_empty(), "{} of {count} were not told: {untold:?}", untold.len());
+        assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
+    }
 }
