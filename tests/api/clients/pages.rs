@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// One page after another.
 pub(crate) const PAGES: Way = Way { name: "pages", visit: pages, many: true };
+/// Pages that wait for the next event.
+pub(crate) const LONG_POLLS: Way = Way { name: "long polls", visit: long_polls, many: false };
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -29,6 +31,14 @@ struct Page<'a> {
 }
 
 fn pages(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+    visit(addr, sub, readings, "")
+}
+
+fn long_polls(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+    visit(addr, sub, readings, "&wait=1")
+}
+
+fn visit(addr: SocketAddr, sub: &str, readings: &mut [Reading], wait: &str) -> Parting {
     let Ok(mut connection) = Connection::try_open(addr) else { return Parting::Shut };
     let ask = Ask::by(sub, "GET", "");
     let (mut answered, mut asked) = (false, 0);
@@ -37,7 +47,7 @@ fn pages(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
             let mut ask = ask.clone();
             let limit = LIMITS[asked % LIMITS.len()];
             asked += 1;
-            ask.path = format!("/v1/threads/{}/events?limit={limit}&after={}", reading.thread, reading.after());
+            ask.path = format!("/v1/threads/{}/events?limit={limit}{wait}&after={}", reading.thread, reading.after());
             let broken = if answered { Parting::Sudden } else { Parting::Shut };
             if !connection.try_send(&ask.bytes()) {
                 return broken;
@@ -47,7 +57,7 @@ fn pages(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
             if answer.status == 503 {
                 return Parting::Shut;
             }
-            if keep(&answer, reading) == 0 {
+            if keep(&answer, reading) == 0 && wait.is_empty() {
                 std::thread::sleep(PAUSE);
             }
         }

@@ -15,13 +15,17 @@ use crate::support::http::{Ask, Connection};
 pub(crate) const SSE: Way = Way { name: "SSE", visit: named, many: false };
 
 fn named(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
-    let [reading] = readings else { panic!("one thread") };
-    let ask = Ask::stream(sub, &format!("/v1/threads/{}/events?after=earliest", reading.thread));
-    visit(addr, ask, reading)
+    thread(addr, sub, readings, "")
 }
 
-/// One connection.
-fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading) -> Parting {
+fn thread(addr: SocketAddr, sub: &str, readings: &mut [Reading], more: &str) -> Parting {
+    let [reading] = readings else { panic!("one thread") };
+    let ask = Ask::stream(sub, &format!("/v1/threads/{}/events?after=earliest{more}", reading.thread));
+    visit(addr, ask, reading, more.is_empty())
+}
+
+/// One connection. `named`: events come under their types.
+fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading, named: bool) -> Parting {
     let id = reading.cursor.clone().unwrap_or_default();
     let ask = if id.is_empty() { ask } else { ask.with("last-event-id", &id) };
     let Ok(mut connection) = Connection::try_open(addr) else { return Parting::Shut };
@@ -35,7 +39,7 @@ fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading) -> Parting {
         other => panic!("{other:?}"),
     }
     connection.patience(GLANCE);
-    let mut stream = Stream { parser: SseParser::new(&id), reading, told: false };
+    let mut stream = Stream { parser: SseParser::new(&id), reading, named, told: false };
     while !stream.reading.done() {
         match connection.try_some() {
             Ok(bytes) if bytes.is_empty() => return stream.ended(),
@@ -50,6 +54,7 @@ fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading) -> Parting {
 struct Stream<'a> {
     parser: SseParser,
     reading: &'a mut Reading,
+    named: bool,
     /// The hub said that it goes.
     told: bool,
 }
@@ -77,7 +82,9 @@ impl Stream<'_> {
             "reconnect" | "refused" => self.told = true,
             name => {
                 let came: Event<'_> = serde_json::from_str(&event.data).unwrap_or_else(|e| panic!("{e}: {event:?}"));
-                assert_eq!((came.kind.as_ref(), &*came.id), (name.trim_start_matches('_'), event.id.as_str()));
+                let kind = if self.named { name.trim_start_matches('_') } else { &came.kind };
+                assert_eq!((&*came.kind, &*came.id), (kind, event.id.as_str()), "{event:?}");
+                assert!(self.named || name == "message", "{event:?}");
                 self.reading.take(&came);
             }
         }
