@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::slow;
 use crate::support::eventually;
 use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::process::{Process, own_host};
@@ -115,6 +116,79 @@ fn what_holds_on_does_not_hold_it_up() {
     // Far above the 6 s that it may take, far below the 15 s of the default.
     assert!(began.elapsed().as_secs() < 12, "{:?}", began.elapsed());
     drop((idle, half, session, stream));
+}
+
+/// Readers of a thread that take nothing.
+fn stalled(addr: SocketAddr, n: usize) -> Connection {
+    let asks = [
+        Ask::stream("alice", "/v1/threads/x/events?after=earliest"),
+        Ask::by("alice", "GET", "/v1/threads/x/ws?after=earliest").upgrade(),
+    ];
+    let mut reader = slow::narrow(addr);
+    reader.send(&asks[n % asks.len()].bytes());
+    reader.head();
+    reader
+}
+
+/// A body that goes on: one line, and a piece of the next.
+fn upload(addr: SocketAddr, n: usize) -> Connection {
+    let ask = Ask::by("alice", "POST", "/v1/threads/x/events");
+    let ask = ask.with("content-type", "application/x-ndjson").with("transfer-encoding", "chunked");
+    let line = format!("{{\"type\":\"line\",\"data\":{n}}}\n{{\"type\":");
+    let mut upload = Connection::open(addr);
+    upload.send(&ask.bytes());
+    upload.send(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+    upload
+}
+
+/// A body of which the rest never comes.
+fn half(addr: SocketAddr) -> Connection {
+    let ask = Ask::by("alice", "POST", "/v1/threads/x/events").with("content-type", "application/json");
+    let mut half = Connection::open(addr);
+    half.send(&ask.with("content-length", "100").bytes());
+    half.send(b"{");
+    half
+}
+
+#[test]
+fn whatever_is_open_it_is_gone_in_time() {
+    const EACH: usize = 20;
+    let (dir, mut hub) = hub();
+    let addr = hub.addr;
+    let mut readers: Vec<_> = (0..EACH).map(|n| stalled(addr, n)).collect();
+    slow::flood(addr, "x", slow::EVENTS);
+    let mut uploads: Vec<_> = (0..EACH).map(|n| upload(addr, n)).collect();
+    let shown = || Ask::by("alice", "GET", "/v1/threads/x").send(addr).ok(200)["cursor"].as_str().unwrap().to_owned();
+    let all = format!(".{}", slow::EVENTS + EACH as u64);
+    eventually("the first lines are there", || shown().ends_with(&all).then_some(()));
+    let halves: Vec<_> = (0..EACH).map(|_| half(addr)).collect();
+    let ask = Ask::by("bob", "GET", "/v1/threads/x/events").query(&format!("wait=60&after={}", shown()));
+    let mut polls: Vec<_> = (0..EACH).map(|_| Connection::open(addr)).collect();
+    polls.iter_mut().for_each(|poll| poll.send(&ask.bytes()));
+    let began = std::time::Instant::now();
+    hub.child.signal("TERM");
+    assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
+    assert!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
+    for poll in &mut polls {
+        let answer = poll.answer();
+        // The last may have come just behind the signal.
+        assert!(answer.status == 503 || answer.ok(200)["events"] == json!([]), "{}", answer.text());
+    }
+    for upload in &mut uploads {
+        let refused = upload.answer().json();
+        assert_eq!(
+            [&refused["code"], &refused["accepted"], &refused["line"]],
+            [&json!("draining"), &json!(1), &json!(2)]
+        );
+    }
+    readers.iter_mut().for_each(|reader| drop(reader.rest()));
+    drop(halves);
+    let next = Process::start(dir.path(), &addr.to_string(), &[]);
+    let ask = Ask::by("alice", "GET", "/v1/threads/x/events").query(&format!("last={EACH}"));
+    let there = ask.send(next.addr).ok(200);
+    let mut lines: Vec<_> = there["events"].as_array().unwrap().iter().map(|event| event["data"].as_u64()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, (0..EACH as u64).map(Some).collect::<Vec<_>>(), "what was taken in stays");
 }
 
 #[test]
