@@ -2,12 +2,14 @@
 //!
 //! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
 
+mod clients;
 mod conformance;
 mod crash;
 
 mod deploy;
 mod drain;
 mod events;
+mod faults;
 mod frames;
 mod fsync_trace;
 mod full;

@@ -25,6 +25,8 @@ use crate::topic_key::TopicKey;
 const ANSWER_MS: u64 = 2_000;
 /// How long an outlet waits before it asks again for a topic whose store could not answer.
 const RETRY_MS: u64 = 500;
+/// How long a client waits at least before it comes back to a hub that goes, in milliseconds.
+const COME_BACK_MS_MIN: u64 = 500;
 
 impl Outlet {
     pub(super) fn hear(&mut self, message: ToOutlet, ctx: &mut Context<Self>) {
@@ -80,12 +82,14 @@ impl Outlet {
         }
     }
 
-    /// Every session tells its client to come back, spread over a time, and ends.
+    /// Every session tells its client to come back, spread over a time, and ends; so does who was admitted before and
+    /// begins later.
     fn drain(&self, spread_ms: u64) {
+        self.worker.come_back_ms.set(Some(COME_BACK_MS_MIN + spread_ms / 2));
         let lines = self.worker.lines.borrow();
         let count = lines.len().max(1) as u64;
         for (place, (_, line)) in (0_u64..).zip(lines.iter()) {
-            line.tell(ToSession::Drain { retry_after_ms: 500 + spread_ms * place / count });
+            line.tell(ToSession::Drain { retry_after_ms: COME_BACK_MS_MIN + spread_ms * place / count });
         }
     }
 

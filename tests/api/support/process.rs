@@ -179,14 +179,6 @@ impl Process {
         String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
     }
 
-    /// How many sessions it counts.
-    #[track_caller]
-    pub(crate) fn sessions(&self) -> u64 {
-        let metrics = Ask::new("GET", "/metrics").send(self.admin).text();
-        let line = metrics.lines().find(|line| line.starts_with("tambour_sessions ")).expect("the hub counts sessions");
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    }
-
     /// Its resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.0.id())).unwrap();
