@@ -256,7 +256,7 @@ impl Client {
                 assert_eq!(field("id: ").as_deref(), json["cursor"].as_str());
                 self.told("subscribed", &json);
             }
-            "gap" | "ended" | "reconnect" | "token_expiring" => self.told(&name, &json),
+            "gap" | "subscription_ended" | "reconnect" | "token_expiring" => self.told(&name, &json),
             _ => {
                 assert_eq!(field("id: ").as_deref(), view::place(&json).as_str());
                 self.event(&topic, &json);
@@ -274,7 +274,7 @@ impl Client {
             "subscribed" => self.subscribed(&topic, json),
             "unsubscribed" => assert!(self.readings.remove(&format!("{topic} left")).is_some()),
             "gap" => self.gap(&topic, json),
-            "ended" => self.end(&topic, json["reason"].as_str().unwrap()),
+            "subscription_ended" => self.end(&topic, json["reason"].as_str().unwrap()),
             "error" => self.refused(json),
             "published" => self.published.push(json.clone()),
             "reconnect" => self.reconnects += 1,
