@@ -5,7 +5,9 @@
 mod conformance;
 mod crash;
 mod drain;
+mod entries;
 mod events;
+mod folded_pages;
 mod frames;
 mod fsync_trace;
 mod limits;
