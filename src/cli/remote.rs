@@ -205,10 +205,15 @@ impl Hub {
         Ok(body)
     }
 
+    /// What an answer means that is no success. A proxy whose hub is away says so by status, in words of its own.
     fn refused(&self, status: u16, body: &[u8]) -> CliError {
+        let url = self.remote.url.clone();
         match serde_json::from_slice(body) {
             Ok(problem) => CliError::Refused(problem),
-            Err(_) => CliError::Failed(format!("{} answers {status}, and not as a hub does", self.remote.url)),
+            Err(_) if matches!(status, 502..=504) => {
+                CliError::AnswerLost { url, reason: format!("somebody before it answers {status}") }
+            }
+            Err(_) => CliError::Failed(format!("{url} answers {status}, and not as a hub does")),
         }
     }
 }

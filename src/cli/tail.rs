@@ -185,7 +185,7 @@ impl<W: Write> Tail<W> {
         match event.name.as_str() {
             "connected" => self.connected(&event.data),
             "gap" => note(&format!("a gap: {}", printable(&event.data))),
-            "ended" => {
+            "subscription_ended" => {
                 note(&format!("the stream ended for good: {}", printable(&event.data)));
                 return Ok(Step::Done);
             }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_deleted_thread_ends_it() {
         let mut tail = tail(true, None);
-        let stream = "event: ended\ndata: {\"reason\":\"deleted\"}\n\n";
+        let stream = "event: subscription_ended\ndata: {\"reason\":\"deleted\"}\n\n";
         assert!(matches!(tail.follow(stream.as_bytes()), Ok(Ok(()))));
         assert!(tail.out.is_empty());
     }

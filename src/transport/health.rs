@@ -16,8 +16,11 @@ pub async fn healthz() -> HttpResponse {
 pub async fn readyz(request: HttpRequest) -> HttpResponse {
     let status = match request.app_data::<Arc<Ground>>() {
         Some(ground) if ground.draining.is_begun() => "draining",
-        Some(ground) if ground.store.stats().failing => "store_failing",
-        Some(_) => return HttpResponse::Ok().json(json!({ "status": "ready" })),
+        Some(ground) => match ground.store.stats() {
+            stats if stats.full => "store_full",
+            stats if stats.failing => "store_failing",
+            _ => return HttpResponse::Ok().json(json!({ "status": "ready" })),
+        },
         None => "starting",
     };
     HttpResponse::ServiceUnavailable().json(json!({ "status": status }))
