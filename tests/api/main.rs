@@ -5,11 +5,12 @@
 mod clients;
 mod conformance;
 mod crash;
-
 mod deploy;
 mod drain;
+mod entries;
 mod events;
 mod faults;
+mod folded_pages;
 mod frames;
 mod fsync_trace;
 mod full;
@@ -24,6 +25,7 @@ mod refusals;
 mod refusals_order;
 mod reload;
 mod reset;
+mod retries;
 mod session;
 mod slow;
 mod sse_text;
