@@ -5,6 +5,7 @@ pub mod body;
 pub mod console;
 pub mod health;
 pub mod page;
+pub mod places;
 pub mod poll;
 pub mod publish;
 pub mod read;
