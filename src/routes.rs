@@ -84,6 +84,7 @@ routes! {
     POST "/v1/threads/{id}/close" "threads.close" Topic crate::control::topics::routes::close, topics::close;
     POST "/v1/threads/{id}/events" "threads.publish" Topic crate::transport::publish::publish, events::publish;
     GET "/v1/threads/{id}/events" "threads.read" Topic crate::transport::read::read, events::read;
+    DELETE "/v1/threads/{id}/events/{event_id}" "threads.redact" Topic crate::transport::redact::redact, events::redact;
     GET "/v1/threads/{id}/ws" "threads.stream" Topic crate::transport::ws::topic, sockets::topic;
     POST "/v1/canvases" "canvases.create" Caller crate::control::topics::routes::create, topics::create;
     GET "/v1/canvases" "canvases.list" Caller crate::control::topics::routes::list, topics::list;
@@ -96,6 +97,7 @@ routes! {
     POST "/v1/canvases/{id}/close" "canvases.close" Topic crate::control::topics::routes::close, topics::close;
     POST "/v1/canvases/{id}/events" "canvases.publish" Topic crate::transport::publish::publish, events::publish;
     GET "/v1/canvases/{id}/events" "canvases.read" Topic crate::transport::read::read, events::read;
+    DELETE "/v1/canvases/{id}/events/{event_id}" "canvases.redact" Topic crate::transport::redact::redact, events::redact;
     GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic, sockets::topic;
     GET "/v1/ws" "session.open" Hello crate::transport::ws::open, sockets::open;
 }

@@ -150,7 +150,10 @@ impl EntryWhat {
     }
 
     /// The event to write in the topic of a mark. `last`: the event that an append without `event_id` is for.
-    fn resolve(self, mark: Mark, last: Option<Seq>) -> Result<NewEvent, Refusal> {
+    ///
+    /// # Errors
+    /// As [`Entry::write`].
+    pub fn resolve(self, mark: Mark, last: Option<Seq>) -> Result<NewEvent, Refusal> {
         match (self, last) {
             (Self::Event(event), _) => Ok(event),
             (Self::Append { event_id: Some(id), .. }, _) if id.mark != mark => {

@@ -159,6 +159,9 @@ settings! {
         request_timeout_ms: u64 = 5_000, range(100, 120_000), Restart;
         /// Time a client has to send the body of a request, in milliseconds; then 408 `body.late`.
         body_timeout_ms: u64 = 30_000, range(100, 600_000), Live;
+        /// How long nothing may come of an NDJSON body, in seconds; then 408 `body.late`. All of it may take as long as it
+        /// takes.
+        ndjson_idle_seconds: u64 = 300, range(1, 3_600), Live;
         /// How long an idle HTTP connection is kept for the next request, in seconds.
         keep_alive_seconds: u64 = 75, range(1, 3_600), Restart;
         /// How long a drain may take before the process exits, in seconds.

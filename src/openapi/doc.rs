@@ -45,6 +45,8 @@ pub(super) const TAGS: [(&str, &str); 6] = [
 
 /// JSON.
 pub(super) const JSON: &str = "application/json";
+/// Lines of JSON.
+pub(super) const NDJSON: &str = "application/x-ndjson";
 /// Streams.
 pub(super) const SSE: &str = "text/event-stream";
 

@@ -6,47 +6,62 @@ use tambour_actors::event::{BATCH_EVENTS_MAX, DATA_BYTES_MAX, RESERVED_TYPES, TY
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
 };
-use utoipa::ToSchema;
-use utoipa::openapi::schema::RefBuilder;
 use utoipa::openapi::{Ref, RefOr};
 
 use super::shapes;
 
 /// An entry as a body of its own.
 pub(super) const ENTRY: &str = "Entry";
-/// An entry of an array: the array has the conditions.
-pub(super) const ARRAY_ENTRY: &str = "ArrayEntry";
+/// An entry as a line.
+pub(super) const LINE: &str = "Line";
 /// An array with conditions.
 pub(super) const ENTRIES: &str = "Entries";
+/// An entry of an array: the array has the conditions.
+const ARRAY_ENTRY: &str = "ArrayEntry";
+/// An event, with conditions and without.
+const EVENTS: [&str; 2] = ["EventEntry", "EventOfArray"];
 
 /// The schemas of what is published, by name.
 pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
-    vec![
-        (ENTRY.to_owned(), entry(true, true).into()),
-        (ARRAY_ENTRY.to_owned(), entry(false, true).into()),
-        (ENTRIES.to_owned(), conditions(closed().property("events", array())).required("events").into()),
-    ]
+    let [event, event_of_array] = EVENTS;
+    let alone = OneOfBuilder::new().item(named(event)).item(conditions(append(true)));
+    let line = OneOfBuilder::new().item(named(event)).item(conditions(append(false)));
+    let of_array = OneOfBuilder::new().item(named(event_of_array)).item(append(true));
+    let array = conditions(closed().property("events", array())).required("events");
+    let schemas: [(&str, RefOr<Schema>); 6] = [
+        (event, any_event(conditions).into()),
+        (event_of_array, any_event(|event| event).into()),
+        (ENTRY, alone.into()),
+        (LINE, line.into()),
+        (ARRAY_ENTRY, of_array.into()),
+        (ENTRIES, array.into()),
+    ];
+    schemas.map(|(name, schema)| (name.to_owned(), schema)).into()
 }
 
-/// The entries of an array.
-pub(super) fn array() -> ArrayBuilder {
-    ArrayBuilder::new().items(Ref::from_schema_name(ARRAY_ENTRY)).min_items(Some(1)).max_items(Some(BATCH_EVENTS_MAX))
+/// A body of JSON: an entry, an array, or an array with conditions.
+pub(super) fn json() -> OneOfBuilder {
+    OneOfBuilder::new().item(named(ENTRY)).item(array()).item(named(ENTRIES))
 }
 
-/// Any one of a schema of entries.
-pub(super) fn any_of(names: &[&str]) -> OneOfBuilder {
-    let choices = OneOfBuilder::new().item(array());
-    names.iter().fold(choices, |choices, name| choices.item(Ref::from_schema_name(*name)))
+/// A body of lines.
+pub(super) fn lines() -> ObjectBuilder {
+    let words = format!("Lines, each the JSON of a `{LINE}`. An append without `event_id` is for the last event of this body.");
+    ObjectBuilder::new().schema_type(Type::String).content_schema(Some(named(LINE))).description(Some(words))
 }
 
-/// An entry. `targeted`: an append says to which event.
-fn entry(conditional: bool, targeted: bool) -> OneOfBuilder {
-    let finish = |entry| if conditional { conditions(entry) } else { entry };
-    let known = CATALOGUE.iter().map(|known| finish(well_known(known)));
-    [finish(free()), finish(append(targeted))]
-        .into_iter()
-        .chain(known)
-        .fold(OneOfBuilder::new(), |choices, choice| choices.item(choice))
+fn array() -> ArrayBuilder {
+    ArrayBuilder::new().items(named(ARRAY_ENTRY)).min_items(Some(1)).max_items(Some(BATCH_EVENTS_MAX))
+}
+
+/// An event of any type. `finish` says what there may be beside type and data.
+fn any_event(finish: impl Fn(ObjectBuilder) -> ObjectBuilder) -> OneOfBuilder {
+    let known = CATALOGUE.iter().map(well_known);
+    [free()].into_iter().chain(known).fold(OneOfBuilder::new(), |choices, event| choices.item(finish(event)))
+}
+
+fn named(name: &str) -> Ref {
+    Ref::from_schema_name(name)
 }
 
 /// An object without other members.
@@ -55,13 +70,8 @@ fn closed() -> ObjectBuilder {
 }
 
 fn conditions(entry: ObjectBuilder) -> ObjectBuilder {
-    let expect = named::<shapes::CursorOrEmpty>("Written only if this is the topic's newest event.");
-    entry.property("idempotency_key", Ref::from_schema_name("IdempotencyKey")).property("expect", expect)
-}
-
-/// A shape, in words of its use.
-fn named<T: ToSchema>(words: &str) -> Ref {
-    RefBuilder::new().ref_location_from_schema_name(T::name()).description(Some(words)).build()
+    let expect = shapes::of::<shapes::CursorOrEmpty>("Written only if this is the topic's newest event.");
+    entry.property("idempotency_key", named("IdempotencyKey")).property("expect", expect)
 }
 
 /// An event of a type that nobody but its publishers knows.
@@ -82,7 +92,7 @@ fn free() -> ObjectBuilder {
 
 /// More text for an event of the caller's.
 fn append(targeted: bool) -> ObjectBuilder {
-    let target = named::<shapes::Cursor>("The event that gets the text.");
+    let target = shapes::of::<shapes::Cursor>("The event that gets the text.");
     let text = ObjectBuilder::new().schema_type(Type::String);
     let append = closed().property("event_id", target).property("data", text).required("data");
     let append = if targeted { append.required("event_id") } else { append };

@@ -7,8 +7,8 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::Ref;
 
 use super::Doc;
-use super::doc::{EVENTS, JSON, SSE, Typed};
-use super::entries::{self, ENTRIES, ENTRY};
+use super::doc::{EVENTS, JSON, NDJSON, SSE, Typed};
+use super::entries;
 use super::event::EventPage;
 use super::parameters;
 use super::refusals::{WRITE, WRITTEN};
@@ -18,7 +18,7 @@ use crate::transport::read::Reading;
 
 /// `POST /v1/{threads,canvases}/{id}/events`
 pub fn publish(route: &RouteSpec) -> Doc {
-    let asked = Typed::told(entries::any_of(&[ENTRY, ENTRIES]))
+    let asked = Typed::told(entries::json())
         .with(entries::schemas())
         .example("message", "One event", json!({ "type": "chat_message", "data": { "text": "hello" } }))
         .example(
@@ -38,8 +38,9 @@ pub fn publish(route: &RouteSpec) -> Doc {
             json!({ "append": { "event_id": "GzUtezx6Zl28O70t.1", "data": " world" } }),
         );
     let words = format!(
-        "One entry, or an array of 1 to {BATCH_EVENTS_MAX} that is appended as one, at most {} MiB. All appends to one \
-         event have at most {} KiB together.",
+        "JSON: an entry, or an array of 1 to {BATCH_EVENTS_MAX} that is appended as one, at most {} MiB. NDJSON: an entry a \
+         line, each appended as it comes, without an end if you like. All appends to one event have at most {} KiB \
+         together.",
         BATCH_BYTES_MAX / (1024 * 1024),
         APPENDED_BYTES_MAX / 1024
     );
@@ -52,12 +53,31 @@ pub fn publish(route: &RouteSpec) -> Doc {
     Doc::of_kind(EVENTS, route, "Publish to a {}")
         .says(
             "Answers when everything is on disk. After `publish.unknown`, `store.unavailable` or a broken connection it \
-             may have happened: send it again with its `idempotency_key`, or read before you repeat.",
+             may have happened: send it again with its `idempotency_key`, or read before you repeat. Of a line that is \
+             refused the answer has its number, `line`, and how many are written, `accepted`.",
         )
-        .body(&words, [(JSON, asked)])
+        .body(&words, [(JSON, asked), (NDJSON, lines()), ("application/ndjson", lines())])
         .answers(201, "Where it stands: one place for an entry, first and last for an array.", [(JSON, written)])
         .refuses(WRITE)
         .refuses(WRITTEN)
+}
+
+fn lines() -> Typed {
+    let text = "{\"type\":\"message\",\"data\":{\"role\":\"assistant\",\"text\":\"\"}}\n{\"append\":{\"data\":\"Hel\"}}\n\
+                {\"append\":{\"data\":\"lo\"}}\n";
+    Typed::told(entries::lines()).example("tokens", "An event, and its text as it comes", text)
+}
+
+/// `DELETE /v1/{threads,canvases}/{id}/events/{event_id}`
+pub fn redact(route: &RouteSpec) -> Doc {
+    Doc::of_kind(EVENTS, route, "Take the data of an event of a {} away")
+        .says(
+            "Its place stays, with `data` null and `redacted` true; the text of its appends goes too, and a `redacted` event \
+             tells readers. Who manages the topic may, and who sent the event. Again is as once.",
+        )
+        .answers(204, "It has no data.", [])
+        .refuses(WRITE)
+        .refuses(&[Code::CursorMalformed, Code::EventUnknown])
 }
 
 /// `GET /v1/{threads,canvases}/{id}/events`

@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 
 use tambour_actors::refusal::Code;
-use utoipa::{PartialSchema as _, ToSchema as _};
+use utoipa::PartialSchema as _;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::schema::{AllOfBuilder, ComponentsBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{AllOfBuilder, ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::shapes;
@@ -97,7 +97,7 @@ impl Refusals {
         for (name, codes) in self.0 {
             components = components.response(name, response(&codes));
         }
-        components.schema(PROBLEM, Body::schema())
+        components.schema(PROBLEM, problem())
     }
 }
 
@@ -105,7 +105,6 @@ impl Refusals {
 fn response(codes: &[Code]) -> Response {
     let told: Vec<_> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), code.title())).collect();
     let own = ObjectBuilder::new().property("code", shapes::one_of(codes.iter().map(|code| code.as_str())));
-    let own = codes.iter().flat_map(|code| members(*code)).fold(own, |own, (name, shape)| own.property(name, shape));
     let schema = AllOfBuilder::new().item(Ref::from_schema_name(PROBLEM)).item(own);
     let answer = ResponseBuilder::new()
         .description(told.join("\n\n"))
@@ -118,16 +117,25 @@ fn response(codes: &[Code]) -> Response {
     with_ids(answer.build())
 }
 
-/// Members of an answer beside those of every refusal.
-fn members(code: Code) -> Vec<(&'static str, Ref)> {
-    match code {
-        Code::ExpectMismatch => vec![("head", Ref::from_schema_name(shapes::Cursor::name()))],
-        _ => Vec::new(),
-    }
-}
-
 /// The schema of every refusal.
 const PROBLEM: &str = "Problem";
+
+/// What every refusal says, and what some say besides.
+fn problem() -> RefOr<Schema> {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    let more = ObjectBuilder::new()
+        .property("head", shapes::of::<shapes::Cursor>("With `expect.mismatch`: the newest event."))
+        .property("line", number().description(Some("Of NDJSON: the number of the line, from 1.")))
+        .property("accepted", number().description(Some("Of NDJSON: how many lines are written.")));
+    let more = more.build();
+    match Body::schema() {
+        RefOr::T(Schema::Object(mut body)) => {
+            body.properties.extend(more.properties);
+            body.into()
+        }
+        other => other,
+    }
+}
 
 /// Headers that every answer has.
 const IDS: [(&str, &str); 2] = [

@@ -9,8 +9,8 @@ use tambour_actors::event::TYPE_BYTES_MAX;
 use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
 use tambour_actors::topic_key::{TENANT_BYTES_MAX, TOPIC_ID_BYTES_MAX};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, RefBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::control::topics::routes as topics;
@@ -89,6 +89,11 @@ shapes! {
     Last = number().minimum(Some(0)).maximum(Some(LAST_MAX as usize));
     /// How long a page waits for its first event, in seconds.
     Wait = number().minimum(Some(0)).maximum(Some(read::WAIT_SECONDS_MAX as usize)).default(Some(json!(0)));
+}
+
+/// A shape, in words of its use.
+pub(super) fn of<T: ToSchema>(words: &str) -> Ref {
+    RefBuilder::new().ref_location_from_schema_name(T::name()).description(Some(words)).build()
 }
 
 /// What a cursor looks like: a mark, a dot, and a seq without leading zeros.

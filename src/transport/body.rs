@@ -15,6 +15,13 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Most bytes that are set aside because a client says that it will send them.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
+/// Whether a request says that its body is of this media type.
+#[must_use]
+pub fn is_of(request: &HttpRequest, kind: &str) -> bool {
+    let given = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+}
+
 /// Whether a request has no body at all (RFC 9112, section 6.3).
 #[must_use]
 pub fn is_absent(request: &HttpRequest) -> bool {
@@ -33,9 +40,7 @@ pub async fn read(
     most: usize,
     patience: Duration,
 ) -> Result<Bytes, Refusal> {
-    let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !is_of(request, "application/json") {
         return Err(Refusal::new(Code::BodyType, "send application/json"));
     }
     let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());

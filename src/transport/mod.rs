@@ -4,11 +4,14 @@
 pub mod body;
 pub mod console;
 pub mod health;
+mod linger;
+pub mod ndjson;
 pub mod page;
 pub mod places;
 pub mod poll;
 pub mod publish;
 pub mod read;
+pub mod redact;
 pub mod socket;
 pub mod sse;
 pub mod tls;

@@ -17,11 +17,11 @@ pub struct Place {
     seq: Seq,
 }
 
-/// Where the events of an array stand.
+/// Where the events of an array, or of lines, stand.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Places {
     /// How many they are.
-    pub count: usize,
+    pub count: u64,
     /// The first of them.
     pub first: Place,
     /// The last of them.

@@ -16,8 +16,8 @@ use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Published, Write};
 use tokio::sync::oneshot;
 
-use super::body;
 use super::places::{Place, Places};
+use super::{body, ndjson};
 use crate::admission::{Grant, Named};
 use crate::problem::Problem;
 
@@ -26,6 +26,9 @@ use crate::problem::Problem;
 /// # Errors
 /// What admission refuses; what is wrong with the body; what the topic refuses.
 pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    if ndjson::is_ndjson(&request) {
+        return ndjson::publish(named, request, payload).await;
+    }
     let caller = &named.caller;
     let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
     let read = body::read(&request, payload, most, caller.body_patience()).await;
@@ -38,7 +41,7 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
     let (first, last) = (Place::of(mark, first), Place::of(mark, last));
     let mut answer = HttpResponse::Created();
     Ok(match array {
-        Some(count) => answer.json(Places { count, first, last }),
+        Some(count) => answer.json(Places { count: count as u64, first, last }),
         None => answer.json(last),
     })
 }

@@ -25,6 +25,7 @@ use tambour_actors::outlet::socket::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::linger::Linger;
 use super::tls::TlsStream;
 use crate::problem::Problem;
 
@@ -101,6 +102,8 @@ struct Shared {
     closed: Cell<bool>,
     heads: Cell<Heads>,
     waker: RefCell<Option<Waker>>,
+    /// The connection ends while its client may still be sending.
+    lingers: Cell<bool>,
     /// The client has ended its side.
     ended: Cell<bool>,
     /// Of whom that concerns while they wait.
@@ -138,13 +141,14 @@ impl Heads {
 pub struct Tap {
     socket: Option<Stream>,
     shared: Rc<Shared>,
+    linger: Option<Linger>,
 }
 
 impl Tap {
     /// A tap around a connected socket.
     #[must_use]
     pub fn new(socket: Stream) -> Self {
-        Self { socket: Some(socket), shared: Rc::default() }
+        Self { socket: Some(socket), shared: Rc::default(), linger: None }
     }
 
     /// For the handlers of this connection.
@@ -208,17 +212,23 @@ impl AsyncWrite for Tap {
             taker(socket);
         }
         let taken = self.shared.taken.get();
-        self.shared.closed.set(taken || self.shared.closing.get());
-        if self.shared.closed.get()
-            && let Some(waker) = self.shared.waker.borrow_mut().take()
-        {
+        let closed = taken || self.shared.closing.get();
+        if closed && !self.shared.closed.replace(true) {
+            // The server is to see the end that it is shown, though nothing more may come from the client.
+            cx.waker().wake_by_ref();
+        }
+        if closed && let Some(waker) = self.shared.waker.borrow_mut().take() {
             waker.wake();
         }
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_socket((), |socket| socket.poll_shutdown(cx))
+        let this = &mut *self;
+        match &mut this.socket {
+            Some(socket) if this.shared.lingers.get() => this.linger.get_or_insert_default().poll(socket, cx),
+            _ => this.poll_socket((), |socket| socket.poll_shutdown(cx)),
+        }
     }
 }
 
@@ -240,6 +250,12 @@ impl TakeOver {
     pub fn quiet(&self) -> bool {
         let heads = self.0.heads.get();
         heads.complete && !heads.behind
+    }
+
+    /// The answer that is given now is the last, and the client may still be sending: the connection is closed in a
+    /// way that lets the answer arrive.
+    pub fn linger(&self) {
+        self.0.lingers.set(true);
     }
 
     /// Resolves when the client ends its side of the connection, or the connection breaks: half a connection is none to

@@ -30,9 +30,12 @@ pub(crate) enum Stream {
     Socket,
 }
 
+/// The id of an event that is nowhere.
+const SOME_EVENT: &str = "AAAAAAAAAAAAAAAA.1";
+
 /// A route's path with names in the places of names.
 pub(crate) fn path(route: &str, id: &str) -> String {
-    route.replace("{id}", id).replace("{sub}", "dave")
+    route.replace("{id}", id).replace("{sub}", "dave").replace("{event_id}", SOME_EVENT)
 }
 
 /// A thread and a canvas of one name.
@@ -42,7 +45,7 @@ pub(crate) fn create_both(addr: SocketAddr, sub: &str, body: &Value) {
     }
 }
 
-/// Every way to use every route that is not public, for a topic. An event that may be named there is its first.
+/// Every way to use every route that is not public, for a topic.
 pub(crate) fn shapes(id: &str) -> Vec<Shape> {
     let mut shapes = Vec::new();
     for route in ROUTES.iter().filter(|route| route.access != Access::Public) {
@@ -57,7 +60,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "change" => shape("", Stream::No, ask.json(json!({ "title": "changed" }))),
             "publish" => shape("", Stream::No, ask.json(json!({ "type": "note", "data": 1 }))),
             "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),
-            "members.put" | "members.remove" => shape("", Stream::No, ask),
+            "members.put" | "members.remove" | "redact" => shape("", Stream::No, ask),
             "read" => {
                 shape("page", Stream::No, ask.clone());
                 shape("long poll", Stream::Page, ask.clone().query("after=earliest&wait=30"));
@@ -105,11 +108,15 @@ fn every_shape_is_answered_when_nothing_is_wrong() {
     for (index, shape) in shapes("x").into_iter().enumerate() {
         let id = format!("x{index}");
         create_both(hub.addr(), "alice", &json!({ "id": id }));
+        let mut path = shape.ask.path.replace("/x", &format!("/{id}"));
         for kind in ["threads", "canvases"] {
-            let path = format!("/v1/{kind}/{id}/events");
-            Ask::by("alice", "POST", &path).json(json!({ "type": "note", "data": 1 })).send(hub.addr()).ok(201);
+            let events = format!("/v1/{kind}/{id}/events");
+            let event = Ask::by("alice", "POST", &events).json(json!({ "type": "note", "data": 1 })).send(hub.addr());
+            if path.starts_with(&events) {
+                path = path.replace(SOME_EVENT, event.ok(201)["id"].as_str().unwrap());
+            }
         }
-        let ask = Ask { path: shape.ask.path.replace("/x", &format!("/{id}")), ..shape.ask };
+        let ask = Ask { path, ..shape.ask };
         let mut connection = crate::support::http::Connection::open(hub.addr());
         connection.send(&ask.bytes());
         let answer = connection.head();

@@ -146,8 +146,9 @@ impl Expect {
     }
 }
 
-/// The refusal behind a broken chain; its sender looks at the one that broke it.
-pub(super) fn behind_a_refused_one() -> Refusal {
+/// The refusal behind a broken chain; its sender looks at the one that broke it. Nothing was written.
+#[must_use]
+pub fn behind_a_refused_one() -> Refusal {
     Refusal::new(Code::PublishUnknown, "not written: what stands before it was refused")
 }
 

@@ -2,8 +2,10 @@
 //!
 //! It is lenient with nothing: an answer that is not framed as HTTP says fails the test.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -73,6 +75,11 @@ impl Ask {
     pub(crate) fn json(mut self, body: impl std::fmt::Display) -> Self {
         self.body = Some(body.to_string());
         self.with("content-type", "application/json")
+    }
+
+    /// Sends lines, whose end is not known yet: the body follows in chunks.
+    pub(crate) fn lines(self) -> Self {
+        self.with("content-type", "application/x-ndjson").with("transfer-encoding", "chunked")
     }
 
     /// Adds to the query.
@@ -146,15 +153,22 @@ impl Answer {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// Status and `code` of a refusal; everything that every refusal has is checked.
+    /// Status and `code` of a refusal; everything that every refusal has is checked, and that it has no more.
     #[track_caller]
     pub(crate) fn refusal(&self) -> (u16, String) {
+        self.refusal_with(&[])
+    }
+
+    /// The same of a refusal with more members.
+    #[track_caller]
+    pub(crate) fn refusal_with(&self, more: &[&str]) -> (u16, String) {
         assert!(self.status >= 400, "not a refusal: {} {}", self.status, self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         let problem = self.json();
-        let fields: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, ["code", "detail", "request_id", "status", "title", "type"]);
+        let fields: BTreeSet<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
+        let of_all = ["code", "detail", "request_id", "status", "title", "type"];
+        assert_eq!(fields, of_all.iter().chain(more).copied().collect());
         let code = problem["code"].as_str().unwrap().to_owned();
         assert_eq!(problem["status"], self.status);
         assert_eq!(problem["type"], format!("urn:tambour:problem:{code}"));
@@ -164,6 +178,11 @@ impl Answer {
         assert_eq!(self.header("www-authenticate").is_some(), self.status == 401, "{self:?}");
         (self.status, code)
     }
+}
+
+/// A chunk of a body as bytes.
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
 /// A connection to a hub.
@@ -204,6 +223,12 @@ impl Connection {
         self.socket.write_all(bytes).and_then(|()| self.socket.flush()).unwrap();
     }
 
+    /// Writes a chunk of a body (RFC 9112, section 7.1). An empty one is its end.
+    #[track_caller]
+    pub(crate) fn chunk(&mut self, bytes: &[u8]) {
+        self.send(&chunk(bytes));
+    }
+
     /// Writes bytes to a hub that may have hung up.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).and_then(|()| self.socket.flush()).is_ok()
@@ -220,6 +245,11 @@ impl Connection {
         let peeked = self.socket.tcp().peek(&mut [0]);
         self.socket.tcp().set_nonblocking(false).unwrap();
         !self.buffer.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Ends the connection as a client that crashed: by a reset, and what was not read yet is lost.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
