@@ -183,7 +183,7 @@ impl Directory {
             let (inner, key) = (self.0.clone(), key.clone());
             tokio::spawn(async move { inner.wake(key).await });
         }
-        answer.await.unwrap_or_else(|_| Err(Unavailable("the wake was abandoned".into())))
+        answer.await.unwrap_or_else(|_| Err("the wake was abandoned".into()))
     }
 
     /// What is known of a topic, without waking it.
@@ -363,8 +363,8 @@ impl Inner {
         let Some((record, _)) = self.ground.topics.find(key).await? else { return Ok(None) };
         // Behind whatever an earlier life of the actor still had in flight, or in the hands of its appender.
         let appender = self.seats.read()[self.worker_of(key)].as_ref().map(|seat| seat.appender.clone());
-        let appender = appender.ok_or_else(|| Unavailable("the topic's worker is not seated".into()))?;
-        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable(error.to_string()))??;
+        let appender = appender.ok_or_else(|| Unavailable::from("the topic's worker is not seated"))?;
+        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable::from(error.to_string()))??;
         Ok(Some((record, bounds)))
     }
 

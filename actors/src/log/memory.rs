@@ -62,7 +62,7 @@ impl Kept {
         if item.events.iter().zip(head + 1..).any(|(event, seq)| event.seq != seq) {
             return Err(AppendError::Conflict);
         }
-        let before = self.events.len();
+        let mut standing = Vec::new();
         let mut rejected = Vec::new();
         let mut skip_to = 0;
         for event in item.events.iter() {
@@ -72,38 +72,45 @@ impl Kept {
             {
                 rejected.push(Rejected { seq: event.seq, why: Why::Repeated(known) });
                 skip_to = write.places.last;
-            } else if event.seq > skip_to
-                && let Err(why) = self.check_target(event)
-            {
-                rejected.push(Rejected { seq: event.seq, why });
             }
-            self.events.push(event.clone());
+            if event.seq > skip_to {
+                match self.check_target(event, &standing) {
+                    Ok(()) => standing.push(event),
+                    Err(why) => rejected.push(Rejected { seq: event.seq, why }),
+                }
+            }
         }
         if !rejected.is_empty() {
-            self.events.truncate(before);
             return Err(AppendError::Rejected(rejected));
         }
+        self.events.extend(item.events.iter().cloned());
         for event in item.events.iter().filter(|event| event.kind.as_str() == "redacted") {
             self.redact(event.target.unwrap_or(0));
         }
         for write in &item.once {
-            let time_ms = item.events[0].time_ms;
+            let time_ms = self.at(write.places.first).map_or(0, |first| first.time_ms);
             let remembered = Remembered { digest: write.once.digest, places: write.places };
             self.once.insert((write.once.sub.clone(), write.once.key.clone()), (time_ms, remembered));
         }
         Ok(())
     }
 
-    fn check_target(&self, event: &Event) -> Result<(), Why> {
+    /// Whether the event's target can be meant; `standing` is what stands before it in the same append.
+    fn check_target(&self, event: &Event, standing: &[&Event]) -> Result<(), Why> {
         let Some(seq) = event.target else { return Ok(()) };
-        let target = self.at(seq).filter(|target| !matches!(target.kind.as_str(), "append" | "redacted" | "closed"));
+        let target = self.at(seq).or_else(|| standing.iter().copied().find(|event| event.seq == seq));
+        let target = target.filter(|target| !matches!(target.kind.as_str(), "append" | "redacted" | "closed"));
         let target = target.ok_or(Why::TargetUnknown)?;
         if event.kind.as_str() != "append" {
             return Ok(());
         }
-        let appended: usize = self.appends_to(seq).map(|append| append.data.len()).sum();
+        let about_it = |kind| move |event: &&Event| event.kind.as_str() == kind && event.target == Some(seq);
+        let before = standing.iter().copied().filter(about_it("append"));
+        let appended: usize = self.appends_to(seq).chain(before).map(|append| append.data.len()).sum();
         match () {
-            () if target.is_redacted() => Err(Why::TargetUnknown),
+            () if target.is_redacted() || standing.iter().copied().any(|e| about_it("redacted")(&e)) => {
+                Err(Why::TargetUnknown)
+            }
             () if target.origin.actor() != event.origin.actor() => Err(Why::TargetForbidden),
             () if appended + event.data.len() > APPENDED_BYTES_MAX => Err(Why::TargetFull),
             () => Ok(()),
@@ -120,25 +127,21 @@ impl Kept {
 
     fn fold(&self, event: &Event) -> Option<Folded> {
         let of = if event.kind.as_str() == "append" { event.target? } else { event.seq };
-        let last = self.appends_to(of).last().map_or(event.seq, |append| append.seq);
-        if last != event.seq {
+        let plain = |event: &Event| Folded { at: event.seq, event: event.clone(), text: None };
+        let (Some(target), Some(last)) = (self.at(of), self.appends_to(of).last()) else { return Some(plain(event)) };
+        if last.seq != event.seq {
             return None;
         }
-        let appends = self.appends_to(of).count() as u64;
+        if target.is_redacted() {
+            return Some(Folded { at: event.seq, ..plain(target) });
+        }
         let mut text = b"\"".to_vec();
-        for append in self.appends_to(of).filter(|append| !append.is_redacted()) {
+        for append in self.appends_to(of) {
             text.extend_from_slice(&append.data[1..append.data.len() - 1]);
         }
         text.push(b'"');
-        let text = Bytes::from(text);
-        let folded = match self.at(of) {
-            _ if appends == 0 => Folded { at: event.seq, event: event.clone(), text: None },
-            Some(target) if target.is_redacted() => Folded { at: event.seq, event: target.clone(), text: None },
-            Some(target) => Folded { at: event.seq, event: target.clone(), text: Some(FoldedText { text, appends }) },
-            None if event.is_redacted() => Folded { at: event.seq, event: event.clone(), text: None },
-            None => Folded { at: event.seq, event: Event { data: text, ..event.clone() }, text: None },
-        };
-        Some(folded)
+        let text = FoldedText { text: text.into(), appends: self.appends_to(of).count() as u64 };
+        Some(Folded { at: event.seq, event: target.clone(), text: Some(text) })
     }
 }
 

@@ -76,9 +76,9 @@ pub struct Remembered {
 /// Events to add to one log, all or none.
 ///
 /// Conditions are checked in this order, each against what is durable and what stands before it in the same
-/// append: the first seq; then, event by event, a key that was used within [`IDEMPOTENCY_KEPT_MS`] before
+/// append without being rejected: the first seq; then, event by event, a key that was used within [`IDEMPOTENCY_KEPT_MS`] before
 /// the event's time; the target of an `append` or a `redacted`. A `redacted` takes the data of its target and of all appends to that
-/// away, in the same transaction.
+/// away, in the same transaction. A key may be forgotten as soon as any write is later by that time.
 #[derive(Debug, Clone)]
 pub struct Append {
     /// Which log.
@@ -132,10 +132,28 @@ pub enum AppendError {
     Unavailable(String),
 }
 
-/// The engine could not answer; the text is for the operator's log alone.
+/// The engine could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log can't be read: {0}")]
-pub struct Unavailable(pub String);
+#[error("the store can't answer: {why}")]
+pub struct Unavailable {
+    /// Whether it is for want of room on the disk: the operator can make some, and reading goes on.
+    pub full: bool,
+    /// What happened, for the operator's log alone.
+    pub why: String,
+}
+
+impl<T: Into<String>> From<T> for Unavailable {
+    /// For any reason but a full disk.
+    fn from(why: T) -> Self {
+        Self { full: false, why: why.into() }
+    }
+}
+
+impl From<Unavailable> for AppendError {
+    fn from(Unavailable { full, why }: Unavailable) -> Self {
+        if full { Self::Full(why) } else { Self::Unavailable(why) }
+    }
+}
 
 /// The ends of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,8 +195,7 @@ pub struct Page {
 pub struct Folded {
     /// Where it stands: at its own seq, or at that of its last append.
     pub at: Seq,
-    /// The event. An `append` whose target is not kept stands for itself and all before it: its data is all their
-    /// text.
+    /// The event. An `append` whose target is not kept is told as it is: whoever has the target adds the text.
     pub event: Event,
     /// The text of its appends, when there are any.
     pub text: Option<FoldedText>,
@@ -221,8 +238,9 @@ pub trait EventLog: Send + Sync + 'static {
     fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>>;
 
     /// The same with appends folded. Every event that is kept is told once, at the place of its last append in the
-    /// whole log, else at its own; an append is told only as that. So an event before `after` is told again when
-    /// text was appended behind `after`: whole, to take the place of what the reader has.
+    /// whole log, else at its own; an append is told only as that, while its target is kept. So an event before `after` is told
+    /// again when text was appended behind `after`: whole, to take the place of what the reader has. And a reader has all
+    /// text up to `upto` only when that is the head: till then what follows must be read folded, too.
     /// The limit counts the rows that were looked at, and the bytes that are given.
     fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>>;
 

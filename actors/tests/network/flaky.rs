@@ -107,7 +107,7 @@ impl EventLog for Flaky {
         faults.reads += 1;
         assert!(!faults.poisoned.remove(&log), "{BOMB}");
         if faults.unreadable {
-            return Box::pin(std::future::ready(Err(Unavailable("the test says so".into()))));
+            return Box::pin(std::future::ready(Err("the test says so".into())));
         }
         self.after_release(faults.hold_reads, self.memory.read(log, after, limit))
     }
@@ -117,7 +117,7 @@ impl EventLog for Flaky {
         faults.reads += 1;
         assert!(!faults.poisoned.remove(&log), "{BOMB}");
         if faults.unreadable {
-            return Box::pin(std::future::ready(Err(Unavailable("the test says so".into()))));
+            return Box::pin(std::future::ready(Err("the test says so".into())));
         }
         self.after_release(faults.hold_reads, self.memory.read_folded(log, after, limit))
     }

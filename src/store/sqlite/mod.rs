@@ -1,20 +1,29 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
-//! Reading order: `schema` (the tables), `rows` (what is in them), `queue`, `writer` (group
-//! commit) with `insert`, `heads` and `wipe` (deleted logs), `readers`, `checkpoint`, `stats`. An answer comes when the
-//! change is synced to the disk. Nothing here blocks the thread that asks, and no SQL is
-//! anywhere else.
+//! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
+//! commit) with `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
+//! `readers`, `checkpoint`, `stats`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! thread that asks, and no SQL is anywhere else.
 
 mod checkpoint;
-mod heads;
+mod command;
+mod conditions;
+mod failure;
+mod fold;
 mod insert;
+mod once;
+mod pages;
 mod queue;
 mod readers;
+mod recent;
+mod redact;
 mod rows;
 mod schema;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod topics;
+mod trim;
 mod wipe;
 mod writer;
 
@@ -35,12 +44,12 @@ use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::oneshot;
 
 use self::checkpoint::Gate;
+use self::command::{Command, Trim};
 use self::queue::Queue;
 use self::readers::Question;
 use self::schema::Role;
 use self::stats::Counters;
 pub use self::stats::StoreStats;
-use self::writer::Command;
 
 /// The name of the database in its directory.
 const FILE_NAME: &str = "tambour.db";
@@ -256,8 +265,8 @@ impl<T> Asked<T> {
 
     async fn answer(self) -> Result<T, Unavailable> {
         match self.0 {
-            Ok(answer) => answer.await.unwrap_or_else(|_| Err(Unavailable("the store did not answer".to_owned()))),
-            Err(why) => Err(Unavailable(why.to_owned())),
+            Ok(answer) => answer.await.unwrap_or_else(|_| Err("the store did not answer".into())),
+            Err(why) => Err(why.into()),
         }
     }
 }
@@ -266,9 +275,7 @@ impl EventLog for SqliteStore {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
         let count = items.len();
         let asked = self.0.command(|answer| Command::append(items, answer));
-        Box::pin(async move {
-            asked.answer().await.unwrap_or_else(|Unavailable(why)| vec![Err(AppendError::Unavailable(why)); count])
-        })
+        Box::pin(async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) })
     }
 
     fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
@@ -279,16 +286,23 @@ impl EventLog for SqliteStore {
         Box::pin(self.0.question(|answer| Question::Read { log, after, limit, answer }).answer())
     }
 
-    fn read_folded(&self, _: LogId, _: Seq, _: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+    fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
+        Box::pin(self.0.question(|answer| Question::ReadFolded { log, after, limit, answer }).answer())
     }
 
-    fn recall(&self, _: LogId, _: &str, _: &str, _: i64) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+    fn recall(
+        &self,
+        log: LogId,
+        sub: &str,
+        key: &str,
+        now_ms: i64,
+    ) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
+        let (sub, key) = (sub.into(), key.into());
+        Box::pin(self.0.question(|answer| Question::Recall { log, sub, key, now_ms, answer }).answer())
     }
 
-    fn trim(&self, _: LogId, _: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()))))
+    fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
+        Box::pin(self.0.command(|answer| Command::Trim(Trim { log, oldest, answer })).answer())
     }
 }
 
@@ -308,8 +322,10 @@ impl Topics for SqliteStore {
         Box::pin(self.0.question(|answer| Question::List { scope, query, answer }).answer())
     }
 
-    fn change(&self, _: &TopicKey, _: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
-        Box::pin(std::future::ready(Err(Unavailable("not built".to_owned()).into())))
+    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+        let key = key.clone();
+        let asked = self.0.command(|answer| Command::Change { key, change, answer });
+        Box::pin(async move { asked.answer().await? })
     }
 
     fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::redact::{Overwrite, overwrite};
 use super::{OpenError, StoreSettings};
 
 /// Each brings the schema from the version of its index to the next.
 ///
 /// Events stand in commit order: an append touches the last page of the table and one leaf of
 /// the index per log, and the order of the whole store is there for nothing.
-const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE topics (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         tenant TEXT NOT NULL,
@@ -43,7 +45,28 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE deleted_logs (log INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO numbers VALUES ('position_floor', 1);
-"];
+",
+    // The columns are NULL where nothing is said: `target` of an append and of a redaction is the event that it is about;
+    // `log_bytes` and `appended_bytes` are sums up to the row, so that no question about them reads more than two rows.
+    "
+    ALTER TABLE events ADD COLUMN log_bytes INTEGER;
+    ALTER TABLE events ADD COLUMN target INTEGER;
+    ALTER TABLE events ADD COLUMN appended_bytes INTEGER;
+    CREATE INDEX events_by_target ON events (log, target, seq) WHERE target IS NOT NULL;
+    CREATE TABLE once (
+        id INTEGER PRIMARY KEY,
+        log INTEGER NOT NULL,
+        sub TEXT NOT NULL,
+        key TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX once_by_key ON once (log, sub, key);
+    CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
+",
+];
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +124,7 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
         Role::Writer => {
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+            overwrite(&conn, Overwrite::InPages)?;
             if let Some(bytes) = settings.file_bytes_max {
                 let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
                 let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);

@@ -1,5 +1,5 @@
-//! What the SQLite store promises beside the contract: restarts, locks, trimming, a full disk,
-//! a dead writer, deletes in slices, a write-ahead log that stays small.
+//! What the SQLite store promises beside the contract: restarts, locks, a dead writer, deletes in slices, a write-ahead
+//! log that stays small; and in files of their own a full disk, conditions, trims.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,10 @@ use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use tempfile::TempDir;
 
 use super::*;
+
+mod conditions;
+mod full;
+mod trims;
 
 const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
 /// Longer than any of these tests may take; only a failure waits for it.
@@ -41,8 +45,8 @@ fn key(id: &str) -> TopicKey {
     TopicKey::new(&scope, TopicKind::Thread, id).unwrap()
 }
 
-fn create(store: &SqliteStore, id: &str) -> TopicRecord {
-    let topic = NewTopic {
+fn new_topic(id: &str) -> NewTopic {
+    NewTopic {
         key: key(id),
         creator: "alice".into(),
         title: Some("t".into()),
@@ -50,8 +54,11 @@ fn create(store: &SqliteStore, id: &str) -> TopicRecord {
         members: Vec::new(),
         created_at_ms: 5,
         incarnation: Incarnation(u64::MAX - 1),
-    };
-    wait(store.create(topic)).unwrap()
+    }
+}
+
+fn create(store: &SqliteStore, id: &str) -> TopicRecord {
+    wait(store.create(new_topic(id))).unwrap()
 }
 
 fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
@@ -71,6 +78,15 @@ fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
 
 fn append(store: &SqliteStore, log: LogId, events: Arc<[Event]>) -> Result<(), AppendError> {
     wait(store.append(vec![Append { log, events, once: Vec::new() }])).remove(0)
+}
+
+/// Looks again and again until it is so.
+fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < FAR, "never came: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Has the writer take its turns until `done`: it removes a slice behind whatever it answers.
@@ -162,20 +178,6 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn trimming_moves_the_oldest() {
-    let dir = TempDir::new().unwrap();
-    let store = open(&dir);
-    let log = create(&store, "x").log;
-    append(&store, log, events(1..=100, 10)).unwrap();
-    assert_eq!(raw(&dir).execute("DELETE FROM events WHERE seq < 51", []).unwrap(), 50);
-    let bounds = Bounds { oldest: 51, head: 100, closed: false };
-    assert_eq!(wait(store.bounds(log)), Ok(bounds));
-    let page = wait(store.read(log, 7, PageLimit { events: 3, bytes: usize::MAX })).unwrap();
-    assert_eq!((page.events.as_slice(), page.bounds), (&*events(51..=53, 10), bounds));
-    append(&store, log, events(101..=101, 10)).unwrap();
-}
-
-#[test]
 fn deleted_events_go_in_slices_and_positions_never_come_again() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
@@ -216,35 +218,6 @@ fn deletes_go_on_after_a_restart() {
     turns_until(&store, "the events to go", || {
         conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM events)", [], |row| row.get(0)).unwrap()
     });
-}
-
-#[test]
-fn a_full_disk_refuses_writers_and_serves_readers() {
-    let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
-    let store = SqliteStore::open(dir.path(), &settings).unwrap();
-    let log = create(&store, "x").log;
-    let mut head = 0;
-    let refused = loop {
-        match append(&store, log, events(head + 1..=head + 10, 2_000)) {
-            Ok(()) => head += 10,
-            Err(refused) => break refused,
-        }
-        assert!(head < 1_000, "the limit was passed");
-    };
-    assert!(matches!(&refused, AppendError::Unavailable(why) if why.contains("full")), "{refused}");
-    assert!(store.stats().failing);
-    assert!(head > 0);
-    let page = wait(store.read(log, 0, ALL)).unwrap();
-    assert_eq!((page.events.len() as u64, page.bounds.head), (head, head));
-    // Nothing of the refused item was kept, and the thread goes on: something small fits again
-    // when something large is gone.
-    assert_eq!(wait(store.bounds(log)).unwrap().head, head);
-    assert!(store.stats().failing, "a transaction without a change proves nothing");
-    assert_eq!(raw(&dir).execute("DELETE FROM events WHERE seq < ?1", [head.cast_signed()]).unwrap() as u64, head - 1);
-    append(&store, log, events(head + 1..=head + 10, 2_000)).unwrap();
-    assert!(!store.stats().failing);
-    assert_eq!(store.stats().events, head + 10);
 }
 
 #[test]
@@ -291,28 +264,6 @@ fn a_full_queue_refuses_at_once() {
     for (answer, _) in accepted {
         assert!(!matches!(wait(answer).as_slice(), [Err(AppendError::Unavailable(_))]));
     }
-}
-
-#[test]
-fn a_failure_takes_back_everything_that_shares_the_transaction() {
-    let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
-    let store = SqliteStore::open(dir.path(), &settings).unwrap();
-    let (small, large) = (create(&store, "small").log, create(&store, "large").log);
-    append(&store, small, events(1..=1, 10)).unwrap();
-    // One call is one transaction, whatever the writer is doing.
-    let items = vec![
-        Append { log: small, events: events(2..=3, 10), once: Vec::new() },
-        Append { log: large, events: events(1..=100, 60_000), once: Vec::new() },
-        Append { log: small, events: events(4..=4, 10), once: Vec::new() },
-    ];
-    let answers = wait(store.append(items));
-    assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Unavailable(_)))), "{answers:?}");
-    assert_eq!(wait(store.read(small, 0, ALL)).unwrap().events, *events(1..=1, 10));
-    append(&store, small, events(2..=2, 10)).unwrap();
-    append(&store, large, events(1..=1, 10)).unwrap();
-    assert_eq!(store.stats().failures, 1);
-    assert_eq!(store.stats().events, 3);
 }
 
 #[test]
