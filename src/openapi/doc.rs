@@ -199,7 +199,9 @@ impl Doc {
         };
         operation
             .securities(Some(securities))
-            .responses(responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect::<Responses>())
+            .responses(
+                responses.into_iter().map(|(status, answer)| (status.to_string(), answer)).collect::<Responses>(),
+            )
             .build()
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn json() -> OneOfBuilder {
 
 /// A body of lines.
 pub(super) fn lines() -> ObjectBuilder {
-    let words = format!("Lines, each the JSON of a `{LINE}`. An append without `event_id` is for the last event of this body.");
+    let words =
+        format!("Lines, each the JSON of a `{LINE}`. An append without `event_id` is for the last event of this body.");
     ObjectBuilder::new().schema_type(Type::String).content_schema(Some(named(LINE))).description(Some(words))
 }
 

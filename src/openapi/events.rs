@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use tambour_actors::refusal::Code;
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 
 use super::Doc;
 use super::doc::{EVENTS, JSON, NDJSON, SSE, Typed};

@@ -1,10 +1,10 @@
 //! Parameters: those of paths, by their names in the table, those of identity and routing, and how those of a query
 //! are written.
 
+use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr, Required};
-use utoipa::ToSchema;
 
 use super::shapes;
 use crate::identity::context::ROUTING;
@@ -64,7 +64,8 @@ fn headers(needed: bool) -> Vec<Parameter> {
         ("X-Request-Id", "The request's id, kept if it is 1 to 128 visible ASCII; else one is made.", text()),
         ("traceparent", "W3C trace context; one that is malformed is not used.", text()),
     ];
-    let context = context.map(|(name, words, shape)| parameter(ParameterIn::Header, required.clone(), name, words, shape));
+    let context =
+        context.map(|(name, words, shape)| parameter(ParameterIn::Header, required.clone(), name, words, shape));
     let ids = ids.map(|(name, words, shape)| header(name, words, shape));
     let routing = ROUTING.map(|(name, field)| {
         let words = format!("Becomes `routing.{field}` of the events that the request causes.");

@@ -32,9 +32,11 @@ pub fn healthz(_: &RouteSpec) -> Doc {
 
 /// `GET /readyz`
 pub fn readyz(_: &RouteSpec) -> Doc {
-    Doc::new(PUBLIC, "Whether the hub takes work")
-        .answers(200, "It does.", [(JSON, Typed::of::<Health>())])
-        .answers(503, "It drains, or can't write.", [(JSON, Typed::of::<Health>())])
+    Doc::new(PUBLIC, "Whether the hub takes work").answers(200, "It does.", [(JSON, Typed::of::<Health>())]).answers(
+        503,
+        "It drains, or can't write.",
+        [(JSON, Typed::of::<Health>())],
+    )
 }
 
 /// `GET /openapi.json`

@@ -139,7 +139,10 @@ fn problem() -> RefOr<Schema> {
 
 /// Headers that every answer has.
 const IDS: [(&str, &str); 2] = [
-    ("X-Request-Id", "The request's id: `X-Request-Id` as it was sent, if it is 1 to 128 visible ASCII, else a new one."),
+    (
+        "X-Request-Id",
+        "The request's id: `X-Request-Id` as it was sent, if it is 1 to 128 visible ASCII, else a new one.",
+    ),
     ("X-Trace-Id", "The trace id of `traceparent`, else the request's id."),
 ];
 

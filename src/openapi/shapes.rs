@@ -9,8 +9,8 @@ use tambour_actors::event::TYPE_BYTES_MAX;
 use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
 use tambour_actors::topic_key::{TENANT_BYTES_MAX, TOPIC_ID_BYTES_MAX};
-use utoipa::openapi::{Ref, RefOr};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, RefBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::control::topics::routes as topics;

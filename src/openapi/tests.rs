@@ -45,7 +45,9 @@ fn every_route_is_an_operation() {
     let paths = document["paths"].as_object().unwrap();
     let described: BTreeSet<_> = paths
         .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation)))
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation))
+        })
         .map(|(path, method, operation)| (path.clone(), method.to_uppercase(), operation["operationId"].to_string()))
         .collect();
     let routes: BTreeSet<_> = ROUTES

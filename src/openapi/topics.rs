@@ -8,7 +8,9 @@ use tambour_actors::topic_key::TopicKind;
 use super::Doc;
 use super::doc::{CANVASES, JSON, THREADS, Typed};
 use super::refusals::WRITE;
-use crate::control::topics::model::{CanvasList, ChangeTopic, CreateMember, CreateTopic, PutMember, Shown, Snapshot, ThreadList};
+use crate::control::topics::model::{
+    CanvasList, ChangeTopic, CreateMember, CreateTopic, PutMember, Shown, Snapshot, ThreadList,
+};
 use crate::control::topics::routes::ListQuery;
 use crate::routes::RouteSpec;
 use crate::transport::body::BODY_BYTES_MAX;
@@ -84,16 +86,21 @@ pub fn get(route: &RouteSpec) -> Doc {
 
 /// `GET /v1/{threads,canvases}/{id}/snapshot`
 pub fn snapshot(route: &RouteSpec) -> Doc {
-    doc(route, "Get a {} and how much of its log is kept")
-        .says("Both are of one moment.")
-        .answers(200, "As it is now.", [(JSON, Typed::of::<Snapshot>())])
+    doc(route, "Get a {} and how much of its log is kept").says("Both are of one moment.").answers(
+        200,
+        "As it is now.",
+        [(JSON, Typed::of::<Snapshot>())],
+    )
 }
 
 /// `PATCH /v1/{threads,canvases}/{id}`
 pub fn change(route: &RouteSpec) -> Doc {
-    let asked = Typed::of::<ChangeTopic>()
-        .example("title", "Another title", json!({ "title": "The new plan" }))
-        .example("close-to-others", "No title, and for members only", json!({ "title": null, "visibility": "private" }));
+    let asked =
+        Typed::of::<ChangeTopic>().example("title", "Another title", json!({ "title": "The new plan" })).example(
+            "close-to-others",
+            "No title, and for members only",
+            json!({ "title": null, "visibility": "private" }),
+        );
     doc(route, "Change a {}")
         .says("What is left out stays. Readers who may not read it any more are told, and their streams end.")
         .body(&body_words(), [(JSON, asked)])

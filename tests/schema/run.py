@@ -6,6 +6,7 @@ What the description allows and what it forbids is sent; every answer must be on
 Run it by `tests/run`, which makes the environment that it needs.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -16,27 +17,38 @@ from hub import Hub
 
 HERE = Path(__file__).resolve().parent
 SEED = "20261122"
+EVENTS = 20
 
 
 def prepare(hub):
-    """Makes the topics that `schemathesis.toml` names."""
+    """Makes the topics that `schemathesis.toml` names, and gives cursors of theirs."""
+    cursors = []
     for kind in ["threads", "canvases"]:
-        for name in ["open", "closed", "spare"]:
+        for name in ["plan", "open", "closed", "spare"]:
             hub.ask("POST", f"/v1/{kind}", {"id": name})
-            hub.ask("POST", f"/v1/{kind}/{name}/events", [{"type": "note", "data": n} for n in range(20)])
+            path = f"/v1/{kind}/{name}/events"
+            written = hub.ask("POST", path, [{"type": "note", "data": n} for n in range(EVENTS)])
+            first, last = written["first"]["id"], written["last"]["id"]
+            hub.ask("POST", path, [{"append": {"event_id": first, "data": text}} for text in ["Hel", "lo"]])
+            hub.ask("DELETE", f"{path}/{last}")
+            cursors += [first, last]
         hub.ask("POST", f"/v1/{kind}/closed/close")
+    return cursors
 
 
-def schemathesis(hub, seed):
+def schemathesis(hub, directory, cursors, seed):
     """Runs it, and gives its exit code."""
+    config = Path(directory) / "schemathesis.toml"
+    known = f"\n[dictionaries.cursors]\nvalues = {json.dumps(cursors)}\n"
+    config.write_text((HERE / "schemathesis.toml").read_text() + known)
     program = Path(sys.executable).parent / "schemathesis"
-    command = [program, "--config-file", HERE / "schemathesis.toml", "run", f"{hub.url}/openapi.json", "--seed", seed]
+    command = [program, "--config-file", config, "run", f"{hub.url}/openapi.json", "--seed", seed]
     env = os.environ | {
         "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py"),
         "TAMBOUR_SCHEMA_TOKEN": hub.token,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return subprocess.run(command, env=env, cwd=tempfile.gettempdir(), check=False).returncode
+    return subprocess.run(command, env=env, cwd=directory, check=False).returncode
 
 
 def main():
@@ -45,8 +57,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tambour-schema-") as directory:
         hub = Hub(binary, directory)
         try:
-            prepare(hub)
-            found = schemathesis(hub, seed)
+            found = schemathesis(hub, directory, prepare(hub), seed)
         finally:
             code = hub.stop()
         # Whatever the description says: the hub has no mistake of its own.

@@ -58,7 +58,8 @@ fn members(schema: &'static Value) -> Option<BTreeMap<&'static str, (Vec<&'stati
         let Some(properties) = part["properties"].as_object() else { continue };
         any = false;
         for (name, schema) in properties {
-            let must = part["required"].as_array().is_some_and(|required| required.contains(&Value::from(name.as_str())));
+            let must =
+                part["required"].as_array().is_some_and(|required| required.contains(&Value::from(name.as_str())));
             let member = found.entry(name.as_str()).or_default();
             member.0.push(schema);
             member.1 |= must;
