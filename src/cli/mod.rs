@@ -18,6 +18,7 @@ pub mod sse_parser;
 pub mod tail;
 pub mod token;
 pub mod trust;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -51,11 +52,11 @@ enum Command {
     Serve(serve::Args),
     /// Print a development token
     Token(token::Args),
-    /// Create a thread
+    /// Create a thread or a canvas
     Create(create::CreateArgs),
-    /// Follow a thread, live and through restarts of the hub
+    /// Follow a thread or a canvas, live and through restarts of the hub
     Tail(tail::TailArgs),
-    /// Publish to a thread
+    /// Publish to a thread or a canvas
     Publish(publish::PublishArgs),
     /// Ask a hub whether it is alive and ready
     Health(health::Args),

@@ -184,6 +184,9 @@ settings! {
         readers: usize = 2, range(1, 64), Restart;
         /// Bytes of the database that a reader maps into memory; 0 maps nothing.
         mmap_bytes: u64 = 0, range(0, 1_099_511_627_776), Restart;
+        /// Largest database file, in bytes; 0 takes what the disk holds. When it is full, writers get 507
+        /// `store.full` and readers go on. The write-ahead log beside it is not part of it.
+        file_bytes_max: u64 = 0, range(0, 17_592_186_040_320), Live;
     }
     /// Who is believed: the key that verifies tokens, and what a token must say.
     auth: Auth {

@@ -28,6 +28,8 @@ pub enum Status {
     Starting,
     /// It is going.
     Draining,
+    /// It can't write for want of room on the disk.
+    StoreFull,
     /// It can't write.
     StoreFailing,
 }
@@ -41,8 +43,11 @@ pub async fn healthz() -> HttpResponse {
 pub async fn readyz(request: HttpRequest) -> HttpResponse {
     let status = match request.app_data::<Arc<Ground>>() {
         Some(ground) if ground.draining.is_begun() => Status::Draining,
-        Some(ground) if ground.store.stats().failing => Status::StoreFailing,
-        Some(_) => return HttpResponse::Ok().json(Health { status: Status::Ready }),
+        Some(ground) => match ground.store.stats() {
+            stats if stats.full => Status::StoreFull,
+            stats if stats.failing => Status::StoreFailing,
+            _ => return HttpResponse::Ok().json(Health { status: Status::Ready }),
+        },
         None => Status::Starting,
     };
     HttpResponse::ServiceUnavailable().json(Health { status })

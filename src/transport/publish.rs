@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tambour_actors::cursor::Mark;
-use tambour_actors::entry::{Conditions, Entry, RawEntry, present, write_array};
+use tambour_actors::entry::{Conditions, Entry, Object, RawEntry, present, write_array};
 use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
@@ -89,7 +89,7 @@ struct Names {
 impl Asked {
     fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            let Events(events) = body::parse(body)?;
+            let Events(events) = body::parse_value(body)?;
             return Ok(Self::Array(entries(&events)?, Conditions::default()));
         }
         // The text may also be in an entry's data.
@@ -118,15 +118,15 @@ impl Asked {
     }
 }
 
-fn entries(events: &[RawEntry<'_>]) -> Result<Vec<Entry>, Refusal> {
-    let parse = |(index, event): (usize, &RawEntry<'_>)| {
+fn entries(events: &[Object<RawEntry<'_>>]) -> Result<Vec<Entry>, Refusal> {
+    let parse = |(index, Object(event)): (usize, &Object<RawEntry<'_>>)| {
         event.parse().map_err(|refusal| Refusal::new(refusal.code, format!("event {index}: {}", refusal.detail)))
     };
     events.iter().enumerate().map(parse).collect()
 }
 
 /// 1 to [`BATCH_EVENTS_MAX`] entries; the one above is refused before it is kept.
-struct Events<'a>(Vec<RawEntry<'a>>);
+struct Events<'a>(Vec<Object<RawEntry<'a>>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -190,6 +190,8 @@ mod tests {
             "\"x\"",
             "[]",
             "[[]]",
+            r#"[["note",1]]"#,
+            r#"{"events":[["note",1]]}"#,
             "[1]",
             "{}",
             "{",

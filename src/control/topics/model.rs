@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use tambour_actors::cursor::Incarnation;
-use tambour_actors::entry::present;
+use tambour_actors::entry::{Object, present};
 use tambour_actors::frame::time_text;
 use tambour_actors::log::{
     Bounds, MEMBERS_MAX, Member, NewTopic, TITLE_BYTES_MAX, TopicChange, TopicRecord, Visibility,
@@ -34,7 +34,7 @@ pub struct CreateTopic {
     /// Each subject once.
     #[serde(default)]
     #[schema(schema_with = create_members)]
-    members: Vec<CreateMember>,
+    members: Vec<Object<CreateMember>>,
 }
 
 fn create_members() -> ArrayBuilder {
@@ -134,7 +134,7 @@ impl CreateTopic {
             return Err(members_full());
         }
         let mut seen = HashSet::new();
-        let members = self.members.iter().map(|asked| {
+        let members = self.members.iter().map(|Object(asked)| {
             if !is_sub(&asked.sub) || !seen.insert(&asked.sub) {
                 return Err(invalid(format!("a member's sub has 1 to {SUB_BYTES_MAX} bytes, and comes once")));
             }

@@ -128,6 +128,7 @@ struct Inner {
     questions: Arc<Queue<Question>>,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
+    file_bytes_max: Arc<Mutex<Option<u64>>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -175,6 +176,7 @@ impl SqliteStore {
             questions: Arc::new(Queue::new(settings.queue_max, usize::MAX)),
             counters,
             gate,
+            file_bytes_max: Arc::new(Mutex::new(settings.file_bytes_max)),
             running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
         };
         // When a thread can't be started, dropping `inner` ends the others.
@@ -186,6 +188,11 @@ impl SqliteStore {
     /// answered `Unavailable`. Blocks until it is done; the second time there is nothing to do.
     pub fn close(&self) {
         self.0.close();
+    }
+
+    /// Another limit of the file, from the next write on; `None`: what the disk holds.
+    pub fn limit(&self, file_bytes_max: Option<u64>) {
+        *self.0.file_bytes_max.lock() = file_bytes_max;
     }
 
     /// What the store counted so far.
@@ -212,6 +219,7 @@ impl Inner {
             commands: Arc::clone(&self.commands),
             counters: Arc::clone(&self.counters),
             gate: Arc::clone(&self.gate),
+            file_bytes_max: Arc::clone(&self.file_bytes_max),
         };
         running.writer = Some(named("log-writer").spawn(move || writer::run(&writing, &shared))?);
         Ok(())

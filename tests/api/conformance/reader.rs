@@ -196,7 +196,7 @@ impl Reader {
         match self {
             Self::Sse(stream) => assert_eq!(stream.next(), None, "{what}"),
             Self::Ws { ws, topic, sole } => {
-                let ended = ws.expect("ended");
+                let ended = ws.expect("subscription_ended");
                 assert_eq!((&ended["topic"], &ended["reason"]), (&json!(topic), &json!("closed")), "{what}");
                 if *sole {
                     assert_eq!(ws.closed(), 1000, "{what}");
@@ -212,11 +212,11 @@ impl Reader {
         match self {
             Self::Sse(stream) => {
                 let (name, ended) = stream.named();
-                assert_eq!((name.as_str(), &ended["reason"]), ("ended", &json!("deleted")), "{what}");
+                assert_eq!((name.as_str(), &ended["reason"]), ("subscription_ended", &json!("deleted")), "{what}");
                 assert_eq!(stream.next(), None, "{what}");
             }
             Self::Ws { ws, topic, sole } => {
-                let ended = ws.expect("ended");
+                let ended = ws.expect("subscription_ended");
                 assert_eq!((&ended["topic"], &ended["reason"]), (&json!(topic), &json!("deleted")), "{what}");
                 if *sole {
                     assert_eq!(ws.closed(), 4404, "{what}");

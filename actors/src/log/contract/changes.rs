@@ -10,6 +10,9 @@ fn member(sub: &str, can_write: bool) -> Member {
     Member { sub: sub.into(), can_write }
 }
 
+/// What a change does to what is known of a topic.
+type Step = fn(&mut NewTopic);
+
 impl<L: EventLog, T: Topics> Store<L, T> {
     pub(super) const CHANGES: &'static [Case<L, T>] = &[
         ("a_change_changes_what_it_says", Self::a_change_changes_what_it_says),
@@ -27,7 +30,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         self.append_all(made.log, events(1..=3));
         let mut expected = made.topic.clone();
         let long = "é'\"\u{0}".repeat(20);
-        let steps: [(TopicChange, fn(&mut NewTopic)); 8] = [
+        let steps: [(TopicChange, Step); 8] = [
             (TopicChange { title: Some(Some(long)), ..TopicChange::default() }, |t| {
                 t.title = Some("é'\"\u{0}".repeat(20));
             }),

@@ -125,7 +125,7 @@ fn random_event(dice: &mut Dice, seq: Seq, head: Seq) -> Event {
         _ => {
             let kinds = ["chat_message", "token_chunk", "closed", "run.step"];
             let text = format!("{{\"n\":{seq},\"x\":\"{}\"}}", "é\u{1f980}\\\"".repeat(dice.below(40)));
-            text_event(seq, *dice.of::<&str>(&kinds), &text)
+            text_event(seq, dice.of::<&str>(&kinds), &text)
         }
     }
 }

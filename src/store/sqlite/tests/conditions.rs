@@ -162,23 +162,3 @@ fn a_file_of_the_first_schema_goes_on() {
     ];
     assert_eq!(read, expected);
 }
-
-#[test]
-fn experiment_cost() {
-    for logs in [1_u64, 64] {
-        let dir = TempDir::new().unwrap();
-        let store = open(&dir);
-        let all: Vec<LogId> = (0..logs).map(|n| create(&store, &format!("x{n}")).log).collect();
-        let per = 128_000 / logs;
-        for first in (1..=per).step_by(20) {
-            for log in &all { append(&store, *log, events(first..=first + 19, 300)).unwrap(); }
-        }
-        let (t, c, w0) = (Instant::now(), store.stats(), std::fs::read_to_string("/proc/self/io").unwrap());
-        let trims: Vec<_> = all.iter().map(|log| store.trim(*log, per)).collect();
-        for trim in trims { wait(trim).unwrap(); }
-        let io = |s: &str| s.lines().find_map(|l| l.strip_prefix("wchar: ")).unwrap().parse::<u64>().unwrap();
-        let w1 = std::fs::read_to_string("/proc/self/io").unwrap();
-        let k = store.stats();
-        eprintln!("COST logs={logs} {:.0} rows/s, {} B written per row, {} commits, {} checkpoints, commit {} us", (per * logs) as f64 / t.elapsed().as_secs_f64(), (io(&w1) - io(&w0)) / (per * logs), k.commits - c.commits, k.checkpoints - c.checkpoints, (k.commit_us - c.commit_us) / (k.commits - c.commits));
-    }
-}
