@@ -60,7 +60,7 @@ impl Client {
                     self.told("subscribed", &one);
                 }
             }
-            "ended" | "reconnect" | "token_expiring" => {
+            "subscription_ended" | "reconnect" | "token_expiring" => {
                 assert_eq!(id, None);
                 self.told(name, json);
                 return;
