@@ -18,6 +18,7 @@ mod refusals;
 mod refusals_order;
 mod reload;
 mod reset;
+mod retention;
 mod session;
 mod slow;
 mod sse_text;
