@@ -30,7 +30,7 @@ use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
 use crate::identity::jwt::JwtVerifier;
 use crate::problem;
-use crate::reload::{Reloader, sleep_after_ms, topic_limits};
+use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
 use crate::retention;
 use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
@@ -44,6 +44,9 @@ use crate::transport::tls::{self, Certificates, TlsError};
 const BACKLOG: i32 = 4_096;
 /// Clients of a draining hub come back spread over this time.
 const RECONNECT_SPREAD_MS: u64 = 5_000;
+/// How long a body is read past that was refused unread. A socket that is closed with bytes unread resets its
+/// connection, and the refusal is lost on its way: a proxy says 502 in its place.
+const LINGER: Duration = Duration::from_secs(5);
 /// How often a directory looks for topics that nobody used.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -96,7 +99,7 @@ impl Hub {
             &StoreSettings {
                 readers: settings.store.readers,
                 mmap_bytes: settings.store.mmap_bytes,
-                file_bytes_max: Some(settings.store.file_bytes_max).filter(|bytes| *bytes > 0),
+                file_bytes_max: file_bytes_max(&settings),
                 ..StoreSettings::default()
             },
         )?;
@@ -266,6 +269,7 @@ fn clients(
     let http = HttpService::build()
         .keep_alive(Duration::from_secs(settings.keep_alive_seconds))
         .client_request_timeout(Duration::from_millis(settings.request_timeout_ms))
+        .client_disconnect_timeout(LINGER)
         .on_connect_ext(|tap: &Tap, connection| {
             connection.insert(tap.take_over());
         })

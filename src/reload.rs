@@ -43,6 +43,7 @@ impl Reloader {
         let terms = Terms::of(settings)?;
         let settings = &terms.settings;
         self.0.directory.limit(topic_limits(settings), sleep_after_ms(settings));
+        self.0.store.limit(file_bytes_max(settings));
         if changes.iter().any(|change| change.name == "log.level") {
             telemetry::set_level(&settings.log.level);
         }
@@ -71,6 +72,12 @@ pub(crate) fn topic_limits(settings: &Settings) -> TopicLimits {
         backlog_bytes: settings.topic.backlog_bytes,
         delivery_bytes: settings.topic.delivery_bytes,
     }
+}
+
+/// How large the database may be; `None`: as the disk.
+#[must_use]
+pub(crate) fn file_bytes_max(settings: &Settings) -> Option<u64> {
+    Some(settings.store.file_bytes_max).filter(|bytes| *bytes > 0)
 }
 
 /// After which time of nobody's interest a topic sleeps.

@@ -72,6 +72,7 @@ catalogue! {
     "message" { "role" Text, "text" Text, "run_id" Text }
     "system" { "text" Text }
     "approval" { "id" Text, "action" Text, "decision" Text }
+    "ended" { "reason" Text }
     "stall" { "seconds" Number }
     "dead" { "reason" Text }
     "hook" { "name" Text, "phase" Text }

@@ -5,9 +5,13 @@
 //! never looks at a log: whether a target exists, or a key was used, is the topic's and the log's to say.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -28,7 +32,7 @@ pub struct RawEntry<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
-    append: Option<RawAppend<'a>>,
+    append: Option<Object<RawAppend<'a>>>,
     #[serde(borrow, default, deserialize_with = "present")]
     idempotency_key: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -42,6 +46,28 @@ struct RawAppend<'a> {
     event_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     data: &'a RawValue,
+}
+
+/// A JSON object. What is derived for a struct takes an array of its members' values, too, which nobody means.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// A member that is there has a value of its type: `null` is no way to leave it out, but may be a value.
@@ -120,7 +146,7 @@ impl RawEntry<'_> {
     pub fn parse(&self) -> Result<Entry, Refusal> {
         let what = match (&self.kind, self.data, &self.append) {
             (Some(kind), Some(data), None) => EntryWhat::event(kind, data)?,
-            (None, None, Some(append)) => EntryWhat::append(append.event_id.as_deref(), append.data)?,
+            (None, None, Some(Object(append))) => EntryWhat::append(append.event_id.as_deref(), append.data)?,
             _ => {
                 return Err(Refusal::new(Code::BodyInvalid, "an entry has type and data, or append"));
             }
@@ -242,7 +268,7 @@ mod tests {
     }
 
     fn parse(json: &str) -> Result<Entry, Code> {
-        let raw: RawEntry<'_> = serde_json::from_str(json).map_err(|_| Code::BodyInvalid)?;
+        let Object::<RawEntry<'_>>(raw) = serde_json::from_str(json).map_err(|_| Code::BodyInvalid)?;
         raw.parse().map_err(|refusal| refusal.code)
     }
 
@@ -277,6 +303,8 @@ mod tests {
             "",
             "1",
             "[]",
+            r#"["a",1]"#,
+            r#"{"append":["AAAAAAAAAAAAAAAA.3","a"]}"#,
             "{}",
             r#"{"type":"a"}"#,
             r#"{"data":1}"#,

@@ -46,7 +46,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "pong",
     "ping",
     "hello",
-    "ended",
+    "subscription_ended",
     "append",
     "redacted",
 ];

@@ -15,7 +15,7 @@ const scope = { tenant_id: "t_demo", env: "dev" };
 
 const page = await readFile(new URL("page.html", import.meta.url));
 const config = JSON.stringify({ hub, token: tokenOf("alice"), topic: `thread/${thread}`, ...scope });
-const model = process.env.MODEL_URL ?? (await startModel()).url;
+const model = process.env.MODEL_URL ?? (await startModel({ tokensPerSecond: Number(process.env.TOKENS_PER_SECOND ?? 12) })).url;
 const headers = { Authorization: `Bearer ${tokenOf("model")}`, "X-Tenant-Id": scope.tenant_id, "X-Env": scope.env };
 new Producer({ hub, thread, headers, model }).run(new AbortController().signal);
 

@@ -75,6 +75,10 @@ impl Greeter for Handshake {
 
 /// The refusal for a store that can't answer; why is in the log.
 pub(crate) fn unavailable(error: &Unavailable) -> Refusal {
+    if error.full {
+        // The store has said so in the log, once.
+        return Refusal::new(Code::StoreFull, "the disk is full; nothing was written");
+    }
     tracing::error!(%error, "the store can't answer");
     Refusal::new(Code::StoreUnavailable, "the store can't answer now; try again")
 }

@@ -26,7 +26,8 @@ pub struct Args {
 /// Asks `/healthz`, then `/readyz`.
 ///
 /// # Errors
-/// [`CliError::Unreachable`] without an answer, [`CliError::Failed`] when one is not 200; what [`Trust::config`] fails with.
+/// [`CliError::Unreachable`] without an answer, [`CliError::Failed`] when one is not 200, [`CliError::Refused`] when it
+/// says why; what [`Trust::config`] fails with.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let within = Some(Duration::from_millis(args.timeout_ms));
     let agent = remote::agent(&args.url, &args.trust, |config| config.timeout_global(within))?;

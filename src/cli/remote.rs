@@ -3,7 +3,7 @@
 //! It never retries: what can be done again, and when, only the subcommand knows. Tokens go in
 //! a header, never in a URL, and are never printed.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use tambour_actors::topic_key::{Env, Tenant};
 use ureq::config::ConfigBuilder;
 use ureq::http::Response;
 use ureq::typestate::AgentScope;
-use ureq::{Agent, Body};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
+use ureq::{Agent, Body, SendBody};
 
 use super::CliError;
 use super::names::{env, hub_url, role, sub, tenant};
 use super::serve::{SettingsArgs, needs_development_secret};
 use super::trust::{Trust, explain};
+use super::upload::{Answered, Lines, Watching};
 use crate::config::Settings;
 use crate::development::{self, TokenFor};
 
@@ -115,9 +118,23 @@ impl Hub {
         let request = self.agent.post(format!("{}{path}", self.remote.url)).content_type("application/json");
         let request = self.identify(request)?.header("Accept", "application/json");
         let answer = request.send(json).map_err(|e| lost(&self.remote.url, &e))?;
-        let status = answer.status();
-        let body = self.read(answer)?;
-        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), &body)) }
+        self.finished(answer)
+    }
+
+    /// Posts lines to a path as they come from the input, and reads the answer of a success. A refusal may come before the
+    /// input ends.
+    ///
+    /// # Errors
+    /// As [`Hub::post`].
+    pub fn upload(&self, path: &str, input: impl Read + Send + 'static) -> Result<Vec<u8>, CliError> {
+        let answered = Answered::default();
+        let connector = DefaultConnector::new().chain(Watching(answered.clone()));
+        let agent = Agent::with_parts(self.agent.config().clone(), connector, DefaultResolver::default());
+        let request = agent.post(format!("{}{path}", self.remote.url)).content_type("application/x-ndjson");
+        let request = self.identify(request)?.header("Accept", "application/json");
+        let mut lines = Lines::of(input, answered);
+        let answer = request.send(SendBody::from_reader(&mut lines)).map_err(|e| lost(&self.remote.url, &e))?;
+        self.finished(answer)
     }
 
     /// Opens an event stream: `Ok(None)` when the hub says that nothing will ever follow (204).
@@ -175,6 +192,12 @@ impl Hub {
         development_token(remote)
     }
 
+    fn finished(&self, answer: Response<Body>) -> Result<Vec<u8>, CliError> {
+        let status = answer.status();
+        let body = self.read(answer)?;
+        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), &body)) }
+    }
+
     fn read(&self, answer: Response<Body>) -> Result<Vec<u8>, CliError> {
         let mut body = Vec::new();
         let mut reader = answer.into_body().into_reader().take(ANSWER_BYTES_MAX);
@@ -182,10 +205,15 @@ impl Hub {
         Ok(body)
     }
 
+    /// What an answer means that is no success. A proxy whose hub is away says so by status, in words of its own.
     fn refused(&self, status: u16, body: &[u8]) -> CliError {
+        let url = self.remote.url.clone();
         match serde_json::from_slice(body) {
             Ok(problem) => CliError::Refused(problem),
-            Err(_) => CliError::Failed(format!("{} answers {status}, and not as a hub does", self.remote.url)),
+            Err(_) if matches!(status, 502..=504) => {
+                CliError::AnswerLost { url, reason: format!("somebody before it answers {status}") }
+            }
+            Err(_) => CliError::Failed(format!("{url} answers {status}, and not as a hub does")),
         }
     }
 }

@@ -188,9 +188,9 @@ settings! {
         readers: usize = 2, range(1, 64), Restart;
         /// Bytes of the database that a reader maps into memory; 0 maps nothing.
         mmap_bytes: u64 = 0, range(0, 1_099_511_627_776), Restart;
-        /// Largest size of the database file, in bytes; 0: what the disk holds. At the limit nothing is written any more, as
-        /// on a full disk, and everything can still be read. The write-ahead log beside it is not counted.
-        file_bytes_max: u64 = 0, range(0, BYTES_MAX), Restart;
+        /// Largest database file, in bytes; 0 takes what the disk holds. When it is full, writers get 507
+        /// `store.full` and readers go on. The write-ahead log beside it is not part of it.
+        file_bytes_max: u64 = 0, range(0, 17_592_186_040_320), Live;
     }
     /// Which events are kept: all, or in each topic the newest. The newest one always is.
     retention: Retention {

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
+use tambour_actors::entry::Object;
 use tambour_actors::refusal::{Code, Refusal};
 use tokio::time::{Instant, timeout_at};
 
@@ -62,10 +63,18 @@ pub async fn read(
     Ok(body.freeze())
 }
 
-/// Parses a body.
+/// Parses a body that is an object.
 ///
 /// # Errors
 /// `body.invalid`, with the place.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    parse_value(body).map(|Object(value)| value)
+}
+
+/// Parses a body of whatever form.
+///
+/// # Errors
+/// `body.invalid`, with the place.
+pub fn parse_value<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(Code::BodyInvalid, error.to_string()))
 }

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 use tambour_actors::cursor::Mark;
-use tambour_actors::entry::{Conditions, Entry, RawEntry, present, write_array};
+use tambour_actors::entry::{Conditions, Entry, Object, RawEntry, present, write_array};
 use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
@@ -17,6 +16,7 @@ use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Published, Write};
 use tokio::sync::oneshot;
 
+use super::places::{Place, Places};
 use super::{body, ndjson};
 use crate::admission::{Grant, Named};
 use crate::problem::Problem;
@@ -38,16 +38,12 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
     let array = asked.count();
     let asked = asked.write(mark, &caller.principal.sub).map_err(|refusal| caller.problem(refusal))?;
     let Published { first, last } = write(&grant, asked).await?;
-    let answer = match array {
-        Some(count) => json!({ "count": count, "first": place(mark, first), "last": place(mark, last) }),
-        None => place(mark, last),
-    };
-    Ok(HttpResponse::Created().json(answer))
-}
-
-/// Where an event is, as answers say it.
-pub(super) fn place(mark: Mark, seq: u64) -> serde_json::Value {
-    json!({ "id": mark.at(seq).to_string(), "seq": seq })
+    let (first, last) = (Place::of(mark, first), Place::of(mark, last));
+    let mut answer = HttpResponse::Created();
+    Ok(match array {
+        Some(count) => answer.json(Places { count: count as u64, first, last }),
+        None => answer.json(last),
+    })
 }
 
 /// Sends a write to the topic and waits until it is on disk.
@@ -93,7 +89,7 @@ struct Names {
 impl Asked {
     fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            let Events(events) = body::parse(body)?;
+            let Events(events) = body::parse_value(body)?;
             return Ok(Self::Array(entries(&events)?, Conditions::default()));
         }
         // The text may also be in an entry's data.
@@ -122,15 +118,15 @@ impl Asked {
     }
 }
 
-fn entries(events: &[RawEntry<'_>]) -> Result<Vec<Entry>, Refusal> {
-    let parse = |(index, event): (usize, &RawEntry<'_>)| {
+fn entries(events: &[Object<RawEntry<'_>>]) -> Result<Vec<Entry>, Refusal> {
+    let parse = |(index, Object(event)): (usize, &Object<RawEntry<'_>>)| {
         event.parse().map_err(|refusal| Refusal::new(refusal.code, format!("event {index}: {}", refusal.detail)))
     };
     events.iter().enumerate().map(parse).collect()
 }
 
 /// 1 to [`BATCH_EVENTS_MAX`] entries; the one above is refused before it is kept.
-struct Events<'a>(Vec<RawEntry<'a>>);
+struct Events<'a>(Vec<Object<RawEntry<'a>>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -194,6 +190,8 @@ mod tests {
             "\"x\"",
             "[]",
             "[[]]",
+            r#"[["note",1]]"#,
+            r#"{"events":[["note",1]]}"#,
             "[1]",
             "{}",
             "{",

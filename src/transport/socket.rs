@@ -1,5 +1,5 @@
-//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent. Whether the socket speaks TLS
-//! makes no difference here.
+//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent. Whether the
+//! socket speaks TLS makes no difference here.
 //!
 //! The server reads and writes through a [`Tap`]. The answer's body, when it is first polled, arms the
 //! tap; the next complete flush gives the socket to the session and shows the server an end of file,

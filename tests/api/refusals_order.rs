@@ -143,3 +143,21 @@ fn a_body_that_is_too_large() {
     let ask = Ask::by("alice", "POST", "/v1/threads/open/events").json(large);
     assert_eq!(ask.send(hub.addr()).refusal(), (413, "event.too_large".to_owned()));
 }
+
+#[test]
+fn a_refusal_arrives_although_the_body_was_not_read() {
+    let hub = Running::start();
+    create(hub.addr(), "alice", "x");
+    // Far more than the kernel keeps: who closes a socket with some of it unread resets the connection, and the answer
+    // is lost on its way.
+    let body = "x".repeat(20 << 20);
+    let ask = Ask::by("alice", "POST", "/v1/threads/x/events").json(&body);
+    for (ask, refusal) in [
+        (ask.clone(), (413, "body.too_large")),
+        (ask.clone().with("authorization", "Bearer x"), (401, "auth.token_invalid")),
+        (ask.with("content-type", "text/plain"), (415, "body.type")),
+    ] {
+        let answer = ask.send(hub.addr());
+        assert_eq!((answer.refusal(), answer.header("connection")), ((refusal.0, refusal.1.to_owned()), Some("close")));
+    }
+}

@@ -17,13 +17,13 @@ use crate::support::ws::Ws;
 use crate::support::{WITHIN, eventually};
 
 /// Events that are in all far more than the kernel keeps for a reader that does not read.
-const EVENTS: u64 = 300;
+pub(crate) const EVENTS: u64 = 300;
 const EVENT_BYTES: usize = 60_000;
 /// More than any frame around an event.
 const SMALL_BUFFER: usize = 8 * 1024;
 
 /// Publishes so many large events.
-fn flood(addr: SocketAddr, thread: &str, count: u64) {
+pub(crate) fn flood(addr: SocketAddr, thread: &str, count: u64) {
     let event = json!({ "type": "note", "data": "x".repeat(EVENT_BYTES) });
     for array in (0..count).collect::<Vec<_>>().chunks(50) {
         let body = Value::from(vec![event.clone(); array.len()]);
@@ -32,7 +32,7 @@ fn flood(addr: SocketAddr, thread: &str, count: u64) {
 }
 
 /// A connection whose kernel keeps little for it.
-fn narrow(addr: SocketAddr) -> Connection {
+pub(crate) fn narrow(addr: SocketAddr) -> Connection {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
     socket.connect_timeout(&addr.into(), WITHIN).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! Every command is the real binary; what it prints is what a script would read.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::support::eventually;
 use crate::support::http::Ask;
 use crate::support::process::{Guarded, Process, finished, own_host, tambour};
+use crate::support::sse::Stream;
 use crate::support::tls::Pair;
 use crate::support::token::token;
 
@@ -217,4 +218,62 @@ fn the_first_run_needs_nothing() {
     assert!(out.contains("stall_seconds") && out.contains(data) && !out.contains(secret.trim()), "{out}");
     hub.signal("TERM");
     assert_eq!(eventually("it ends", || hub.0.try_wait().unwrap()).code(), Some(0));
+}
+
+/// Starts an upload, whose input is not ended.
+fn upload(place: &Place, topic: &str) -> (Guarded, ChildStdin) {
+    let mut command = place.command(&["publish", topic, "--ndjson"]);
+    let mut upload = Guarded(command.stdin(Stdio::piped()).spawn().unwrap());
+    let input = upload.0.stdin.take().unwrap();
+    (upload, input)
+}
+
+/// Exit code, standard output and standard error of an upload that has come to its end.
+#[track_caller]
+fn told(mut upload: Guarded) -> (i32, String, String) {
+    let code = upload.ended().code().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    upload.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    upload.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (code, out, err)
+}
+
+fn uploads(place: &Place) {
+    assert_eq!(place.run(&["create", "canvas/x"]), (0, "canvas/x\n".to_owned(), String::new()));
+    let mut stream = Stream::open(place.hub.addr, &Ask::stream("cli", "/v1/canvases/x/events"));
+    let (running, mut input) = upload(place, "canvas/x");
+    let mut last = Value::Null;
+    for n in 1..=3 {
+        input.write_all(format!("{{\"type\":\"note\",\"data\":{n}}}\n").as_bytes()).unwrap();
+        last = stream.event();
+        assert_eq!(last["data"], n);
+    }
+    drop(input);
+    let (code, out, err) = told(running);
+    let mark = last["id"].as_str().unwrap().split('.').next().unwrap();
+    assert_eq!((code, out.as_str(), err.as_str()), (0, format!("{mark}.1\n{mark}.3\n").as_str(), ""));
+    // A refusal is told while the input goes on, whether it is quiet or not.
+    for goes_on in [false, true] {
+        let (mut running, mut input) = upload(place, "canvas/x");
+        input.write_all(b"{\"type\":\"note\",\"data\":4}\noops\n").unwrap();
+        eventually("it ends", || {
+            let ended = running.0.try_wait().unwrap();
+            // Once it has ended nobody reads its input.
+            let _ = input.write_all(if goes_on { b"{\"type\":\"note\",\"data\":5}\n" } else { b"" });
+            ended
+        });
+        let (code, out, err) = told(running);
+        assert_eq!((code, out.as_str()), (3, ""), "{err}");
+        assert!(err.contains("400 body.invalid") && err.contains("(line 2; 1 written)"), "{err}");
+    }
+}
+
+#[test]
+fn lines_are_uploaded_as_they_come() {
+    uploads(&Place::new());
+}
+
+#[test]
+fn lines_are_uploaded_as_they_come_over_tls() {
+    uploads(&Place::with_tls());
 }

@@ -106,7 +106,7 @@ fn ends_are_told_by_tls_too() {
     assert_eq!((&ws.json()["t"], &ws.json()["t"]), (&json!("welcome"), &json!("subscribed")));
     Ask::by("alice", "POST", "/v1/threads/x/close").send(hub.addr()).ok(200);
     assert_eq!(stream.next().unwrap().name, "closed");
-    assert_eq!((&ws.json()["t"], &ws.json()["t"]), (&json!("event"), &json!("ended")));
+    assert_eq!((&ws.json()["t"], &ws.json()["t"]), (&json!("event"), &json!("subscription_ended")));
     assert_eq!(ws.next().0, 8, "a close frame");
     let refused = Ask::by("bob", "GET", "/v1/threads/nope/events").with("accept", "text/event-stream");
     let mut answered = Connection::open(hub.addr());

@@ -1,5 +1,5 @@
-//! TLS as it comes over the wire: handshakes that stall, fail, come in pieces or with a request in their last flight, plain
-//! HTTP, new keys, and ends without a goodbye.
+//! TLS as it comes over the wire: handshakes that stall, fail, come in pieces or with a request in their last flight,
+//! plain HTTP, new keys, and ends without a goodbye.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

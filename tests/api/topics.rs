@@ -82,6 +82,9 @@ fn a_topic_can_be_changed() {
 fn members_come_and_go() {
     let hub = Running::start();
     let private = json!({ "id": "x", "visibility": "private", "members": [{ "sub": "carol" }] });
+    let arrays = json!({ "id": "y", "members": [["carol"]] });
+    let refused = ask(&hub, "alice", "POST", "/v1/threads", Some(arrays)).refusal();
+    assert_eq!(refused, (400, "body.invalid".to_owned()));
     ask(&hub, "alice", "POST", "/v1/threads", Some(private)).ok(201);
     let put = |sub: &str, body| ask(&hub, "alice", "PUT", &format!("/v1/threads/x/members/{sub}"), body);
     let remove = |sub: &str| ask(&hub, "alice", "DELETE", &format!("/v1/threads/x/members/{sub}"), None);

@@ -15,6 +15,8 @@ pub struct Batch {
     after: Seq,
     /// Who has the batch has everything up to here.
     last: Seq,
+    /// Of folded frames: whether none that stands for something before `last` was left for later.
+    folded: Option<bool>,
     frames: Vec<Frame>,
     ws: OnceLock<Joined>,
     sse: OnceLock<Joined>,
@@ -38,24 +40,24 @@ impl Batch {
         let first = frames.first()?.seq;
         assert!(frames.iter().zip(first..).all(|(frame, seq)| frame.seq == seq), "a batch has no holes");
         let last = first + frames.len() as Seq - 1;
-        Some(Self::of(first - 1, last, frames))
+        Some(Self::of(first - 1, last, None, frames))
     }
 
     /// Puts frames together that stand for everything behind `after` up to `last`, because what is between them was
-    /// folded into them. There may be none.
+    /// folded into them. There may be none. `whole`: nothing that lies in the stretch was folded into what follows it.
     ///
     /// # Panics
     /// When the frames do not ascend, or lie outside of the stretch.
     #[must_use]
-    pub fn folded(after: Seq, last: Seq, frames: Vec<Frame>) -> Self {
+    pub fn folded(after: Seq, last: Seq, whole: bool, frames: Vec<Frame>) -> Self {
         let ascend = frames.windows(2).all(|pair| pair[0].seq < pair[1].seq);
         let inside = frames.iter().all(|frame| frame.seq > after && frame.seq <= last);
         assert!(ascend && inside && after < last, "folded frames ascend inside their stretch");
-        Self::of(after, last, frames)
+        Self::of(after, last, Some(whole), frames)
     }
 
-    fn of(after: Seq, last: Seq, frames: Vec<Frame>) -> Self {
-        Self { after, last, frames, ws: OnceLock::new(), sse: OnceLock::new(), unnamed: OnceLock::new() }
+    fn of(after: Seq, last: Seq, folded: Option<bool>, frames: Vec<Frame>) -> Self {
+        Self { after, last, folded, frames, ws: OnceLock::new(), sse: OnceLock::new(), unnamed: OnceLock::new() }
     }
 
     /// The first seq that the batch stands for.
@@ -74,6 +76,12 @@ impl Batch {
     #[must_use]
     pub fn closes(&self) -> bool {
         self.frames.last().is_some_and(|frame| frame.closes)
+    }
+
+    /// `None`: every event as it was written. Else folded: whether who has all of it is owed nothing.
+    #[must_use]
+    pub fn folds(&self) -> Option<bool> {
+        self.folded
     }
 
     /// The frames behind `cursor`.
@@ -191,7 +199,7 @@ mod tests {
                 frames.push(frame(seq, "", &"s".repeat(*size)));
             }
             let last = seq + tail + u64::from(gaps.is_empty());
-            let batch = Batch::folded(4, last, frames);
+            let batch = Batch::folded(4, last, true, frames);
             let bytes = batch.behind(Wire::Sse, 4).len();
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
             let taken = (bytes as f64 * cut) as usize;

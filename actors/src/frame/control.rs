@@ -92,7 +92,7 @@ pub enum Control<'a> {
         more: Option<&'a serde_json::Map<String, serde_json::Value>>,
     },
     /// No more events of a topic.
-    Ended {
+    SubscriptionEnded {
         /// Which.
         topic: &'a str,
         /// `closed` or `deleted`.
@@ -248,11 +248,14 @@ mod tests {
 
     #[test]
     fn an_sse_block_has_name_id_and_data() {
-        let block = Control::Ended { topic: "thread/x", reason: "deleted" };
+        let block = Control::SubscriptionEnded { topic: "thread/x", reason: "deleted" };
         let named = block.sse(Wire::Sse, Some("c"));
-        assert_eq!(named, b"event: ended\nid: c\ndata: {\"reason\":\"deleted\",\"topic\":\"thread/x\"}\n\n");
+        assert_eq!(
+            named,
+            b"event: subscription_ended\nid: c\ndata: {\"reason\":\"deleted\",\"topic\":\"thread/x\"}\n\n"
+        );
         let unnamed = block.sse(Wire::SseUnnamed, None);
-        assert_eq!(unnamed, b"data: {\"reason\":\"deleted\",\"t\":\"ended\",\"topic\":\"thread/x\"}\n\n");
+        assert_eq!(unnamed, b"data: {\"reason\":\"deleted\",\"t\":\"subscription_ended\",\"topic\":\"thread/x\"}\n\n");
     }
 
     #[test]

@@ -118,10 +118,13 @@ impl FrameEncoder {
 
     /// The JSON of an event with its appends folded.
     pub fn write_folded_json(&self, folded: &Folded, out: &mut Vec<u8>) {
-        self.write_members(&folded.event, folded.text.as_ref().map(|text| (text, folded.at)), out);
+        let Folded { at, event, text } = folded;
+        // Whoever reads on from what they were told must know where it stands, and what takes the place of what they have.
+        let stands_for_more = text.is_some() || *at != event.seq;
+        self.write_members(event, stands_for_more.then_some((text.as_ref(), *at)), out);
     }
 
-    fn write_members(&self, event: &Event, fold: Option<(&FoldedText, Seq)>, out: &mut Vec<u8>) {
+    fn write_members(&self, event: &Event, fold: Option<(Option<&FoldedText>, Seq)>, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
         let seq = number.format(event.seq).as_bytes();
         out.extend_from_slice(&self.json_head);
@@ -137,12 +140,16 @@ impl FrameEncoder {
         out.extend_from_slice(&event.origin.routing);
         out.extend_from_slice(b"},\"data\":");
         self.write_data(event, out);
-        if let Some((fold, until)) = fold {
-            out.extend_from_slice(b",\"fold\":{\"text\":");
-            out.extend_from_slice(&fold.text);
-            out.extend_from_slice(b",\"appends\":");
-            out.extend_from_slice(number.format(fold.appends).as_bytes());
-            out.extend_from_slice(b",\"until\":\"");
+        if let Some((text, until)) = fold {
+            out.extend_from_slice(b",\"fold\":{");
+            if let Some(fold) = text {
+                out.extend_from_slice(b"\"text\":");
+                out.extend_from_slice(&fold.text);
+                out.extend_from_slice(b",\"appends\":");
+                out.extend_from_slice(number.format(fold.appends).as_bytes());
+                out.push(b',');
+            }
+            out.extend_from_slice(b"\"until\":\"");
             out.extend_from_slice(self.mark.at(until).to_string().as_bytes());
             out.extend_from_slice(b"\"}");
         }
@@ -348,6 +355,17 @@ mod tests {
         let sse = String::from_utf8(frame.wire(Wire::Sse).to_vec()).unwrap();
         assert!(sse.starts_with(&format!("event: note\nid: {until}\ndata: {{")), "{sse}");
         assert_eq!(format!("event: note\n{}", std::str::from_utf8(frame.wire(Wire::SseUnnamed)).unwrap()), sse);
+    }
+
+    #[test]
+    fn what_was_redacted_says_where_it_stands() {
+        let until = encoder().cursor(20).to_string();
+        let redacted = Folded { at: 20, event: event("note", ""), text: None };
+        let json = json_of(|out| encoder().write_folded_json(&redacted, out));
+        assert_eq!((&json["data"], &json["fold"]), (&serde_json::Value::Null, &serde_json::json!({ "until": until })));
+        let alone = Folded { at: 12, event: event("note", "1"), text: None };
+        let json = json_of(|out| encoder().write_folded_json(&alone, out));
+        assert_eq!(json.get("fold"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::messages::ToSession;
 use super::socket::Socket;
 use crate::event::Seq;
 use crate::frame::Wire;
+use crate::topic::messages::Fold;
 
 /// The timing of sessions, the same for all that begin under the same settings.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +48,8 @@ pub struct Sub {
     pub cursor: Seq,
     /// Whether events may be written: the session has told the client where it starts.
     pub live: bool,
-    /// Whether replays come with appends folded.
-    pub fold: bool,
+    /// How replays come.
+    pub fold: Fold,
 }
 
 /// The socket of a session.

@@ -15,7 +15,7 @@ use crate::event::Seq;
 use crate::frame::Batch;
 use crate::log::Bounds;
 use crate::topic::TopicActor;
-use crate::topic::messages::{Life, LineId};
+use crate::topic::messages::{Fold, Life, LineId};
 use crate::topic::state::Start;
 use crate::topic_key::TopicKey;
 
@@ -50,7 +50,7 @@ pub(super) struct Pending {
 pub(super) struct NewSub {
     pub(super) ticket: u32,
     pub(super) cursor: Seq,
-    pub(super) fold: bool,
+    pub(super) fold: Fold,
 }
 
 /// A topic with readers.

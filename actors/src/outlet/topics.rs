@@ -17,7 +17,7 @@ use crate::directory::TopicHandle;
 use crate::frame::Batch;
 use crate::frame::control::gap;
 use crate::log::{Bounds, TopicRecord};
-use crate::topic::messages::{EndReason, FromOutlet, Life, LineId, Replayed, ToOutlet};
+use crate::topic::messages::{EndReason, Fold, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
 use crate::topic_key::TopicKey;
 
@@ -25,6 +25,8 @@ use crate::topic_key::TopicKey;
 const ANSWER_MS: u64 = 2_000;
 /// How long an outlet waits before it asks again for a topic whose store could not answer.
 const RETRY_MS: u64 = 500;
+/// How long a client waits at least before it comes back to a hub that goes, in milliseconds.
+const COME_BACK_MS_MIN: u64 = 500;
 
 impl Outlet {
     pub(super) fn hear(&mut self, message: ToOutlet, ctx: &mut Context<Self>) {
@@ -80,12 +82,14 @@ impl Outlet {
         }
     }
 
-    /// Every session tells its client to come back, spread over a time, and ends.
+    /// Every session tells its client to come back, spread over a time, and ends; so does who was admitted before and
+    /// begins later.
     fn drain(&self, spread_ms: u64) {
+        self.worker.come_back_ms.set(Some(COME_BACK_MS_MIN + spread_ms / 2));
         let lines = self.worker.lines.borrow();
         let count = lines.len().max(1) as u64;
         for (place, (_, line)) in (0_u64..).zip(lines.iter()) {
-            line.tell(ToSession::Drain { retry_after_ms: 500 + spread_ms * place / count });
+            line.tell(ToSession::Drain { retry_after_ms: COME_BACK_MS_MIN + spread_ms * place / count });
         }
     }
 
@@ -152,7 +156,8 @@ impl Outlet {
         let lines = &mut *worker.lines.borrow_mut();
         match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn && !pending.left) {
             Some(target) => {
-                let new = NewSub { ticket, cursor: started.cursor, fold: pending.fold };
+                let fold = Fold::starting(pending.fold, started.cursor, bounds.head);
+                let new = NewSub { ticket, cursor: started.cursor, fold };
                 self.seats.join(slot, line.slot, target, new);
                 target.tell(ToSession::Subscribed { key: key.clone(), ticket, started, bounds, mark });
             }

@@ -24,6 +24,8 @@ pub struct Worker {
     pub(super) lines: RefCell<Slab<Line>>,
     pub(super) outlet: RefCell<Option<Addr<Outlet>>>,
     pub(super) lives: Cell<u32>,
+    /// Set when the hub drains: what a session that begins only now is told to wait.
+    pub(super) come_back_ms: Cell<Option<u64>>,
     turns: Cell<u32>,
     began: Instant,
     scratch: RefCell<Box<[u8]>>,
@@ -42,6 +44,7 @@ impl Worker {
             lines: RefCell::default(),
             outlet: RefCell::default(),
             lives: Cell::new(0),
+            come_back_ms: Cell::new(None),
             turns: Cell::new(0),
             began: Instant::now(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
@@ -67,6 +70,12 @@ impl Worker {
         let line = make(turn, self.now_ms());
         let slot = self.lines.borrow_mut().insert(line);
         LineId { slot: u32::try_from(slot).expect("fewer sockets than 4 billion"), turn }
+    }
+
+    /// When the hub drains, after what time a client that was admitted just before is to come back.
+    #[must_use]
+    pub fn come_back_ms(&self) -> Option<u64> {
+        self.come_back_ms.get()
     }
 
     /// Removes a line that no outlet knows of.

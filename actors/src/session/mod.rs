@@ -145,6 +145,9 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
         if let Some(wanted) = topic {
             session.subscribe(wanted, None);
         }
+        if let Some(retry_after_ms) = session.worker.come_back_ms() {
+            ctx.notify(ToSession::Drain { retry_after_ms });
+        }
         session
     })
 }

@@ -83,7 +83,7 @@ impl Session {
         let topic = key.topic();
         let told = self.wire == Wire::Ws || reason != EndReason::Closed;
         if told {
-            self.control(&Control::Ended { topic: &topic, reason: reason.as_str() }.wire(self.wire));
+            self.control(&Control::SubscriptionEnded { topic: &topic, reason: reason.as_str() }.wire(self.wire));
         }
         if self.sole {
             let code = match reason {

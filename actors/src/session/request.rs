@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cursor::Cursor;
-use crate::entry::{Conditions, Entry, EntryWhat, present};
+use crate::entry::{Conditions, Entry, EntryWhat, Object, present};
 use crate::frame::control::Ref;
 use crate::refusal::{Code, Refusal};
 use crate::topic::state::Start;
@@ -101,7 +101,7 @@ struct Raw<'a> {
 /// `frame.malformed` when it is no frame at all; the refusal of a field otherwise.
 pub fn parse(text: &str) -> (Ref, Result<Request, Refusal>) {
     let raw: Raw<'_> = match serde_json::from_str(text) {
-        Ok(raw) => raw,
+        Ok(Object(raw)) => raw,
         Err(error) => return (None, Err(Refusal::new(Code::FrameMalformed, format!("not a frame: {error}")))),
     };
     let reference = match raw.reference {
@@ -249,6 +249,7 @@ mod tests {
             "",
             "null",
             "[]",
+            r#"["ping"]"#,
             "1",
             "{}",
             r#"{"t":1}"#,

@@ -123,9 +123,33 @@ pub enum FromOutlet {
         cursor: Seq,
         /// How much they want.
         bytes: usize,
-        /// Whether appends come folded into what they were appended to.
-        fold: bool,
+        /// How.
+        fold: Fold,
     },
+}
+
+/// How a reader is given what lies behind the head, and whether they may be given what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    /// Every event as it was written.
+    No,
+    /// With appends folded into what they were appended to. The reader is owed what a page had folded into what follows it:
+    /// nothing but the next page may follow.
+    Owed,
+    /// The same; and the reader has everything up to their cursor, so that what is live may follow.
+    Whole,
+}
+
+impl Fold {
+    /// Of a reader who starts at `cursor`.
+    #[must_use]
+    pub fn starting(folds: bool, cursor: Seq, head: Seq) -> Self {
+        match folds {
+            false => Self::No,
+            true if cursor < head => Self::Owed,
+            true => Self::Whole,
+        }
+    }
 }
 
 /// Somebody polls: `reply` is used as soon as there is an event behind `after`, and dropped when the topic sleeps,

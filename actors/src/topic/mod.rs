@@ -5,6 +5,7 @@
 
 pub mod messages;
 mod placing;
+mod replaying;
 mod start;
 pub mod state;
 mod tail;
@@ -18,42 +19,19 @@ use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Ha
 use tokio::sync::oneshot;
 
 use crate::event::Seq;
-use crate::frame::Batch;
 use crate::log::appender::{Appended, Appender, Queue};
-use crate::log::{
-    Append, AppendError, Bounds, EventLog, FoldedPage, Page, PageLimit, PortFuture, TopicRecord, Unavailable,
-};
-use messages::{
-    Changed, Delete, FromOutlet, Life, LineId, Outlets, Publish, Replayed, Reply, Sleep, ToOutlet, Trimmed, Watch,
-};
-use state::{Effect, OutletId, Replay, TopicLimits, TopicState};
+use crate::log::{Append, AppendError, Bounds, EventLog, TopicRecord};
+use messages::{Changed, Delete, FromOutlet, Life, Outlets, Publish, Reply, Sleep, ToOutlet, Trimmed, Watch};
+use replaying::Early;
+use state::{Effect, TopicLimits, TopicState};
 
 /// Most messages that wait for a topic before publishers are told `topic.busy`.
 pub const MAILBOX_MESSAGES_MAX: usize = 4_096;
-/// Most events of one page of a replay from the log.
-const REPLAY_EVENTS_MAX: usize = 1_000;
 
 /// Milliseconds since 1970, by the system's clock.
 #[must_use]
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Most rows of one page of a folded replay: most of them are looked at and not given.
-const FOLD_EVENTS_MAX: usize = 4_000;
-
-/// From where a reader who is behind goes on, and how.
-#[derive(Debug, Clone, Copy)]
-struct ReplayFrom {
-    cursor: Seq,
-    bytes: usize,
-    fold: bool,
-}
-
-/// What was read for a replay; the folded with where it begins.
-enum Stretch {
-    Plain(Page),
-    Folded(Seq, FoldedPage),
 }
 
 /// What a topic is started with.
@@ -84,6 +62,8 @@ pub struct TopicActor {
     log: Arc<dyn EventLog>,
     appender: Addr<Appender>,
     outlets: Outlets,
+    /// Who is answered behind the append in flight, because they know of it, or would.
+    early: Vec<Early>,
     /// Who polls, and behind which seq.
     watchers: Vec<(Seq, oneshot::Sender<()>)>,
     on_death: Option<Box<dyn FnOnce() + Send>>,
@@ -100,6 +80,7 @@ impl TopicActor {
             log: birth.log,
             appender: birth.appender,
             outlets: birth.outlets,
+            early: Vec::new(),
             watchers: Vec::new(),
             on_death: Some(birth.on_death),
         }
@@ -130,62 +111,6 @@ impl TopicActor {
                 }
             }
         }
-    }
-
-    fn tell(&self, outlet: OutletId, line: LineId, after: Seq, replayed: Replayed) {
-        let (key, life, bounds) = (self.state.record().topic.key.clone(), self.life, self.state.bounds());
-        self.outlets.send(outlet, ToOutlet::Replayed { key, life, line, after, replayed, bounds });
-    }
-
-    fn replay(&mut self, ctx: &mut Context<Self>, (outlet, line): (OutletId, LineId), asked: ReplayFrom) {
-        let ReplayFrom { cursor, bytes, fold } = asked;
-        match self.state.replay(cursor, bytes, fold) {
-            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(batch)),
-            Replay::UpToDate => self.tell(outlet, line, cursor, Replayed::UpToDate),
-            Replay::Log => {
-                self.state.reading(true);
-                ctx.spawn(wrap_future::<_, Self>(self.read(asked)).map(move |stretch, topic, _| {
-                    topic.state.reading(false);
-                    let replayed = match stretch {
-                        Ok(stretch) => topic.stretch(stretch),
-                        Err(error) => {
-                            tracing::error!(topic = %topic.state.record().topic.key, %error, "a replay can't be read");
-                            Replayed::Unavailable
-                        }
-                    };
-                    topic.tell(outlet, line, cursor, replayed);
-                }));
-            }
-        }
-    }
-
-    fn read(&self, asked: ReplayFrom) -> PortFuture<Result<Stretch, Unavailable>> {
-        let log = self.state.record().log;
-        if asked.fold {
-            let limit = PageLimit { events: FOLD_EVENTS_MAX, bytes: asked.bytes };
-            let read = self.log.read_folded(log, asked.cursor, limit);
-            Box::pin(async move { read.await.map(|page| Stretch::Folded(asked.cursor, page)) })
-        } else {
-            let limit = PageLimit { events: REPLAY_EVENTS_MAX, bytes: asked.bytes / 2 };
-            let read = self.log.read(log, asked.cursor, limit);
-            Box::pin(async move { read.await.map(Stretch::Plain) })
-        }
-    }
-
-    fn stretch(&mut self, stretch: Stretch) -> Replayed {
-        let batch = match stretch {
-            Stretch::Plain(page) => {
-                self.state.trimmed(page.bounds.oldest);
-                Batch::new(self.state.encode(&page.events))
-            }
-            Stretch::Folded(after, page) => {
-                self.state.trimmed(page.bounds.oldest);
-                // What is not kept any more is told as a gap, as without folding.
-                let after = after.max(page.bounds.oldest - 1);
-                (page.upto > after).then(|| Batch::folded(after, page.upto, self.state.encode_folded(&page.items)))
-            }
-        };
-        batch.map_or(Replayed::UpToDate, |batch| Replayed::Frames(Arc::new(batch)))
     }
 
     /// Tells who polls that there is something behind where they stand.
@@ -234,7 +159,8 @@ impl Handler<Appended> for TopicActor {
     fn handle(&mut self, Appended(result): Appended, ctx: &mut Self::Context) {
         let lost = matches!(result, Err(AppendError::Conflict));
         if let Err(error) = &result
-            && !matches!(error, AppendError::Rejected(_))
+            // Of a full disk the store has said so, once.
+            && !matches!(error, AppendError::Rejected(_) | AppendError::Full(_))
         {
             tracing::error!(topic = %self.state.record().topic.key, %error, "an append failed");
         }
@@ -242,6 +168,7 @@ impl Handler<Appended> for TopicActor {
         self.state.keep_outlets(|outlet| outlets.has(outlet));
         self.state.appended(result, now_ms(), &mut self.effects);
         self.perform(ctx);
+        self.answer_early(ctx);
         self.wake_watchers();
         if lost {
             // The log is ahead of this actor: the directory starts a new one from the log.
@@ -255,6 +182,7 @@ impl Handler<FromOutlet> for TopicActor {
 
     fn handle(&mut self, message: FromOutlet, ctx: &mut Self::Context) {
         match message {
+            FromOutlet::Subscribe { start, .. } if self.state.is_early(start) => self.early.push(Early::Asked(message)),
             FromOutlet::Subscribe { outlet, line, ticket, start } => {
                 let started = self.state.locate(start);
                 let bounds = self.state.bounds();
@@ -271,7 +199,7 @@ impl Handler<FromOutlet> for TopicActor {
             FromOutlet::Detach { outlet, readers } => self.state.detach(outlet, readers),
             FromOutlet::Delivered { outlet } => self.state.delivered(outlet, &mut self.effects),
             FromOutlet::Replay { outlet, line, cursor, bytes, fold } => {
-                self.replay(ctx, (outlet, line), ReplayFrom { cursor, bytes, fold });
+                self.replay(ctx, (outlet, line), (cursor, bytes, fold));
             }
         }
         self.perform(ctx);

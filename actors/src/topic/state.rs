@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::messages::Fold;
 pub use super::placing::Recall;
 use super::placing::{InFlight, Put, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
@@ -202,6 +203,19 @@ impl<R> TopicState<R> {
         *shared = Some(batch);
     }
 
+    /// Whether this is behind the head as it may be shown, and in the append in flight: it may be on disk.
+    #[must_use]
+    pub fn appends_up_to(&self, seq: Seq) -> bool {
+        let last = self.in_flight.as_ref().and_then(|(events, _)| events.last());
+        seq > self.bounds.head && last.is_some_and(|last| seq <= last.seq)
+    }
+
+    /// Whether a reader comes with the cursor of an event that is being appended, from whoever read the log itself.
+    #[must_use]
+    pub fn is_early(&self, start: Start) -> bool {
+        matches!(start, Start::After(cursor) if cursor.mark == self.record.mark() && self.appends_up_to(cursor.seq))
+    }
+
     /// Where a reader would start now.
     #[must_use]
     pub fn locate(&self, start: Start) -> Started {
@@ -249,13 +263,14 @@ impl<R> TopicState<R> {
         self.tail.forget_before(self.bounds.oldest.min(self.bounds.head));
     }
 
-    /// A reader who has everything up to `cursor` wants at most `bytes` of what follows, perhaps folded.
+    /// A reader who has everything up to `cursor` wants at most `bytes` of what follows, perhaps folded. What the tail has is
+    /// never folded: who reads folded may have it as what is live.
     #[must_use]
-    pub fn replay(&self, cursor: Seq, bytes: usize, fold: bool) -> Replay {
+    pub fn replay(&self, cursor: Seq, bytes: usize, fold: Fold) -> Replay {
         if cursor >= self.bounds.head {
             return Replay::UpToDate;
         }
-        if fold {
+        if fold == Fold::Owed {
             return Replay::Log;
         }
         match Batch::new(self.tail.behind(cursor, bytes)) {

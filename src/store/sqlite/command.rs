@@ -66,6 +66,11 @@ impl Command {
         Self::Append { items, weight, answer }
     }
 
+    /// Whether it needs room in the file.
+    pub(super) fn adds(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::Create { .. } | Self::Change { .. })
+    }
+
     pub(super) fn answer(self, outcome: Outcome) {
         // A caller who dropped the future does not hear the answer: that is theirs to decide.
         match (self, outcome) {

@@ -130,6 +130,7 @@ struct Inner {
     questions: Arc<Queue<Question>>,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
+    file_bytes_max: Arc<Mutex<Option<u64>>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -177,6 +178,7 @@ impl SqliteStore {
             questions: Arc::new(Queue::new(settings.queue_max, usize::MAX)),
             counters,
             gate,
+            file_bytes_max: Arc::new(Mutex::new(settings.file_bytes_max)),
             running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
         };
         // When a thread can't be started, dropping `inner` ends the others.
@@ -196,6 +198,11 @@ impl SqliteStore {
     /// [`Unavailable`] when the store can't be read.
     pub fn overdue(&self, after: LogId, keeps: Keeps, now_ms: i64) -> PortFuture<Result<Overdue, Unavailable>> {
         Box::pin(self.0.question(|answer| Question::Overdue { after, keeps, now_ms, answer }).answer())
+    }
+
+    /// Another limit of the file, from the next write on; `None`: what the disk holds.
+    pub fn limit(&self, file_bytes_max: Option<u64>) {
+        *self.0.file_bytes_max.lock() = file_bytes_max;
     }
 
     /// What the store counted so far.
@@ -222,6 +229,7 @@ impl Inner {
             commands: Arc::clone(&self.commands),
             counters: Arc::clone(&self.counters),
             gate: Arc::clone(&self.gate),
+            file_bytes_max: Arc::clone(&self.file_bytes_max),
         };
         running.writer = Some(named("log-writer").spawn(move || writer::run(&writing, &shared))?);
         Ok(())

@@ -110,6 +110,14 @@ pub(super) fn migrate(path: &Path) -> Result<(), OpenError> {
 /// Bytes of a page in a new file.
 pub(super) const PAGE_BYTES: i64 = 4096;
 
+/// Limits the size of the file, in bytes, for what this connection writes; `None`: what the disk holds.
+pub(super) fn limit(conn: &Connection, file_bytes_max: Option<u64>) -> rusqlite::Result<()> {
+    let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let bytes = file_bytes_max.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
+    conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+}
+
 /// Opens a connection to a migrated file.
 pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusqlite::Result<Connection> {
     let access = match role {
@@ -126,12 +134,7 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
             // What was redacted, trimmed or deleted is overwritten in the file. Always on, because a row that is moved
             // when others around it go must not be left behind where it was.
             conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
-            if let Some(bytes) = settings.file_bytes_max {
-                let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-                let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
-                conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
-            }
+            limit(&conn, settings.file_bytes_max)?;
         }
         Role::Reader => {
             conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;

@@ -60,6 +60,10 @@ impl Counters {
     pub(super) fn synced(&self, wal_pages: u64) {
         self.commits.fetch_add(1, Relaxed);
         self.wal_pages.store(wal_pages, Relaxed);
+    }
+
+    /// What needs room was written.
+    pub(super) fn well(&self) {
         self.failing.store(false, Relaxed);
         self.full.store(false, Relaxed);
     }
@@ -68,10 +72,11 @@ impl Counters {
         self.commit_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn failed(&self, full: bool) {
+    /// A transaction failed. `true`: the one before had not, or not so.
+    pub(super) fn failed(&self, full: bool) -> bool {
         self.failures.fetch_add(1, Relaxed);
-        self.full.store(full, Relaxed);
-        self.failing.store(true, Relaxed);
+        let was_full = self.full.swap(full, Relaxed);
+        !self.failing.swap(true, Relaxed) || was_full != full
     }
 
     pub(super) fn failing(&self) -> bool {

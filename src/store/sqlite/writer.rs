@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Statement};
 use tambour_actors::event::{Event, Seq};
 use tambour_actors::log::{Append, AppendError, LogId};
@@ -19,13 +20,13 @@ use super::conditions::Conditions;
 use super::failure::{is_full, unavailable};
 use super::insert::{Insert, Place};
 use super::once::Keys;
-use super::queue::{Queue, Taken, Weight};
+use super::queue::{Obituary, Queue, Taken, Weight};
 use super::recent::Recent;
 use super::redact::redact;
 use super::stats::Counters;
 use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::{rows, topics};
+use super::{rows, schema, topics};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -53,15 +54,8 @@ pub(super) struct Shared {
     pub(super) commands: Arc<Queue<Command>>,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: Arc<Gate>,
-}
-
-/// Tells the queue when the thread ends, however it ends: nobody waits for a dead writer.
-struct Obituary<'s>(&'s Queue<Command>);
-
-impl Drop for Obituary<'_> {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
+    /// Largest database file, in bytes; `None`: what the disk holds.
+    pub(super) file_bytes_max: Arc<Mutex<Option<u64>>>,
 }
 
 /// Carries out commands until the queue ends.
@@ -87,6 +81,8 @@ struct Writer<'c> {
     redacts: bool,
     /// When a write is tried although nobody asks for one, if the store is failing still.
     probe_at: Option<Instant>,
+    /// What the file is limited to, once that was looked at.
+    file_bytes_max: Option<Option<u64>>,
     /// The position of the next event. Never one that was used before, not by events that are gone
     /// nor in a transaction that failed: the order of the whole store is by it.
     next_position: i64,
@@ -122,6 +118,7 @@ impl<'c> Writer<'c> {
             heads: Recent::new(HEADS_MAX),
             redacts: false,
             probe_at: None,
+            file_bytes_max: None,
             next_position,
             wiper: Wiper::load(conn)?,
             trimmer: Trimmer::default(),
@@ -175,13 +172,22 @@ impl<'c> Writer<'c> {
         });
         match done {
             Ok(()) => {
+                if commands.iter().any(Command::adds) {
+                    self.shared.counters.well();
+                }
                 self.count(&commands, &outcomes);
                 commands.into_iter().zip(outcomes).for_each(|(command, outcome)| command.answer(outcome));
             }
             Err(error) => {
                 let why = unavailable(&error);
-                tracing::error!(%error, calls = commands.len(), "the store can't be written");
-                commands.into_iter().for_each(|command| command.refuse(&why));
+                // What adds nothing may come through alone: readers ask for ends, and deletes make room.
+                let (refused, others): (Vec<_>, Vec<_>) =
+                    commands.into_iter().partition(|command| !why.full || command.adds());
+                let (refused, others) = if refused.is_empty() { (others, refused) } else { (refused, others) };
+                refused.into_iter().for_each(|command| command.refuse(&why));
+                if !others.is_empty() {
+                    self.carry_out(others);
+                }
             }
         }
     }
@@ -190,6 +196,7 @@ impl<'c> Writer<'c> {
     fn transaction(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
         let shared = self.shared;
         let turn = shared.gate.turn();
+        self.limit();
         let done = self.begin.raw_execute().and_then(|_| work(self)).and_then(|()| {
             let start = Instant::now();
             self.commit.raw_execute()?;
@@ -198,8 +205,10 @@ impl<'c> Writer<'c> {
         });
         let redacts = std::mem::take(&mut self.redacts);
         if let Err(error) = &done {
-            shared.counters.failed(is_full(error));
-            self.probe_at = Some(Instant::now() + PROBE_EVERY);
+            if shared.counters.failed(is_full(error)) {
+                tracing::error!(%error, "the store can't be written; it is tried again every second");
+            }
+            self.probe_at.get_or_insert_with(|| Instant::now() + PROBE_EVERY);
             self.heads.clear();
             self.conditions.clear();
             self.keys.clear();
@@ -215,6 +224,17 @@ impl<'c> Writer<'c> {
             shared.gate.redacted();
         }
         done
+    }
+
+    /// Takes another limit of the file over.
+    fn limit(&mut self) {
+        let wanted = *self.shared.file_bytes_max.lock();
+        if self.file_bytes_max != Some(wanted) {
+            match schema::limit(self.conn, wanted) {
+                Ok(()) => self.file_bytes_max = Some(wanted),
+                Err(error) => tracing::error!(%error, "the size of the file can't be limited"),
+            }
+        }
     }
 
     fn outcome(&mut self, command: &Command) -> rusqlite::Result<Outcome> {
@@ -330,7 +350,10 @@ impl<'c> Writer<'c> {
             Ok(())
         });
         match done {
-            Ok(()) => tracing::info!("the store can be written again"),
+            Ok(()) => {
+                self.shared.counters.well();
+                tracing::info!("the store can be written again");
+            }
             Err(error) => tracing::debug!(%error, "the store still can't be written"),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use tambour_actors::entry::{Entry, RawEntry};
+use tambour_actors::entry::{Entry, Object, RawEntry};
 use tambour_actors::event::DATA_BYTES_MAX;
 use tambour_actors::refusal::{Code, Refusal};
 
@@ -88,8 +88,8 @@ impl Lines {
             return Err(self.bad(too_long()));
         }
         if !line.iter().all(u8::is_ascii_whitespace) {
-            let raw = serde_json::from_slice::<RawEntry<'_>>(line).map_err(|error| no_entry(&error));
-            let entry = raw.and_then(|raw| raw.parse()).map_err(|refusal| self.bad(refusal))?;
+            let raw = serde_json::from_slice::<Object<RawEntry<'_>>>(line).map_err(|error| no_entry(&error));
+            let entry = raw.and_then(|Object(raw)| raw.parse()).map_err(|refusal| self.bad(refusal))?;
             queue.push_back(Line { number: self.next(), entry, bytes: line.len() });
         }
         self.complete += 1;
@@ -158,6 +158,7 @@ mod tests {
             ("{", Code::BodyInvalid),
             ("1", Code::BodyInvalid),
             ("[]", Code::BodyInvalid),
+            ("[\"note\",1]", Code::BodyInvalid),
             ("{\"events\":[]}", Code::BodyInvalid),
             ("\u{feff}{}", Code::BodyInvalid),
             ("{\"type\":\"a\",\"data\":1}{\"type\":\"a\",\"data\":1}", Code::BodyInvalid),

@@ -9,14 +9,13 @@ mod lines;
 mod turn;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 use tambour_actors::refusal::Code;
 use tambour_actors::session::gate::Right;
 use tracing::Instrument as _;
 
 use self::intake::Intake;
 use super::body;
-use super::publish::place;
+use super::places::{Place, Places};
 use super::socket::TakeOver;
 use crate::admission::Named;
 use crate::problem::Problem;
@@ -53,8 +52,8 @@ async fn take_in(named: Named, payload: web::Payload) -> Result<HttpResponse, Pr
     let mark = grant.record.mark();
     match Intake::new(grant, payload).run().await {
         Ok((count, first, last)) => {
-            let answer = json!({ "count": count, "first": place(mark, first), "last": place(mark, last) });
-            Ok(HttpResponse::Created().json(answer))
+            let (first, last) = (Place::of(mark, first), Place::of(mark, last));
+            Ok(HttpResponse::Created().json(Places { count, first, last }))
         }
         Err(failed) => {
             let mut problem = named.problem(failed.refusal);

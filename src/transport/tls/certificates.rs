@@ -1,6 +1,7 @@
 //! The hub's certificate and key: read from their files, checked, and read again when a file changes.
 //!
-//! A pair that is not good is refused at start and kept out later: the one before it goes on. What is here never speaks to a client.
+//! A pair that is not good is refused at start and kept out later: the one before it goes on. What is here never speaks
+//! to a client.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +37,10 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// A file without what it is for.
-    #[error("{} (tls.cert_file) has no certificate in it: it must be PEM, with a part BEGIN CERTIFICATE ({detail})", path.display())]
+    #[error(
+        "{} (tls.cert_file) has no certificate in it: it must be PEM, with a part BEGIN CERTIFICATE ({detail})",
+        path.display()
+    )]
     NoCertificate {
         /// The file.
         path: PathBuf,
@@ -126,7 +130,8 @@ impl Certificates {
         match config_of(&self.cert, &self.key) {
             Ok(config) => {
                 *self.current.write() = config;
-                tracing::info!(cert = %self.cert.display(), "new connections have the certificate that is in the file now");
+                let cert = self.cert.display();
+                tracing::info!(%cert, "new connections have the certificate that is in the file now");
                 Ok(())
             }
             Err(error) => {

@@ -30,8 +30,8 @@ const DISCARD_BYTES_MAX: u64 = 64 * 1024;
 /// Shakes hands with a client.
 ///
 /// # Errors
-/// The client does not speak TLS (it is told so, in HTTP, if that is what it speaks), is not accepted, is gone, or is not done
-/// within the time.
+/// The client does not speak TLS (it is told so, in HTTP, if that is what it speaks), is not accepted, is gone, or is
+/// not done within the time.
 pub async fn accept(socket: TcpStream, config: Arc<ServerConfig>, within: Duration) -> io::Result<TlsStream> {
     // Small flights follow each other: none may wait for the last one's acknowledgement.
     socket.set_nodelay(true)?;

@@ -1,8 +1,8 @@
 //! A TLS connection over a socket: bytes of the kernel in, text out, and the other way round, without ever waiting.
 //!
-//! rustls does the protocol and is given its buffers, so a connection keeps none of its own between two calls but for what can't
-//! be put anywhere else: the rest of one record that the kernel did not take, the beginning of one that has not come whole, text that
-//! nobody has read yet. One that is idle keeps nothing.
+//! rustls does the protocol and is given its buffers, so a connection keeps none of its own between two calls but for
+//! what can't be put anywhere else: the rest of one record that the kernel did not take, the beginning of one that has
+//! not come whole, text that nobody has read yet. One that is idle keeps nothing.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};

@@ -3,7 +3,7 @@
 //! It is lenient with nothing: an answer that is not framed as HTTP says fails the test.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -111,7 +111,9 @@ impl Ask {
     pub(crate) fn send(&self, addr: SocketAddr) -> Answer {
         let mut connection = Connection::open(addr);
         connection.send(&self.bytes());
-        connection.answer()
+        let answer = connection.answer();
+        super::described::check(self, &answer);
+        answer
     }
 }
 
@@ -193,8 +195,12 @@ impl Connection {
     /// Connects.
     #[track_caller]
     pub(crate) fn open(addr: SocketAddr) -> Self {
-        let socket = TcpStream::connect_timeout(&addr, WITHIN).unwrap();
-        Self::over(socket)
+        Self::try_open(addr).unwrap()
+    }
+
+    /// Connects, if somebody listens.
+    pub(crate) fn try_open(addr: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect_timeout(&addr, WITHIN).map(Self::over)
     }
 
     /// Over a socket that is connected.
@@ -250,14 +256,18 @@ impl Connection {
         socket2::SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
+    /// How long it waits for bytes, instead of [`WITHIN`].
+    pub(crate) fn patience(&self, most: Duration) {
+        self.socket.tcp().set_read_timeout(Some(most)).unwrap();
+    }
+
     /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
-    #[track_caller]
-    fn fill(&mut self) -> usize {
+    fn try_fill(&mut self) -> io::Result<usize> {
         let mut piece = [0; 16 * 1024];
         match self.socket.read(&mut piece) {
             Ok(read) => {
                 self.buffer.extend_from_slice(&piece[..read]);
-                read
+                Ok(read)
             }
             Err(error)
                 if matches!(
@@ -265,48 +275,78 @@ impl Connection {
                     ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
                 ) =>
             {
-                0
+                Ok(0)
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::try_fill`], where the end comes too early.
+    fn need(&mut self) -> io::Result<()> {
+        match self.try_fill()? {
+            0 => Err(io::Error::new(ErrorKind::UnexpectedEof, "it ends too early")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What `read` gives, or the test fails with what came so far.
+    #[track_caller]
+    fn sure<T>(&mut self, read: impl FnOnce(&mut Self) -> io::Result<T>) -> T {
+        match read(self) {
+            Ok(read) => read,
             Err(error) => panic!("{error}, and so far: {}", String::from_utf8_lossy(&self.buffer)),
         }
     }
 
     /// The next bytes, at least one, or none at the end.
+    pub(crate) fn try_some(&mut self) -> io::Result<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.try_fill()?;
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    /// The next bytes, at least one, or none at the end.
     #[track_caller]
     pub(crate) fn some(&mut self) -> Vec<u8> {
-        if self.buffer.is_empty() {
-            self.fill();
+        self.sure(Self::try_some)
+    }
+
+    fn try_exactly(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+        while self.buffer.len() < bytes {
+            self.need()?;
         }
-        std::mem::take(&mut self.buffer)
+        let rest = self.buffer.split_off(bytes);
+        Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
     /// Exactly so many bytes.
     #[track_caller]
     pub(crate) fn exactly(&mut self, bytes: usize) -> Vec<u8> {
-        while self.buffer.len() < bytes {
-            assert!(self.fill() > 0, "it ends after {} of {bytes} bytes", self.buffer.len());
-        }
-        let rest = self.buffer.split_off(bytes);
-        std::mem::replace(&mut self.buffer, rest)
+        self.sure(|connection| connection.try_exactly(bytes))
+    }
+
+    fn try_rest(&mut self) -> io::Result<Vec<u8>> {
+        while self.try_fill()? > 0 {}
+        Ok(std::mem::take(&mut self.buffer))
     }
 
     /// Everything to the end.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.fill() > 0 {}
-        std::mem::take(&mut self.buffer)
+        self.sure(Self::try_rest)
     }
 
-    /// Status and headers.
+    /// Status and headers, on a connection that may break. What is no HTTP fails the test all the same.
     #[track_caller]
-    pub(crate) fn head(&mut self) -> Answer {
+    pub(crate) fn try_head(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end;
             }
-            assert!(self.fill() > 0, "no answer, only: {:?}", String::from_utf8_lossy(&self.buffer));
+            self.need()?;
         };
-        let head = String::from_utf8(self.exactly(end + 4)).unwrap();
+        let head = String::from_utf8(self.try_exactly(end + 4)?).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap();
         let status = status.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
@@ -314,36 +354,61 @@ impl Connection {
             let (name, value) = line.split_once(':').unwrap();
             (name.to_ascii_lowercase(), value.trim().to_owned())
         });
-        Answer { status: status.unwrap_or_else(|| panic!("{head}")), headers: headers.collect(), body: Vec::new() }
+        Ok(Answer { status: status.unwrap_or_else(|| panic!("{head}")), headers: headers.collect(), body: Vec::new() })
+    }
+
+    /// Status and headers.
+    #[track_caller]
+    pub(crate) fn head(&mut self) -> Answer {
+        self.sure(Self::try_head)
+    }
+
+    /// Status, headers and body, on a connection that may break.
+    #[track_caller]
+    pub(crate) fn try_answer(&mut self) -> io::Result<Answer> {
+        let mut answer = self.try_head()?;
+        answer.body = match answer.header("content-length").map(|length| length.parse().unwrap()) {
+            Some(length) => self.try_exactly(length)?,
+            None if answer.header("transfer-encoding").is_some() => self.try_chunks()?,
+            None if matches!(answer.status, 101 | 204 | 304) => Vec::new(),
+            None => self.try_rest()?,
+        };
+        Ok(answer)
     }
 
     /// Status, headers and body.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Answer {
-        let mut answer = self.head();
-        answer.body = match answer.header("content-length").map(|length| length.parse().unwrap()) {
-            Some(length) => self.exactly(length),
-            None if answer.header("transfer-encoding").is_some() => self.chunks(),
-            None if matches!(answer.status, 101 | 204 | 304) => Vec::new(),
-            None => self.rest(),
-        };
-        answer
+        self.sure(Self::try_answer)
+    }
+
+    /// The next chunk of a body in chunks; the last one is empty. `None`: it was cut before that.
+    #[track_caller]
+    pub(crate) fn read_chunk(&mut self) -> Option<Vec<u8>> {
+        self.try_chunk().ok()
     }
 
     #[track_caller]
-    fn chunks(&mut self) -> Vec<u8> {
+    fn try_chunk(&mut self) -> io::Result<Vec<u8>> {
+        let mut size = Vec::new();
+        while !size.ends_with(b"\r\n") {
+            size.extend(self.try_exactly(1)?);
+        }
+        let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim_end(), 16).unwrap();
+        let chunk = self.try_exactly(size)?;
+        assert_eq!(self.try_exactly(2)?, b"\r\n", "behind a chunk");
+        Ok(chunk)
+    }
+
+    #[track_caller]
+    fn try_chunks(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let mut size = Vec::new();
-            while !size.ends_with(b"\r\n") {
-                size.extend(self.exactly(1));
+            let chunk = self.try_chunk()?;
+            if chunk.is_empty() {
+                return Ok(body);
             }
-            let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim_end(), 16).unwrap();
-            body.extend(self.exactly(size));
-            self.exactly(2);
-            if size == 0 {
-                return body;
-            }
+            body.extend(chunk);
         }
     }
 }

@@ -166,17 +166,17 @@ impl Process {
         eventually(says, || (self.said().matches(says).count() > before).then_some(()));
     }
 
-    /// Its log so far.
-    pub(crate) fn said(&self) -> String {
-        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
-    }
-
-    /// How many sessions it counts.
+    /// How many sessions it has.
     #[track_caller]
     pub(crate) fn sessions(&self) -> u64 {
         let metrics = Ask::new("GET", "/metrics").send(self.admin).text();
         let line = metrics.lines().find(|line| line.starts_with("tambour_sessions ")).expect("the hub counts sessions");
         line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Its log so far.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
     }
 
     /// Its resident memory in KiB.

@@ -13,6 +13,9 @@ pub(crate) struct Stream {
     /// The data of the first block.
     pub(crate) connected: Value,
     connection: Connection,
+    /// Somebody on the way cut the stream into chunks, so that its end can be told from a connection that broke.
+    chunked: bool,
+    broken: bool,
     parser: SseParser,
     events: VecDeque<SseEvent>,
 }
@@ -32,8 +35,10 @@ impl Stream {
         let head = connection.head();
         assert_eq!(head.status, 200, "{head:?} {}", String::from_utf8_lossy(&connection.some()));
         assert_eq!(head.header("content-type"), Some("text/event-stream"));
+        let chunked = head.header("transfer-encoding") == Some("chunked");
         let parser = SseParser::new("");
-        let mut stream = Self { connected: Value::Null, connection, parser, events: VecDeque::new() };
+        let (connected, events) = (Value::Null, VecDeque::new());
+        let mut stream = Self { connected, connection, chunked, broken: false, parser, events };
         let first = stream.next().expect("a stream begins with `connected`");
         assert_eq!(first.name, "connected");
         stream.connected = serde_json::from_str(&first.data).unwrap();
@@ -45,13 +50,42 @@ impl Stream {
     #[track_caller]
     pub(crate) fn next(&mut self) -> Option<SseEvent> {
         while self.events.is_empty() {
-            let bytes = self.connection.some();
+            let bytes = self.bytes();
             if bytes.is_empty() {
                 return None;
             }
             self.events.extend(self.parser.feed(&bytes).unwrap());
         }
         self.events.pop_front()
+    }
+
+    /// What comes next, comments too; nothing at the end of the stream.
+    #[track_caller]
+    fn bytes(&mut self) -> Vec<u8> {
+        if !self.chunked {
+            return self.connection.some();
+        }
+        let chunk = self.connection.read_chunk();
+        self.broken = chunk.is_none();
+        chunk.unwrap_or_default()
+    }
+
+    /// Reads on until so many comments have come; no event may come meanwhile.
+    #[track_caller]
+    pub(crate) fn comments(&mut self, count: usize) {
+        let mut came = Vec::new();
+        while String::from_utf8_lossy(&came).matches(": keep-alive\n\n").count() < count {
+            let bytes = self.bytes();
+            assert!(!bytes.is_empty(), "the stream goes on");
+            came.extend(bytes);
+        }
+        let events = self.parser.feed(&came).unwrap();
+        assert!(events.is_empty() && self.events.is_empty(), "{events:?}");
+    }
+
+    /// Whether the end was that of the connection, with something missing.
+    pub(crate) fn broken(&self) -> bool {
+        self.broken
     }
 
     /// The next one, as name and JSON.

@@ -231,7 +231,7 @@ impl Model {
     fn replay(&mut self, worker: usize, bytes: usize) {
         let head = self.head();
         let Some(reader) = &mut self.readers[worker] else { return };
-        match self.state.replay(reader.cursor, bytes, false) {
+        match self.state.replay(reader.cursor, bytes, Fold::No) {
             Replay::UpToDate => assert_eq!(reader.cursor, head),
             Replay::Tail(batch) => {
                 assert_eq!(batch.first(), reader.cursor + 1, "a tail never skips");
