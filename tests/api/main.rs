@@ -25,6 +25,7 @@ mod refusals;
 mod refusals_order;
 mod reload;
 mod reset;
+mod retention;
 mod retries;
 mod session;
 mod slow;
