@@ -107,7 +107,7 @@ fn readers_and_writers_go_on_beside_it() {
                 Came::Frame(mut frame) if frame["t"] == "event" => Some(("event".to_owned(), frame["event"].take())),
                 Came::Frame(frame) if frame["t"] == "gap" => Some(("gap".to_owned(), frame)),
                 Came::Frame(frame) => {
-                    assert_eq!(frame["t"], "ended", "{frame}");
+                    assert_eq!(frame["t"], "subscription_ended", "{frame}");
                     None
                 }
                 other => panic!("{other:?}"),
