@@ -7,6 +7,7 @@ mod conformance;
 mod crash;
 
 mod deploy;
+mod description;
 mod drain;
 mod events;
 mod faults;
