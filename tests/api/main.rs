@@ -5,12 +5,13 @@
 mod clients;
 mod conformance;
 mod crash;
-
 mod deploy;
 mod description;
 mod drain;
+mod entries;
 mod events;
 mod faults;
+mod folded_pages;
 mod frames;
 mod fsync_trace;
 mod full;
@@ -25,6 +26,7 @@ mod refusals;
 mod refusals_order;
 mod reload;
 mod reset;
+mod retries;
 mod session;
 mod slow;
 mod sse_text;
