@@ -6,6 +6,7 @@ mod clients;
 mod conformance;
 mod crash;
 mod deploy;
+mod description;
 mod drain;
 mod entries;
 mod events;

@@ -34,6 +34,28 @@ pub(crate) fn check(ask: &Ask, answer: &Answer) {
     }
 }
 
+/// What of the examples of answers is not as their schemas say. (Those of requests are sent by `tests/schema`.)
+pub(crate) fn wrong_examples() -> Vec<String> {
+    let mut wrong = Vec::new();
+    let operations =
+        DESCRIPTION["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    for operation in operations {
+        let contents =
+            operation["responses"].as_object().unwrap().values().filter_map(|answer| answer["content"].as_object());
+        for (kind, content) in contents.flatten() {
+            for (name, example) in content["examples"].as_object().into_iter().flatten() {
+                look(
+                    &content["schema"],
+                    &example["value"],
+                    &format!("{} {kind} {name}", operation["operationId"]),
+                    &mut wrong,
+                );
+            }
+        }
+    }
+    wrong
+}
+
 /// The operation of a request; `None` where there is none: the answer is 404 or 405 then.
 fn operation(ask: &Ask) -> Option<(String, &'static Value)> {
     let path = ask.path.split('?').next()?;
