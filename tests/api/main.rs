@@ -4,7 +4,6 @@
 
 mod clients;
 mod conformance;
-mod crash;
 mod deploy;
 mod description;
 mod drain;
