@@ -32,6 +32,7 @@ ENV TAMBOUR__HTTP__LISTEN=0.0.0.0:8080 TAMBOUR__STORE__DATA_DIR=/data
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# Asks http://127.0.0.1:8080; with TLS set TAMBOUR_URL, and TAMBOUR_CA for a private authority.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["tambour", "health"]
 ENTRYPOINT ["tambour"]
 CMD ["serve"]

@@ -149,7 +149,7 @@ function take(s, frame) {
     case "error":
       failed(s, frame);
       break;
-    case "ended":
+    case "subscription_ended":
       stop(frame.reason === "deleted" ? "the thread was deleted" : "the thread is closed");
       break;
     case "token_expiring":

@@ -187,7 +187,7 @@ pub async fn demo(topics: &impl Topics) -> Result<(), Unavailable> {
         visibility: Visibility::Team,
         members: Vec::new(),
         created_at_ms: now_ms(),
-        incarnation: Incarnation(getrandom::u64().map_err(|error| Unavailable(error.to_string()))?),
+        incarnation: Incarnation(getrandom::u64().map_err(|error| Unavailable::from(error.to_string()))?),
     };
     match topics.create(topic).await {
         Ok(_) | Err(CreateError::Exists) => Ok(()),

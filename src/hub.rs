@@ -6,11 +6,11 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Actor as _;
 use actix_http::HttpService;
+use actix_http::error::DispatchError;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::AppConfig;
@@ -19,25 +19,25 @@ use actix_web::{App, web};
 use tambour_actors::directory::{self, Directory, Seat};
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog, Topics};
-use tambour_actors::outlet::worker::{Pace, Worker};
+use tambour_actors::outlet::worker::Worker;
 use tambour_actors::outlet::{self};
-use tambour_actors::session::SessionLimits;
 use tambour_actors::topic::messages::ToOutlet;
-use tambour_actors::topic::state::TopicLimits;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::admission::permit::Permits;
+use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
 use crate::identity::jwt::JwtVerifier;
 use crate::problem;
+use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
 use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
-use crate::transport::socket::{Tap, close_behind};
+use crate::transport::socket::{Stream, Tap, close_behind};
 use crate::transport::sse::spare_event_sources;
+use crate::transport::tls::{self, Certificates, TlsError};
 
 /// How many connections the kernel keeps for us before they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -65,6 +65,9 @@ pub enum BuildError {
         /// Why.
         source: std::io::Error,
     },
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server's threads.
     #[error("the server can't start: {0}")]
     Server(#[from] std::io::Error),
@@ -77,7 +80,7 @@ pub struct Hub {
     handle: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
     ground: Arc<Ground>,
-    permits: Permits,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Hub {
@@ -86,6 +89,7 @@ impl Hub {
     /// # Errors
     /// What keeps the hub from starting, in words for its operator.
     pub async fn build(settings: Settings, verifier: JwtVerifier) -> Result<Self, BuildError> {
+        let certificates = Certificates::load(&settings.tls)?;
         let listener = listen(settings.http.listen, "--listen (http.listen)")?;
         let admin = listen(settings.http.admin_listen, "--admin-listen (http.admin_listen)")?;
         let (addr, admin_addr) = (listener.local_addr()?, admin.local_addr()?);
@@ -94,6 +98,7 @@ impl Hub {
             &StoreSettings {
                 readers: settings.store.readers,
                 mmap_bytes: settings.store.mmap_bytes,
+                file_bytes_max: file_bytes_max(&settings),
                 ..StoreSettings::default()
             },
         )?;
@@ -107,29 +112,27 @@ impl Hub {
             log: log.clone(),
             topics,
             limits: topic_limits(&settings),
-            sleep_after_ms: i64::try_from(settings.topic.sleep_after_seconds * 1_000).unwrap_or(i64::MAX),
+            sleep_after_ms: sleep_after_ms(&settings),
             workers,
         });
         let shutdown_seconds = settings.http.shutdown_seconds;
-        let draining = AtomicBool::new(false);
-        let ground = Arc::new(Ground { settings, verifier, directory: directory.clone(), store, draining });
-        let permits = Permits::default();
+        let ground = Arc::new(Ground::new(Terms::new(settings, verifier), directory.clone(), store));
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
-            let (permits, admin_permits) = (permits.clone(), permits.clone());
+            let certificates = certificates.clone();
             let metrics = telemetry::install_metrics();
             Server::build()
                 .workers(workers)
                 .disable_signals()
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
-                    let station = station(&ground, &permits, log.clone());
-                    clients(&ground, station)
+                    let station = station(&ground, log.clone());
+                    clients(&ground, station, certificates.clone())
                 })?
                 .listen("admin", admin, move || {
-                    let (ground, permits, metrics) = (admin_ground.clone(), admin_permits.clone(), metrics.clone());
+                    let (ground, metrics) = (admin_ground.clone(), metrics.clone());
                     let scrape = move || {
-                        telemetry::measure(&ground, permits.held());
+                        telemetry::measure(&ground);
                         std::future::ready(metrics.render())
                     };
                     let app = App::new()
@@ -145,7 +148,11 @@ impl Hub {
         while !directory.complete() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { addr, admin_addr, handle, served, ground, permits })
+        if let Some(certificates) = certificates.clone() {
+            // This thread serves nobody, so that a slow disk holds nobody up. It ends with the hub's system.
+            actix_rt::spawn(certificates.watch(Duration::from_secs(ground.terms().settings.tls.reload_seconds)));
+        }
+        Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 
     /// Where clients connect.
@@ -160,6 +167,18 @@ impl Hub {
         self.admin_addr
     }
 
+    /// What gives this hub other settings while it runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(self.ground.clone(), self.certificates.clone())
+    }
+
+    /// The certificate of the client address, where it speaks TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Option<&Arc<Certificates>> {
+        self.certificates.as_ref()
+    }
+
     /// Where events and topics are kept.
     #[must_use]
     pub fn store(&self) -> &SqliteStore {
@@ -172,12 +191,13 @@ impl Hub {
     /// # Errors
     /// When the server fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let Self { handle, served, ground, permits, .. } = self;
+        let Self { handle, served, ground, .. } = self;
+        let permits = &ground.permits;
         shutdown.await;
-        ground.draining.store(true, Ordering::Relaxed);
+        ground.draining.begin();
         tracing::info!(sessions = permits.held(), "draining");
         ground.directory.outlets().send_all(|| ToOutlet::Drain { spread_ms: RECONNECT_SPREAD_MS });
-        let most = Duration::from_secs(ground.settings.http.shutdown_seconds.saturating_sub(5).max(1));
+        let most = Duration::from_secs(ground.terms().settings.http.shutdown_seconds.saturating_sub(5).max(1));
         let gone = async {
             while permits.held() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -194,15 +214,6 @@ impl Hub {
     }
 }
 
-fn topic_limits(settings: &Settings) -> TopicLimits {
-    TopicLimits {
-        tail_events: settings.topic.tail_events,
-        tail_bytes: settings.topic.tail_bytes,
-        backlog_bytes: settings.topic.backlog_bytes,
-        delivery_bytes: settings.topic.delivery_bytes,
-    }
-}
-
 fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildError> {
     let open = || {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
@@ -216,16 +227,10 @@ fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildE
 }
 
 /// Starts what lives on one worker's thread, and seats it.
-fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> Rc<Station> {
-    let settings = &ground.settings;
+fn station(ground: &Arc<Ground>, log: Arc<dyn EventLog>) -> Rc<Station> {
     let directory = &ground.directory;
-    let pace = Pace {
-        ws_ping_ms: settings.session.ws_ping_seconds * 1_000,
-        sse_comment_ms: settings.session.sse_comment_seconds * 1_000,
-        stall_ms: settings.session.stall_seconds * 1_000,
-    };
     let worker = directory.seat_next(|index| {
-        let worker = Worker::new(index, directory.clone(), pace);
+        let worker = Worker::new(index, directory.clone());
         outlet::start(&worker);
         (Seat { arbiter: actix_rt::Arbiter::current(), appender: Appender::new(log).start() }, worker)
     });
@@ -236,30 +241,19 @@ fn station(ground: &Arc<Ground>, permits: &Permits, log: Arc<dyn EventLog>) -> R
             sweeper.sweep(index);
         }
     });
-    let limits = Rc::new(SessionLimits {
-        frame_bytes_max: settings.session.frame_bytes_max,
-        topics_max: settings.session.topics_max,
-        publishes_in_flight_max: settings.session.publishes_in_flight_max,
-        hello_timeout_ms: settings.session.hello_timeout_ms,
-        sse_retry_ms: settings.session.sse_retry_ms,
-        expiry_warning_ms: i64::try_from(settings.session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),
-    });
     let gate = Rc::new(Gatekeeper(ground.clone()));
-    Rc::new(Station { worker, gate, permits: permits.clone(), limits, ground: ground.clone() })
+    Rc::new(Station { worker, gate, ground: ground.clone() })
 }
 
 /// The HTTP service of one worker, over sockets that sessions can take over.
 fn clients(
     ground: &Arc<Ground>,
     station: Rc<Station>,
-) -> impl actix_service::ServiceFactory<
-    TcpStream,
-    Config = (),
-    Response = (),
-    Error = actix_http::error::DispatchError,
-    InitError = (),
-> + use<> {
-    let settings = &ground.settings.http;
+    certificates: Option<Arc<Certificates>>,
+) -> impl actix_service::ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<>
+{
+    let terms = ground.terms();
+    let settings = &terms.settings.http;
     let body_bytes_max = settings.body_bytes_max;
     let app = App::new()
         .wrap(from_fn(spare_event_sources))
@@ -278,9 +272,20 @@ fn clients(
             connection.insert(tap.take_over());
         })
         .h1(map_config(app, |()| AppConfig::default()));
-    fn_service(|socket: TcpStream| {
-        let peer = socket.peer_addr().ok();
-        std::future::ready(Ok::<_, actix_http::error::DispatchError>((Tap::new(socket), peer)))
+    let within = Duration::from_millis(settings.request_timeout_ms);
+    fn_service(move |socket: TcpStream| {
+        let config = certificates.as_ref().map(|certificates| certificates.config());
+        async move {
+            let peer = socket.peer_addr().ok();
+            let stream = match config {
+                None => Stream::Plain(socket),
+                Some(config) => {
+                    let accepted = tls::accept(socket, config, within).await;
+                    Stream::Tls(Box::new(accepted.map_err(DispatchError::Io)?))
+                }
+            };
+            Ok::<_, DispatchError>((Tap::new(stream), peer))
+        }
     })
     .and_then(http)
 }
@@ -293,6 +298,9 @@ fn resources(config: &mut web::ServiceConfig) {
         let mut resource = web::resource(path);
         let mut methods = Vec::new();
         for route in ROUTES.iter().filter(|route| route.path == path) {
+            if let Some(kind) = route.kind() {
+                resource = resource.app_data(kind);
+            }
             methods.push((route.method)().to_string());
             resource = resource.route((route.route)());
         }

@@ -1,7 +1,7 @@
 //! The server: the only place that knows HTTP, SQL, files and the environment. In reading order:
 //!
 //! - [`cli`]: arguments in, an exit code out. [`config`]: every setting.
-//! - [`hub`]: puts a hub together from the rooms below; tests start the same value.
+//! - [`hub`]: puts a hub together from the rooms below; tests start the same value. [`reload`]: other settings while it runs.
 //! - [`identity`]: who calls. [`admission`]: whether they may, in one order for every route.
 //! - [`routes`]: the one table of them. [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
 //! - [`store`]: the log and the topics on disk. [`problem`], [`telemetry`], [`development`].
@@ -13,7 +13,9 @@ pub mod control;
 pub mod development;
 pub mod hub;
 pub mod identity;
+pub mod openapi;
 pub mod problem;
+pub mod reload;
 pub mod routes;
 pub mod store;
 pub mod telemetry;

@@ -34,22 +34,33 @@ pub struct Problem {
     pub refusal: Refusal,
     /// The request's ids.
     pub ids: RequestIds,
-    /// Whether it was a stream request: its connection is closed behind the answer, so that
+    /// Whether it asked for a stream, over SSE or WebSocket: its connection is closed behind the answer, so that
     /// nothing pipelined behind the refused head is read as a request.
     pub is_stream: bool,
 }
 
-/// Left in a request's extensions by whoever reads its context and finds a stream request.
+/// Left in a request's extensions by whoever reads its context and finds that it asks for a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamRequest;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What every refusal says, and how.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
+    #[serde(flatten)]
+    #[schema(ignore)]
+    more: Option<&'a serde_json::Map<String, serde_json::Value>>,
+    /// `urn:tambour:problem:` and the code.
     r#type: String,
+    /// What the code says, in a few words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What the caller can do about it. Not to be programmed against.
     detail: &'a str,
+    /// What to program against.
     code: &'static str,
+    /// As in `X-Request-Id`.
     request_id: &'a str,
 }
 
@@ -57,7 +68,7 @@ impl Problem {
     /// The answer to a request whose context was read.
     #[must_use]
     pub fn new(refusal: Refusal, context: &RequestContext) -> Self {
-        Self { refusal, ids: context.ids.clone(), is_stream: context.is_stream }
+        Self { refusal, ids: context.ids.clone(), is_stream: context.takes_socket }
     }
 
     /// The answer to a request of which only the ids are known: those that [`render`] left in its
@@ -73,6 +84,7 @@ impl Problem {
     pub fn body(&self) -> String {
         let code = self.refusal.code;
         let body = Body {
+            more: self.refusal.more.as_deref(),
             r#type: format!("urn:tambour:problem:{}", code.as_str()),
             title: code.title(),
             status: code.status(),
@@ -103,6 +115,10 @@ impl ResponseError for Problem {
             }
             code if code.status() == 503 => {
                 answer.insert_header((header::RETRY_AFTER, "1"));
+            }
+            // Nobody knows when a connection will be closed.
+            code if code.status() == 429 => {
+                answer.insert_header((header::RETRY_AFTER, "5"));
             }
             _ => {}
         }
@@ -265,7 +281,7 @@ mod tests {
             assert_eq!(header("content-type"), Some(CONTENT_TYPE));
             assert_eq!(header("cache-control"), Some("no-store"));
             assert_eq!((header("x-request-id"), header("x-trace-id")), (Some("r1"), Some("t1")));
-            assert_eq!(header("retry-after").is_some(), code.status() == 503, "{code:?}");
+            assert_eq!(header("retry-after").is_some(), matches!(code.status(), 429 | 503), "{code:?}");
             assert_eq!(header("www-authenticate").is_some(), code.status() == 401, "{code:?}");
             let body: Value = serde_json::from_str(&problem.body()).unwrap();
             assert_eq!(body["type"], format!("urn:tambour:problem:{}", code.as_str()));

@@ -7,10 +7,11 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Handle;
 
 use crate::admission::Ground;
 use crate::config::Log;
-use crate::config::value::LogFormat;
+use crate::config::value::{LogFilter, LogFormat};
 
 /// Upper bounds of the buckets of every histogram whose name ends in `_seconds`.
 const SECONDS_BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -20,9 +21,7 @@ const SECONDS_BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025,
 ///
 /// Returns whether this call was the first.
 pub fn install_logs(log: &Log) -> bool {
-    // The setting was parsed by the same parser when it was read.
-    let filter = EnvFilter::try_new(log.level.as_str()).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)).with_writer(std::io::stderr);
     let is_terminal = std::io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !is_terminal,
@@ -30,10 +29,34 @@ pub fn install_logs(log: &Log) -> bool {
         LogFormat::Json => true,
     };
     if json {
-        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init().is_ok()
+        let builder = builder.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        let builder = builder.with_filter_reloading();
+        let level = builder.reload_handle();
+        builder.try_init().is_ok_and(|()| keep(level))
     } else {
-        builder.with_ansi(is_terminal).try_init().is_ok()
+        let builder = builder.with_ansi(is_terminal).with_filter_reloading();
+        let level = builder.reload_handle();
+        builder.try_init().is_ok_and(|()| keep(level))
     }
+}
+
+/// Changes the level of the process's log.
+type SetLevel = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+fn keep<S: 'static>(level: Handle<EnvFilter, S>) -> bool {
+    SET_LEVEL.set(Box::new(move |filter| level.reload(filter).is_ok())).is_ok()
+}
+
+fn filter(level: &LogFilter) -> EnvFilter {
+    // The setting was parsed by the same parser when it was read.
+    EnvFilter::try_new(level.as_str()).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+/// Writes other lines from now on. Whether there is a log whose level this is.
+pub fn set_level(level: &LogFilter) -> bool {
+    SET_LEVEL.get().is_some_and(|set| set(filter(level)))
 }
 
 /// Starts counting, and returns what renders the counters in Prometheus' text format.
@@ -61,9 +84,9 @@ pub fn install_metrics() -> PrometheusHandle {
 }
 
 /// Brings the counters of a hub's rooms up to date, before they are rendered.
-pub fn measure(ground: &Ground, sessions: usize) {
+pub fn measure(ground: &Ground) {
     let count = |value: usize| u32::try_from(value).map_or(f64::MAX, f64::from);
-    metrics::gauge!("tambour_sessions").set(count(sessions));
+    metrics::gauge!("tambour_sessions").set(count(ground.permits.held()));
     metrics::gauge!("tambour_topics_awake").set(count(ground.directory.awake()));
     let store = ground.store.stats();
     metrics::gauge!("tambour_store_write_queue").set(count(store.write_queue));

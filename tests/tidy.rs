@@ -5,16 +5,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tambour::routes::ROUTES;
+use actix_web::http::Method;
+use tambour::routes::{ROUTES, RouteSpec};
+use tambour_actors::catalogue::{self, CATALOGUE};
 use tambour_actors::event::RESERVED_TYPES;
 use tambour_actors::refusal::Code;
+use tambour_actors::topic_key::TopicKind;
 
 /// Longest source file, in lines.
 const FILE_LINES_MAX: usize = 400;
 /// Longest file of tests, in lines.
 const TEST_LINES_MAX: usize = 450;
-/// Packages that the actors must not know: HTTP, SQL, Redis and tokens are the server's.
-const NOT_FOR_ACTORS: [&str; 6] = ["actix-http", "actix-web", "actix-web-actors", "jsonwebtoken", "redis", "rusqlite"];
+/// Packages that the actors must not know: HTTP, TLS, SQL, Redis and tokens are the server's.
+const NOT_FOR_ACTORS: [&str; 7] =
+    ["actix-http", "actix-web", "actix-web-actors", "jsonwebtoken", "redis", "rusqlite", "rustls"];
 /// Directories that are not sources.
 const SKIPPED: [&str; 4] = ["target", "node_modules", ".git", "data"];
 
@@ -112,11 +116,51 @@ fn the_protocol_page_is_the_code() {
     for close in Code::ALL.iter().filter_map(|code| code.close()) {
         assert!(page.contains(&format!("\n| {close} | ")), "close code {close} is not explained");
     }
-    for route in ROUTES {
-        let name = format!("**`{} {}`**", (route.method)(), route.path);
+    // What is said of threads holds for canvases, which have the same routes.
+    let route = |method: &Method, path: &str| format!("**`{method} {path}`**");
+    for spec in ROUTES.iter().filter(|spec| spec.kind() != Some(TopicKind::Canvas)) {
+        let name = route(&(spec.method)(), spec.path);
         assert!(page.contains(&name), "{name} is not documented");
     }
+    let of = |kind: TopicKind| -> Vec<_> {
+        let name = |spec: &RouteSpec| route(&(spec.method)(), &spec.path.replace("canvases", "threads"));
+        ROUTES.iter().filter(|spec| spec.kind() == Some(kind)).map(name).collect()
+    };
+    assert!(page.contains("`/v1/canvases`"), "canvases are not documented");
+    assert_eq!(of(TopicKind::Thread), of(TopicKind::Canvas), "threads and canvases have the same routes");
     for kind in RESERVED_TYPES {
         assert!(page.contains(&format!("`{kind}`")), "the reserved type {kind} is not documented");
     }
+}
+
+#[test]
+fn the_page_of_event_types_is_the_catalogue() {
+    let page = fs::read_to_string(root().join("docs/event-types.md")).unwrap();
+    let documented: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let member = |member: &catalogue::Member| {
+        let name = if member.needed { format!("**`{}`**", member.name) } else { format!("`{}`", member.name) };
+        let shape = member.shape.words();
+        format!("{name} {}", shape.strip_prefix("an ").or_else(|| shape.strip_prefix("a ")).unwrap_or(shape))
+    };
+    let rows: Vec<_> = CATALOGUE
+        .iter()
+        .map(|known| {
+            format!("| `{}` | {} |", known.kind, known.members.iter().map(member).collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    let same = documented.len() == rows.len() && documented.iter().zip(&rows).all(|(line, row)| line.starts_with(row));
+    assert!(same, "docs/event-types.md has\n{}\nand the catalogue\n{}", documented.join("\n"), rows.join("\n"));
+}
+
+#[test]
+fn the_description_is_the_code() {
+    let kept = fs::read_to_string(root().join("openapi.json")).unwrap();
+    let made = tambour::openapi::text();
+    let first = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
+    let line = first.map_or_else(|| kept.lines().count().min(made.lines().count()), |index| index) + 1;
+    // Not `assert_eq`, which would print both.
+    assert!(
+        kept == made,
+        "openapi.json is not what the code makes, from line {line}: cargo run -- openapi > openapi.json"
+    );
 }

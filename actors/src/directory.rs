@@ -6,17 +6,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use actix::dev::SendError;
 use actix::{Actor, Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
+use crate::event::Seq;
 use crate::log::appender::{Appender, Ends};
-use crate::log::{Bounds, EventLog, TopicRecord, Topics, Unavailable};
+use crate::log::{Bounds, ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
 use crate::refusal::{Code, Refusal};
-use crate::topic::messages::{Delete, Life, Outlets, Publish, Sleep, ToOutlet};
+use crate::topic::messages::{Changed, Delete, Life, Outlets, Publish, Sleep, ToOutlet, Trimmed};
 use crate::topic::state::TopicLimits;
 use crate::topic::{Birth, TopicActor, now_ms};
 use crate::topic_key::TopicKey;
@@ -46,7 +47,7 @@ pub struct Ground {
     pub log: Arc<dyn EventLog>,
     /// Where topics are known.
     pub topics: Arc<dyn Topics>,
-    /// Of every topic.
+    /// Of every topic, until there are [others](Directory::limit).
     pub limits: TopicLimits,
     /// A topic that nobody looked up for so long sleeps.
     pub sleep_after_ms: i64,
@@ -63,11 +64,15 @@ enum Entry {
 
 struct Inner {
     ground: Ground,
+    limits: RwLock<TopicLimits>,
+    sleep_after_ms: AtomicI64,
     outlets: Outlets,
     seats: RwLock<Vec<Option<Seat>>>,
     shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
     lives: AtomicU64,
     closing: AtomicBool,
+    /// Held by whoever changes a topic's record.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// The directory. Clones are the same one.
@@ -80,12 +85,15 @@ impl Directory {
     pub fn new(ground: Ground) -> Self {
         let workers = ground.workers.max(1);
         Self(Arc::new(Inner {
+            limits: RwLock::new(ground.limits),
+            sleep_after_ms: AtomicI64::new(ground.sleep_after_ms),
             ground,
             outlets: Outlets::default(),
             seats: RwLock::new((0..workers).map(|_| None).collect()),
             shards: (0..workers).map(|_| Mutex::default()).collect(),
             lives: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            changing: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -116,6 +124,12 @@ impl Directory {
     /// The hub ends: topics that go now are not replaced.
     pub fn close(&self) {
         self.0.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Other limits, for topics that wake from now on; and another time after which any topic sleeps.
+    pub fn limit(&self, limits: TopicLimits, sleep_after_ms: i64) {
+        *self.0.limits.write() = limits;
+        self.0.sleep_after_ms.store(sleep_after_ms, Ordering::Relaxed);
     }
 
     /// How many topics are awake.
@@ -169,7 +183,7 @@ impl Directory {
             let (inner, key) = (self.0.clone(), key.clone());
             tokio::spawn(async move { inner.wake(key).await });
         }
-        answer.await.unwrap_or_else(|_| Err(Unavailable("the wake was abandoned".into())))
+        answer.await.unwrap_or_else(|_| Err("the wake was abandoned".into()))
     }
 
     /// What is known of a topic, without waking it.
@@ -183,20 +197,51 @@ impl Directory {
         Ok(self.0.ground.topics.find(key).await?.map(|(record, _)| Arc::new(record)))
     }
 
-    /// Sends a publish to a topic that was found just before; looks once more if it fell asleep in
-    /// between. The publish's reply is always used.
-    pub fn publish_now(&self, handle: &TopicHandle, publish: Publish) {
-        if let Some(publish) = try_publish(&handle.addr, publish) {
-            let (directory, key) = (self.clone(), handle.record.topic.key.clone());
-            tokio::spawn(async move { directory.publish_late(&key, publish).await });
+    /// Sends a publish to a topic that was found just before. Whoever sends several in an order gets it back when the
+    /// topic is gone, finds it [again](Self::find_again), and sends nothing else before that.
+    ///
+    /// # Errors
+    /// The publish, not sent.
+    #[allow(clippy::result_large_err, reason = "it is moved on at once")]
+    pub fn try_publish(handle: &TopicHandle, publish: Publish) -> Result<(), Publish> {
+        match handle.addr.try_send(publish) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(publish)) => {
+                publish.reply.send(Err(Code::TopicBusy.into()));
+                Ok(())
+            }
+            Err(SendError::Closed(publish)) => Err(publish),
         }
     }
 
-    async fn publish_late(&self, key: &TopicKey, publish: Publish) {
-        match self.find(key).await {
-            Ok(Some(handle)) => drop(try_publish(&handle.addr, publish)),
-            Ok(None) => publish.reply.send(Err(Refusal::topic_unknown())),
-            Err(_) => publish.reply.send(Err(Code::StoreUnavailable.into())),
+    /// Sends a publish to a topic that was found just before; looks once more if it fell asleep in
+    /// between, and then another publish may go before it. The publish's reply is always used.
+    pub fn publish_now(&self, handle: &TopicHandle, publish: Publish) {
+        if let Err(publish) = Self::try_publish(handle, publish) {
+            let (directory, record) = (self.clone(), handle.record.clone());
+            tokio::spawn(async move {
+                match directory.find_again(&record).await {
+                    // Dropped, its reply says that nobody knows.
+                    Ok(handle) => drop(Self::try_publish(&handle, publish)),
+                    Err(refusal) => publish.reply.send(Err(refusal)),
+                }
+            });
+        }
+    }
+
+    /// The topic of a record that was found before, and whose actor is gone. One that was made anew under its name is
+    /// another, on which whoever had a right on the first may have none.
+    ///
+    /// # Errors
+    /// `topic.unknown`, `store.unavailable`.
+    pub async fn find_again(&self, record: &TopicRecord) -> Result<TopicHandle, Refusal> {
+        match self.find(&record.topic.key).await {
+            Ok(Some(handle)) if handle.record.log == record.log => Ok(handle),
+            Ok(_) => Err(Refusal::topic_unknown()),
+            Err(error) => {
+                tracing::error!(topic = %record.topic.key, %error, "a topic can't be found again");
+                Err(Code::StoreUnavailable.into())
+            }
         }
     }
 
@@ -219,9 +264,43 @@ impl Directory {
         Ok(deleted)
     }
 
+    /// Changes what is known of a topic: in the store first, then its actor and its readers are told. One at a time, so
+    /// that whoever is told last is told what the store has.
+    ///
+    /// # Errors
+    /// As [`Topics::change`].
+    pub async fn change(&self, key: &TopicKey, change: TopicChange) -> Result<Option<Arc<TopicRecord>>, ChangeError> {
+        let _turn = self.0.changing.lock().await;
+        let Some(record) = self.0.ground.topics.change(key, change).await? else { return Ok(None) };
+        let record = Arc::new(record);
+        let is_known = self.0.shard(key).lock().contains_key(key);
+        // A wake that began before may have read the old record.
+        if is_known && let Ok(Some(_)) = self.find(key).await {
+            let mut shard = self.0.shard(key).lock();
+            if let Some(Entry::Awake { handle, .. }) = shard.get_mut(key)
+                && handle.record.log == record.log
+            {
+                handle.record = record.clone();
+                handle.addr.do_send(Changed(record.clone()));
+            }
+        }
+        self.0.outlets.send_all(|| ToOutlet::Changed { record: record.clone() });
+        Ok(Some(record))
+    }
+
+    /// Retention took the events of a log before `oldest`: its topic is told, if it is awake.
+    pub fn trimmed(&self, key: &TopicKey, log: LogId, oldest: Seq) {
+        let shard = self.0.shard(key).lock();
+        if let Some(Entry::Awake { handle, .. }) = shard.get(key)
+            && handle.record.log == log
+        {
+            handle.addr.do_send(Trimmed(oldest));
+        }
+    }
+
     /// Asks the topics of one worker that nobody looked up for long to sleep.
     pub fn sweep(&self, worker: usize) {
-        let before = now_ms() - self.0.ground.sleep_after_ms;
+        let before = now_ms() - self.0.sleep_after_ms.load(Ordering::Relaxed);
         let shard = self.0.shards[worker].lock();
         for (key, entry) in shard.iter() {
             if let Entry::Awake { handle, looked_up, at_ms } = entry
@@ -284,8 +363,8 @@ impl Inner {
         let Some((record, _)) = self.ground.topics.find(key).await? else { return Ok(None) };
         // Behind whatever an earlier life of the actor still had in flight, or in the hands of its appender.
         let appender = self.seats.read()[self.worker_of(key)].as_ref().map(|seat| seat.appender.clone());
-        let appender = appender.ok_or_else(|| Unavailable("the topic's worker is not seated".into()))?;
-        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable(error.to_string()))??;
+        let appender = appender.ok_or_else(|| Unavailable::from("the topic's worker is not seated"))?;
+        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable::from(error.to_string()))??;
         Ok(Some((record, bounds)))
     }
 
@@ -305,7 +384,7 @@ impl Inner {
         let birth = Birth {
             record: record.clone(),
             bounds,
-            limits: self.ground.limits,
+            limits: *self.limits.read(),
             life,
             log: self.ground.log.clone(),
             appender: seat.appender.clone(),
@@ -314,17 +393,5 @@ impl Inner {
         };
         let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
         Some(TopicHandle { addr, record, life })
-    }
-}
-
-/// Gives the publish back when the topic is gone.
-fn try_publish(addr: &Addr<TopicActor>, publish: Publish) -> Option<Publish> {
-    match addr.try_send(publish) {
-        Ok(()) => None,
-        Err(SendError::Full(publish)) => {
-            publish.reply.send(Err(Code::TopicBusy.into()));
-            None
-        }
-        Err(SendError::Closed(publish)) => Some(publish),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::catalogue;
 use crate::refusal::{Code, Refusal};
 
 /// The place of an event in its topic's log: 1, 2, 3… without holes. 0 is before the first.
@@ -22,6 +23,8 @@ pub const TYPE_BYTES_MAX: usize = 64;
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 /// Largest body of an array, in bytes.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most bytes of JSON text that all appends to one event have together.
+pub const APPENDED_BYTES_MAX: usize = 256 * 1024;
 
 /// Types that only the hub writes. A client that publishes one could forge the hub's own
 /// frames, because SSE carries the type as the event's name.
@@ -43,7 +46,8 @@ pub const RESERVED_TYPES: &[&str] = &[
     "pong",
     "ping",
     "hello",
-    "ended",
+    "subscription_ended",
+    "append",
     "redacted",
 ];
 
@@ -92,6 +96,18 @@ impl EventType {
         Self("closed".into())
     }
 
+    /// `append`: more text for an earlier event.
+    #[must_use]
+    pub fn append() -> Self {
+        Self("append".into())
+    }
+
+    /// `redacted`: an earlier event has lost its data.
+    #[must_use]
+    pub fn redacted() -> Self {
+        Self("redacted".into())
+    }
+
     /// The type as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -110,22 +126,40 @@ pub struct Origin {
     pub meta: Bytes,
 }
 
+impl Origin {
+    /// Who sent: the value of `actor_id`, the first member of `routing`, as JSON text with its quotes. Empty
+    /// when there is none.
+    #[must_use]
+    pub fn actor(&self) -> &[u8] {
+        let Some(value) = self.routing.strip_prefix(b"\"actor_id\":\"") else { return &[] };
+        let mut escaped = false;
+        let end = value.iter().position(|byte| {
+            let ends = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            ends
+        });
+        end.map_or(&[], |end| &self.routing[b"\"actor_id\":".len()..b"\"actor_id\":\"".len() + end + 1])
+    }
+}
+
 /// An event that has no place in a log yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
     /// Its type.
     pub kind: EventType,
     /// Its data: one valid JSON value without a raw CR or LF outside of strings' escapes, at
-    /// most [`DATA_BYTES_MAX`].
+    /// most [`DATA_BYTES_MAX`]. Of an append: a JSON string.
     pub data: Bytes,
+    /// Of an append: the event that gets the text.
+    pub target: Option<Seq>,
 }
 
 impl NewEvent {
     /// Parses a type and the raw text of one JSON value.
     ///
     /// # Errors
-    /// `type.invalid`, `type.reserved` or `event.too_large`.
-    pub fn parse(kind: &str, data: &RawValue) -> Result<Self, Refusal> {
+    /// `type.invalid`, `type.reserved`, `event.too_large` or, for a well-known type, `data.invalid`.
+    pub fn parse(kind: &str, raw: &RawValue) -> Result<Self, Refusal> {
         let kind = EventType::parse(kind).map_err(|error| {
             let code = match error {
                 TypeError::Malformed => Code::TypeInvalid,
@@ -133,10 +167,11 @@ impl NewEvent {
             };
             Refusal::new(code, error.to_string())
         })?;
-        let data = data.get();
+        let data = raw.get();
         if data.len() > DATA_BYTES_MAX {
             return Err(Refusal::new(Code::EventTooLarge, format!("data has at most {DATA_BYTES_MAX} bytes of JSON")));
         }
+        catalogue::check(kind.as_str(), raw)?;
         // JSON allows line breaks between tokens, never inside strings (RFC 8259, section 7); an SSE
         // data line does not.
         let data = if data.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -144,7 +179,22 @@ impl NewEvent {
         } else {
             Bytes::copy_from_slice(data.as_bytes())
         };
-        Ok(Self { kind, data })
+        Ok(Self { kind, data, target: None })
+    }
+
+    /// More text for an earlier event: `text` is the raw text of a JSON string.
+    ///
+    /// # Errors
+    /// `append.not_text`, `event.too_large`.
+    pub fn append(target: Seq, text: &RawValue) -> Result<Self, Refusal> {
+        let text = text.get();
+        if !text.starts_with('"') {
+            return Err(Refusal::new(Code::AppendNotText, "what is appended is a string"));
+        }
+        if text.len() > DATA_BYTES_MAX {
+            return Err(Refusal::new(Code::EventTooLarge, format!("data has at most {DATA_BYTES_MAX} bytes of JSON")));
+        }
+        Ok(Self { kind: EventType::append(), data: Bytes::copy_from_slice(text.as_bytes()), target: Some(target) })
     }
 }
 
@@ -159,11 +209,19 @@ pub struct Event {
     pub kind: EventType,
     /// Who and what caused it.
     pub origin: Origin,
-    /// Its data, as JSON text.
+    /// Its data, as JSON text; empty once it was redacted. Of an `append`: a JSON string. Of a `redacted`: `{}`.
     pub data: Bytes,
+    /// Of an `append` or a `redacted`: the event it is about.
+    pub target: Option<Seq>,
 }
 
 impl Event {
+    /// Whether its data was taken away.
+    #[must_use]
+    pub fn is_redacted(&self) -> bool {
+        self.data.is_empty()
+    }
+
     /// What the event counts for in limits: its stored texts in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
@@ -179,6 +237,28 @@ mod tests {
     fn line_breaks_between_tokens_become_blanks() {
         let raw: &RawValue = serde_json::from_str("{\n\"a\":\r\n\"\\n\"}").unwrap();
         assert_eq!(NewEvent::parse("a", raw).unwrap().data, "{ \"a\":  \"\\n\"}");
+    }
+
+    #[test]
+    fn the_actor_is_the_first_member_of_routing() {
+        let actor = |routing: &'static str| {
+            let origin = Origin { routing: Bytes::from_static(routing.as_bytes()), meta: Bytes::new() };
+            String::from_utf8(origin.actor().to_vec()).unwrap()
+        };
+        assert_eq!(actor(r#""actor_id":"alice","actor_type":"human""#), r#""alice""#);
+        assert_eq!(actor(r#""actor_id":"a\"b\\","actor_type":"human""#), r#""a\"b\\""#);
+        assert_eq!(actor(r#""actor_id":"a""#), r#""a""#);
+        assert_eq!(actor(r#""actor_type":"human","actor_id":"a""#), "");
+        assert_eq!(actor(r#""actor_id":"a"#), "");
+    }
+
+    #[test]
+    fn an_append_is_a_string() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        assert_eq!(NewEvent::append(3, &raw("\"a\\n\"")).unwrap().data, "\"a\\n\"");
+        for bad in ["1", "{}", "null", "[\"a\"]"] {
+            assert_eq!(NewEvent::append(3, &raw(bad)).unwrap_err().code, Code::AppendNotText, "{bad}");
+        }
     }
 
     #[test]

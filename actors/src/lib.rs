@@ -3,12 +3,16 @@
 //! - [`topic_key`], [`cursor`], [`event`], [`principal`]: parsed values.
 //! - [`refusal`]: the one table of everything that is refused.
 //! - [`frame`]: an event as bytes, encoded once.
+//! - [`catalogue`]: well-known event types.
 //! - [`log`]: the ports behind which events and topics are kept.
+//! - [`entry`]: what a client asks to be written, parsed once for every transport.
 //! - [`topic`]: the actor that owns a log's order. [`directory`]: finds and starts topics.
 //! - [`outlet`]: writes to the sockets of one worker. [`session`]: one connection.
 
+pub mod catalogue;
 pub mod cursor;
 pub mod directory;
+pub mod entry;
 pub mod event;
 pub mod frame;
 pub mod log;

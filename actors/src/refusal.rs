@@ -57,7 +57,7 @@ pub mod close {
     pub const HELLO_LATE: u16 = 4408;
     /// A frame or message over the limit.
     pub const TOO_LARGE: u16 = 4413;
-    /// A limit of the session.
+    /// As many connections as there may be.
     pub const LIMIT: u16 = 4429;
     /// The reader accepted nothing for too long.
     pub const SLOW: u16 = 4430;
@@ -112,12 +112,26 @@ codes! {
     TypeInvalid = "type.invalid", 400, None, "Event type malformed";
     /// One of the hub's own names.
     TypeReserved = "type.reserved", 400, None, "Event type reserved";
+    /// The data of a well-known type, and not what the catalogue says.
+    DataInvalid = "data.invalid", 400, None, "Data of a well-known type not accepted";
     /// `data` over the limit.
     EventTooLarge = "event.too_large", 413, None, "Event too large";
     /// Unknown here, or somewhere this principal can't know of.
     TopicUnknown = "topic.unknown", 404, None, "No such topic";
     /// The key is taken.
     TopicExists = "topic.exists", 409, None, "The topic exists";
+    /// The topic is not where the writer expected it.
+    ExpectMismatch = "expect.mismatch", 409, None, "The topic has moved on";
+    /// The key was used for something else.
+    IdempotencyMismatch = "idempotency.mismatch", 409, None, "The idempotency key was used for another body";
+    /// No event of that id that could be meant.
+    EventUnknown = "event.unknown", 404, None, "No such event";
+    /// Somebody else's event.
+    AppendForbidden = "append.forbidden", 403, None, "Only the sender of an event appends to it";
+    /// Not a string.
+    AppendNotText = "append.not_text", 400, None, "What is appended is a string";
+    /// All appends to the event together are over the limit.
+    AppendTooLarge = "append.too_large", 413, None, "The event has as much text as it takes";
     /// Nothing is written behind `closed`.
     TopicClosed = "topic.closed", 409, None, "The topic is closed";
     /// The topic has as much waiting as it takes.
@@ -130,6 +144,8 @@ codes! {
     PublishUnknown = "publish.unknown", 503, None, "Whether it was published is not known";
     /// The store can't answer or can't write.
     StoreUnavailable = "store.unavailable", 503, None, "The store can't answer";
+    /// The disk is full.
+    StoreFull = "store.full", 507, None, "The disk is full";
     /// Our mistake.
     Internal = "internal", 500, None, "Internal error";
     /// Not a frame of this protocol.
@@ -142,6 +158,14 @@ codes! {
     HelloLate = "hello.late", 408, Some(close::HELLO_LATE), "No hello in time";
     /// A frame that needs an identity came before `hello`.
     HelloMissing = "hello.missing", 401, Some(close::IDENTITY), "The first frame is hello";
+    /// The address has as many connections as it may.
+    AddressConnections = "limit.connections_ip", 429, Some(close::LIMIT), "Too many connections of this address";
+    /// The principal has.
+    PrincipalConnections = "limit.connections_principal", 429, Some(close::LIMIT), "Too many connections of this principal";
+    /// The tenant has, in this env.
+    TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
+    /// The hub has.
+    AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
     /// The session has as many topics as it may.
     TopicLimit = "session.topics", 429, None, "Too many topics in one session";
     /// The session is subscribed to this topic.
@@ -158,12 +182,21 @@ pub struct Refusal {
     pub code: Code,
     /// What the caller can do about it. Never an internal text.
     pub detail: Cow<'static, str>,
+    /// Members of the answer beside the code and the detail (RFC 9457, section 3.2): `head`, `line`.
+    pub more: Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
 
 impl Refusal {
     /// A refusal with a sentence for the caller.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), more: None }
+    }
+
+    /// The same with one more member in the answer.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.more.get_or_insert_default().insert(member.to_owned(), value.into());
+        self
     }
 
     /// The answer for a topic that is unknown, and for one that the caller may not know of:

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tambour_actors::directory::TopicHandle;
-use tambour_actors::log::Unavailable;
+use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Right};
 use tambour_actors::topic_key::TopicKey;
 
+use super::permit::Permit;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, parse_scope};
 
@@ -35,6 +36,10 @@ impl Gate for Gatekeeper {
         }))
     }
 
+    fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal> {
+        rights::check(principal, &record.topic, right)
+    }
+
     fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal> {
         let renewed = self.0.principal(token, &principal.scope)?;
         if renewed.sub != principal.sub {
@@ -50,14 +55,19 @@ pub struct Handshake {
     pub context: Rc<RequestContext>,
     /// Verifies.
     pub ground: Arc<Ground>,
+    /// Room for the connection: so far its address's alone.
+    pub permit: Rc<Permit>,
 }
 
 impl Greeter for Handshake {
     fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal> {
-        let claims = self.ground.verifier.verify(token, tambour_actors::topic::now_ms())?;
+        self.ground.refuse_if_draining()?;
+        let terms = self.ground.terms();
+        let claims = terms.verifier.verify(token, tambour_actors::topic::now_ms())?;
         let scope = parse_scope(tenant_id, env)?;
         let principal = claims.principal(&scope.tenant, scope.env)?;
         self.context.scope_given.agrees_with(&scope)?;
+        self.permit.prove(&principal, &terms.settings.limits)?;
         let origin = self.context.origin(&principal);
         Ok(Identity { principal: Arc::new(principal), origin })
     }
@@ -65,6 +75,10 @@ impl Greeter for Handshake {
 
 /// The refusal for a store that can't answer; why is in the log.
 pub(crate) fn unavailable(error: &Unavailable) -> Refusal {
+    if error.full {
+        // The store has said so in the log, once.
+        return Refusal::new(Code::StoreFull, "the disk is full; nothing was written");
+    }
     tracing::error!(%error, "the store can't answer");
     Refusal::new(Code::StoreUnavailable, "the store can't answer now; try again")
 }

@@ -1,17 +1,22 @@
 //! Admission: the one pipeline from a request to what it may do.
 //!
-//! `RequestContext → Caller → Grant → Permit`: each stage is made from the one before, so a handler
-//! that has a grant has passed every check, in the order of the contract. A handler takes a
-//! [`Caller`]; there is no other way to a scope, and without a scope no way to a tenant's topics.
+//! `Visitor → Caller → Grant`: each stage is made from the one before, so a handler that has a grant has passed
+//! every check, in the order of the contract. A handler takes a [`Caller`]; there is no other way to a scope, and
+//! without a scope no way to a tenant's topics. A stream request gets its [`Permit`] on the way: at the first stage
+//! that of its address, at the second the rest.
 
+pub mod counts;
+mod draining;
 pub(crate) mod gate;
+mod named;
 pub mod permit;
 pub mod rights;
+pub mod terms;
 
 use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -23,72 +28,118 @@ use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
-use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
+use tambour_actors::topic_key::{Scope, TopicKey};
 
+pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
+pub use named::{Kind, Named};
+use permit::{Address, Permit, Permits, Used};
+use terms::{InForce, Terms};
 
 use crate::config::Settings;
+use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
-use crate::identity::jwt::JwtVerifier;
 use crate::identity::web_origin;
 use crate::problem::{Problem, StreamRequest, ids_of};
 use crate::store::sqlite::SqliteStore;
 
 /// What admission stands on; one per hub, shared by its workers.
 pub struct Ground {
-    /// The settings.
-    pub settings: Settings,
-    /// Proves identities.
-    pub verifier: JwtVerifier,
+    terms: InForce,
     /// Finds topics.
     pub directory: Directory,
     /// Keeps events and topics.
     pub store: SqliteStore,
+    /// Counts connections.
+    pub permits: Permits,
     /// Set when the hub drains: nothing new is admitted.
-    pub draining: AtomicBool,
+    pub draining: Draining,
+}
+
+/// A request before anybody has proved an identity: its context was read, and its address has room for it.
+pub struct Visitor {
+    /// What the request says about itself.
+    pub context: RequestContext,
+    /// Of a stream request: room for its connection.
+    pub permit: Option<Rc<Permit>>,
+    address: Address,
+    terms: Arc<Terms>,
 }
 
 impl Ground {
+    /// The ground of a hub that begins.
+    #[must_use]
+    pub fn new(terms: Terms, directory: Directory, store: SqliteStore) -> Self {
+        let (permits, draining) = (Permits::default(), Draining::default());
+        Self { terms: InForce::new(terms), directory, store, permits, draining }
+    }
+
+    /// What is in force now. Who needs it more than once for the same thing keeps it.
+    #[must_use]
+    pub fn terms(&self) -> Arc<Terms> {
+        self.terms.get()
+    }
+
+    /// Puts other terms in force.
+    pub(crate) fn put_terms(&self, terms: Terms) {
+        self.terms.put(terms);
+    }
+
     /// Verifies a token for a scope: the one place that makes a principal.
     ///
     /// # Errors
     /// `auth.token_invalid`, `auth.token_expired`, `auth.tenant_mismatch`.
     pub fn principal(&self, token: &str, scope: &Scope) -> Result<Principal, Refusal> {
-        self.verifier.verify(token, now_ms())?.principal(&scope.tenant, scope.env)
+        self.terms().verifier.verify(token, now_ms())?.principal(&scope.tenant, scope.env)
     }
 
     /// The checks that need no identity, for requests that will prove theirs by `hello` as well.
     ///
     /// # Errors
-    /// `draining`, `origin.forbidden`, `request.stream_body`, or what [`RequestContext::read`] refuses.
-    pub fn context(&self, request: &HttpRequest) -> Result<RequestContext, Problem> {
-        let ids = ids_of(request);
+    /// `draining`, `limit.connections_ip`, `origin.forbidden`, `request.stream_body`, or what [`RequestContext::read`]
+    /// refuses.
+    pub fn visit(&self, request: &HttpRequest) -> Result<Visitor, Problem> {
+        let (ids, terms) = (ids_of(request), self.terms());
+        let settings = &terms.settings;
         let incoming = Incoming {
             is_get: request.method() == Method::GET,
             query: request.query_string(),
             headers: request.headers(),
-            allow_jwt_in_query: self.settings.auth.allow_jwt_in_query,
+            allow_jwt_in_query: settings.auth.allow_jwt_in_query,
         };
         let refused = |refusal: Refusal, is_stream| Problem { refusal, ids: ids.clone(), is_stream };
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(refused(Refusal::new(Code::Draining, "the hub is going; come back in a moment"), true));
-        }
+        self.refuse_if_draining().map_err(|refusal| refused(refusal, true))?;
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let address = address::client(peer, request.headers(), &settings.http.trusted_proxies).into();
+        let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &settings.limits));
+        let permit = permit.transpose().map_err(|refusal| refused(refusal, true))?;
         let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
-        if context.is_stream {
+        if context.takes_socket {
             request.extensions_mut().insert(StreamRequest);
         }
-        let checked = refuse_body(request, context.is_stream)
-            .and_then(|()| web_origin::check(request.headers(), &self.settings.http.allowed_origins));
-        checked.map_err(|refusal| refused(refusal, context.is_stream))?;
-        Ok(context)
+        let checked = refuse_body(request, context.takes_socket)
+            .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
+        checked.map_err(|refusal| refused(refusal, context.takes_socket))?;
+        Ok(Visitor { context, permit, address, terms })
+    }
+
+    /// The first of all checks.
+    ///
+    /// # Errors
+    /// `draining`.
+    pub fn refuse_if_draining(&self) -> Result<(), Refusal> {
+        if self.draining.is_begun() {
+            return Err(Refusal::new(Code::Draining, "the hub is going; come back in a moment"));
+        }
+        Ok(())
     }
 }
 
-/// A body on a stream request would be read as frames, or as a request that answers into nothing.
-fn refuse_body(request: &HttpRequest, is_stream: bool) -> Result<(), Refusal> {
+/// A body on a request for a stream would be read as frames, or as a request that answers into nothing.
+fn refuse_body(request: &HttpRequest, takes_socket: bool) -> Result<(), Refusal> {
     let headers = request.headers();
     let length = headers.get("content-length").is_some_and(|length| length.as_bytes() != b"0");
-    if is_stream && (length || headers.contains_key("transfer-encoding")) {
+    if takes_socket && (length || headers.contains_key("transfer-encoding")) {
         return Err(Refusal::new(Code::StreamBody, "a stream request has no body"));
     }
     Ok(())
@@ -102,6 +153,9 @@ pub struct Caller {
     /// Who.
     pub principal: Arc<Principal>,
     ground: Arc<Ground>,
+    terms: Arc<Terms>,
+    address: Address,
+    permit: Option<Rc<Permit>>,
 }
 
 /// Right to a topic that a caller has.
@@ -113,25 +167,48 @@ pub struct Grant {
 }
 
 impl Caller {
-    /// Proves who sent a request whose context was read.
+    /// Proves who sent a request whose context was read; of a stream request, also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`.
-    pub fn prove(ground: &Arc<Ground>, context: RequestContext) -> Result<Self, Problem> {
+    /// `auth.*`, `context.*`, `limit.*`.
+    pub fn prove(ground: &Arc<Ground>, visitor: Visitor) -> Result<Self, Problem> {
+        let Visitor { context, permit, address, terms } = visitor;
         let proved = (|| {
             let token = context.token()?.text.expose();
-            let claims = ground.verifier.verify(token, now_ms())?;
+            let claims = terms.verifier.verify(token, now_ms())?;
             let scope = context.scope_given.scope()?;
             let principal = claims.principal(&scope.tenant, scope.env)?;
             context.scope_given.agrees_with(&scope)?;
+            if let Some(permit) = &permit {
+                permit.prove(&principal, &terms.settings.limits)?;
+            }
             Ok(principal)
         })();
         match proved {
             Ok(principal) => {
-                Ok(Self { context: Rc::new(context), principal: Arc::new(principal), ground: ground.clone() })
+                let (context, principal) = (Rc::new(context), Arc::new(principal));
+                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit })
             }
             Err(refusal) => Err(Problem::new(refusal, &context)),
         }
+    }
+
+    /// Room for the connection of a stream request. Who keeps it keeps the connection counted: a session for as
+    /// long as it lives. A request that is answered by its handler, as a long poll is, need not ask: it is counted
+    /// while there is a `Caller`.
+    ///
+    /// # Errors
+    /// `request.malformed`: it is no stream request.
+    pub fn permit(&self) -> Result<Rc<Permit>, Problem> {
+        self.permit
+            .clone()
+            .ok_or_else(|| self.problem(Refusal::new(Code::RequestMalformed, "this is no request for a stream")))
+    }
+
+    /// What the caller has of what is limited.
+    #[must_use]
+    pub fn used(&self) -> Used {
+        self.ground.permits.used(self.address, &self.principal)
     }
 
     /// Where the caller acts.
@@ -143,15 +220,6 @@ impl Caller {
     /// The refusal as the answer to this caller's request.
     pub fn problem(&self, refusal: impl Into<Refusal>) -> Problem {
         Problem::new(refusal.into(), &self.context)
-    }
-
-    /// The key of a thread of the caller's scope.
-    ///
-    /// # Errors
-    /// `name.invalid`.
-    pub fn thread(&self, id: &str) -> Result<TopicKey, Problem> {
-        TopicKey::new(self.scope(), TopicKind::Thread, id)
-            .map_err(|error| self.problem(Refusal::new(Code::NameInvalid, error.to_string())))
     }
 
     /// A right on a topic: 404 when it is unknown here, 403 when it is not the caller's to use.
@@ -171,7 +239,13 @@ impl Caller {
     /// How long the caller's body may take to come.
     #[must_use]
     pub fn body_patience(&self) -> Duration {
-        Duration::from_millis(self.ground.settings.http.body_timeout_ms)
+        Duration::from_millis(self.settings().http.body_timeout_ms)
+    }
+
+    /// The settings that this request is judged by, to its end.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.terms.settings
     }
 
     /// What admission stands on.
@@ -203,6 +277,6 @@ impl FromRequest for Caller {
         let Some(ground) = request.app_data::<Arc<Ground>>() else {
             return ready(Err(Problem::at(Code::Internal.into(), request)));
         };
-        ready(ground.context(request).and_then(|context| Self::prove(ground, context)))
+        ready(ground.visit(request).and_then(|visitor| Self::prove(ground, visitor)))
     }
 }

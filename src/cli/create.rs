@@ -1,19 +1,19 @@
-//! `tambour create thread/x`: makes a thread and prints its topic.
+//! `tambour create thread/x`, `tambour create canvas/x`: makes a topic and prints its name.
 //!
-//! It never takes an existing thread for its own: the hub's 409 is a refusal like any other.
+//! It never takes an existing topic for its own: the hub's 409 is a refusal like any other.
 
 use serde::Serialize;
 
-use super::names::thread_id;
+use super::names::{TopicName, topic};
 use super::remote::{Hub, Remote};
 use super::{CliError, print};
 
 /// Arguments of `tambour create`.
 #[derive(Debug, clap::Args)]
 pub struct CreateArgs {
-    /// What to create: thread/{id}
-    #[arg(value_name = "TOPIC", value_parser = thread_id)]
-    pub thread: String,
+    /// What to create: thread/{id} or canvas/{id}
+    #[arg(value_name = "TOPIC", value_parser = topic)]
+    pub topic: TopicName,
     /// A title for people
     #[arg(long)]
     pub title: Option<String>,
@@ -26,7 +26,7 @@ pub struct CreateArgs {
 }
 
 #[derive(Serialize)]
-struct NewThread<'a> {
+struct NewTopic<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
@@ -34,13 +34,13 @@ struct NewThread<'a> {
     visibility: Option<&'a str>,
 }
 
-/// Creates the thread and prints `thread/{id}`.
+/// Creates the topic and prints `thread/{id}` or `canvas/{id}`.
 ///
 /// # Errors
 /// What [`Hub::post`] fails with.
 pub fn run(args: &CreateArgs) -> Result<(), CliError> {
-    let thread = NewThread { id: &args.thread, title: args.title.as_deref(), visibility: args.visibility.as_deref() };
-    let body = serde_json::to_vec(&thread).map_err(|e| CliError::Failed(e.to_string()))?;
-    Hub::new(&args.remote).post("/v1/threads", &body)?;
-    print(&format!("thread/{}\n", args.thread))
+    let topic = NewTopic { id: &args.topic.id, title: args.title.as_deref(), visibility: args.visibility.as_deref() };
+    let body = serde_json::to_vec(&topic).map_err(|e| CliError::Failed(e.to_string()))?;
+    Hub::new(&args.remote)?.post(args.topic.collection(), &body)?;
+    print(&format!("{}\n", args.topic))
 }

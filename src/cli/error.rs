@@ -51,6 +51,10 @@ pub struct Problem {
     /// What the hub's log knows the request by.
     #[serde(default)]
     pub request_id: String,
+    /// Which line of an upload was refused.
+    pub line: Option<u64>,
+    /// How many lines of an upload are written.
+    pub accepted: Option<u64>,
 }
 
 impl CliError {
@@ -117,6 +121,9 @@ impl fmt::Display for Problem {
         if !self.detail.is_empty() {
             write!(f, ": {}", printable(&self.detail))?;
         }
+        if let (Some(line), Some(accepted)) = (self.line, self.accepted) {
+            write!(f, " (line {line}; {accepted} written)")?;
+        }
         if !self.request_id.is_empty() {
             write!(f, " (request {})", printable(&self.request_id))?;
         }
@@ -130,8 +137,14 @@ mod tests {
 
     #[test]
     fn exit_codes() {
-        let problem =
-            Problem { status: 403, code: "permission.denied".into(), detail: "no".into(), request_id: String::new() };
+        let problem = |more: serde_json::Value| -> Problem {
+            let mut problem = serde_json::json!({ "status": 403, "code": "permission.denied", "detail": "no" });
+            problem.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value(problem).unwrap()
+        };
+        let upload = CliError::Refused(problem(serde_json::json!({ "line": 3, "accepted": 2, "request_id": "r" })));
+        assert_eq!(upload.to_string(), "refused: 403 permission.denied: no (line 3; 2 written) (request r)");
+        let problem = problem(serde_json::json!({}));
         assert_eq!(CliError::Refused(problem.clone()).to_string(), "refused: 403 permission.denied: no");
         assert_eq!(CliError::Refused(problem).code(), 3);
         assert_eq!(CliError::Unreachable { url: String::new(), reason: String::new() }.code(), 4);

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use super::error::Problem;
 use super::names::hub_url;
+use super::trust::Trust;
 use super::{CliError, print, remote};
 
 /// Arguments of `tambour health`.
@@ -13,6 +15,9 @@ pub struct Args {
     /// Address of the hub
     #[arg(long, env = "TAMBOUR_URL", default_value = "http://127.0.0.1:8080", value_parser = hub_url)]
     pub url: String,
+    /// Whose certificate the hub's may be.
+    #[command(flatten)]
+    pub trust: Trust,
     /// How long to wait for each answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub timeout_ms: u64,
@@ -21,18 +26,27 @@ pub struct Args {
 /// Asks `/healthz`, then `/readyz`.
 ///
 /// # Errors
-/// [`CliError::Unreachable`] without an answer, [`CliError::Failed`] when one is not 200.
+/// [`CliError::Unreachable`] without an answer, [`CliError::Failed`] when one is not 200, [`CliError::Refused`] when it
+/// says why; what [`Trust::config`] fails with.
 pub fn run(args: &Args) -> Result<(), CliError> {
-    let agent = remote::agent(|config| config.timeout_global(Some(Duration::from_millis(args.timeout_ms))));
+    let within = Some(Duration::from_millis(args.timeout_ms));
+    let agent = remote::agent(&args.url, &args.trust, |config| config.timeout_global(within))?;
     for path in ["/healthz", "/readyz"] {
         let url = format!("{}{path}", args.url);
-        let answer = agent.get(&url).call().map_err(|error| match remote::lost(&args.url, &error) {
+        let mut answer = agent.get(&url).call().map_err(|error| match remote::lost(&args.url, &error) {
             // Nothing was asked that could have been done.
             CliError::AnswerLost { url, reason } => CliError::Unreachable { url, reason },
             other => other,
         })?;
         let status = answer.status().as_u16();
         if status != 200 {
+            let said = answer.body_mut().read_to_vec().ok();
+            if let Some(problem) = said.and_then(|said| serde_json::from_slice::<Problem>(&said).ok())
+                && (400..500).contains(&status)
+            {
+                // Such as plain HTTP to a hub that speaks TLS.
+                return Err(CliError::Refused(problem));
+            }
             let what = if path == "/readyz" { "alive and not ready" } else { "not healthy" };
             return Err(CliError::Failed(format!("the hub is {what}: {url} answered {status}")));
         }
@@ -65,7 +79,8 @@ mod tests {
                     write!(socket, "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
                 }
             });
-            let code = run(&Args { url, timeout_ms: 10_000 }).map_or_else(|error| error.code(), |()| 0);
+            let code = run(&Args { url, trust: Trust::default(), timeout_ms: 10_000 })
+                .map_or_else(|error| error.code(), |()| 0);
             server.join().unwrap();
             code
         });
@@ -85,7 +100,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         // It accepts, and says nothing until the deadline.
-        let code = |url: &str| run(&Args { url: url.to_owned(), timeout_ms: 100 }).unwrap_err().code();
+        let code = |url: &str| {
+            run(&Args { url: url.to_owned(), trust: Trust::default(), timeout_ms: 100 }).unwrap_err().code()
+        };
         assert_eq!(code(&url), 4);
         drop(listener);
         assert_eq!(code(&url), 4);

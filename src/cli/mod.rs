@@ -8,13 +8,17 @@ pub mod create;
 pub mod error;
 pub mod health;
 mod names;
+pub mod openapi;
 pub mod pretty;
 pub mod publish;
 pub mod remote;
 pub mod serve;
+mod signals;
 pub mod sse_parser;
 pub mod tail;
 pub mod token;
+pub mod trust;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -48,16 +52,18 @@ enum Command {
     Serve(serve::Args),
     /// Print a development token
     Token(token::Args),
-    /// Create a thread
+    /// Create a thread or a canvas
     Create(create::CreateArgs),
-    /// Follow a thread, live and through restarts of the hub
+    /// Follow a thread or a canvas, live and through restarts of the hub
     Tail(tail::TailArgs),
-    /// Publish to a thread
+    /// Publish to a thread or a canvas
     Publish(publish::PublishArgs),
     /// Ask a hub whether it is alive and ready
     Health(health::Args),
     /// Print the effective settings, secrets hidden
     Config(config::Args),
+    /// Print the description of the HTTP interface (OpenAPI 3.1)
+    Openapi,
     /// Load a hub and measure it from outside
     Bench(Box<bench::Args>),
 }
@@ -75,6 +81,7 @@ pub fn main() -> ExitCode {
         Some(Command::Publish(args)) => publish::run(&args),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Openapi) => openapi::run(),
         Some(Command::Bench(args)) => return bench::run(&args),
     };
     match done {

@@ -2,6 +2,8 @@
 //!
 //! Nothing here looks whether what is named exists.
 
+use std::fmt;
+
 use tambour_actors::principal::Role;
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use ureq::http::Uri;
@@ -25,30 +27,56 @@ pub(super) fn sub(text: &str) -> Result<String, String> {
     if form { Ok(text.to_owned()) } else { Err("it is 1 to 256 bytes without control characters".to_owned()) }
 }
 
-/// `thread/{id}`; gives the id.
-pub(super) fn thread_id(topic: &str) -> Result<String, String> {
-    let scope = Scope { tenant: tenant("t_demo")?, env: Env::Dev };
-    let key = TopicKey::parse(&scope, topic).map_err(|error| error.to_string())?;
-    if key.kind() != TopicKind::Thread {
-        return Err("only threads are served so far: thread/{id}".to_owned());
+/// A topic as an argument: `thread/{id}` or `canvas/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicName {
+    /// The id inside its kind.
+    pub id: String,
+    kind: TopicKind,
+}
+
+impl TopicName {
+    /// Where topics of its kind are: `/v1/threads`.
+    #[must_use]
+    pub fn collection(&self) -> &'static str {
+        match self.kind {
+            TopicKind::Thread => "/v1/threads",
+            TopicKind::Canvas => "/v1/canvases",
+        }
     }
-    Ok(key.id().to_owned())
+
+    /// Where its events are: `/v1/threads/{id}/events`.
+    #[must_use]
+    pub fn events(&self) -> String {
+        format!("{}/{}/events", self.collection(), self.id)
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.id)
+    }
+}
+
+pub(super) fn topic(text: &str) -> Result<TopicName, String> {
+    let scope = Scope { tenant: tenant("t_demo")?, env: Env::Dev };
+    let key = TopicKey::parse(&scope, text).map_err(|error| error.to_string())?;
+    Ok(TopicName { id: key.id().to_owned(), kind: key.kind() })
 }
 
 /// The address of a hub; gives it without a slash at its end.
 pub(super) fn hub_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
-    if url.starts_with("https://") {
-        return Err("TLS is not built in yet: a hub's address begins with http://".to_owned());
-    }
     let parsed: Option<Uri> = url.parse().ok();
     let plain = |uri: &Uri| {
-        uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
     };
     if parsed.as_ref().is_some_and(plain) {
         Ok(url.to_owned())
     } else {
-        Err("a hub's address is such as http://127.0.0.1:8080".to_owned())
+        Err("a hub's address is such as http://127.0.0.1:8080 or https://hub.example".to_owned())
     }
 }
 
@@ -57,19 +85,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_are_named_in_full() {
-        assert_eq!(thread_id("thread/a.b:c-1"), Ok("a.b:c-1".to_owned()));
-        for bad in ["welcome", "thread/", "thread/a/b", "thread/a b", "canvas/x", "room/x", ""] {
-            assert!(thread_id(bad).is_err(), "{bad}");
+    fn topics_are_named_in_full() {
+        let events = |text: &str| topic(text).map(|topic| (topic.to_string(), topic.events()));
+        for (name, path) in [("thread/a.b:c-1", "/v1/threads/a.b:c-1/events"), ("canvas/x", "/v1/canvases/x/events")] {
+            assert_eq!(events(name), Ok((name.to_owned(), path.to_owned())));
+        }
+        for bad in ["welcome", "thread/", "thread/a/b", "thread/a b", "room/x", ""] {
+            assert!(topic(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn addresses() {
-        for good in ["http://127.0.0.1:8080", "http://[::1]:1/", "http://hub.example", "http://proxy.example/hub/"] {
+        for good in ["http://127.0.0.1:8080", "http://[::1]:1/", "https://hub.example", "http://proxy.example/hub/"] {
             assert_eq!(hub_url(good).as_deref(), Ok(good.trim_end_matches('/')));
         }
-        for bad in ["", "not a url", "127.0.0.1:8080", "https://x", "ftp://x", "http://", "http://x/?a=b"] {
+        for bad in ["", "not a url", "127.0.0.1:8080", "HTTPS://", "https://", "ftp://x", "http://", "http://x/?a=b"] {
             assert!(hub_url(bad).is_err(), "{bad}");
         }
     }

@@ -3,6 +3,7 @@
 //! Lines are sent as they come: a line never waits for a later one, and what is buffered already
 //! goes along with it in one array. The next lines are read when these are on the hub's disk. It
 //! never sends a line twice: when an answer is lost it says which lines are in doubt, and ends.
+//! With `--ndjson` stdin is a body of lines already, and goes out as one.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 use tambour_actors::cursor::Cursor;
 use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX};
 
-use super::names::thread_id;
+use super::names::{TopicName, topic};
 use super::remote::{Hub, Remote};
 use super::{CliError, print};
 
@@ -23,9 +24,9 @@ const EVENT_FRAME_BYTES_MAX: usize = 128;
 /// Arguments of `tambour publish`.
 #[derive(Debug, clap::Args)]
 pub struct PublishArgs {
-    /// Where to publish: thread/{id}
-    #[arg(value_name = "TOPIC", value_parser = thread_id)]
-    pub thread: String,
+    /// Where to publish: thread/{id} or canvas/{id}
+    #[arg(value_name = "TOPIC", value_parser = topic)]
+    pub topic: TopicName,
     /// What to publish; without it, each line of stdin that is not empty
     pub text: Option<String>,
     /// The events' type
@@ -34,6 +35,10 @@ pub struct PublishArgs {
     /// The text, or each line, is the JSON of an event's data, not its text
     #[arg(long)]
     pub json: bool,
+    /// Stdin is entries, one a line: {"type", "data"} or {"append": {"data"}}. Sent as they come, in one request; the ids of
+    /// the first and the last event are printed at its end
+    #[arg(long, conflicts_with_all = ["text", "kind", "json"])]
+    pub ndjson: bool,
     /// Don't print the ids
     #[arg(short, long)]
     pub quiet: bool,
@@ -63,6 +68,7 @@ struct Published {
 struct PublishedMany {
     count: u64,
     first: Published,
+    last: Published,
 }
 
 /// Lines that are sent as one, and how the input went on behind them.
@@ -84,8 +90,11 @@ enum InputEnd {
 /// # Errors
 /// What [`Hub::post`] fails with; [`CliError::Failed`] for a line that can't be an event.
 pub fn run(args: &PublishArgs) -> Result<(), CliError> {
-    let hub = Hub::new(&args.remote);
-    let path = format!("/v1/threads/{}/events", args.thread);
+    let hub = Hub::new(&args.remote)?;
+    let path = args.topic.events();
+    if args.ndjson {
+        return upload(args, &hub, &path);
+    }
     if let Some(text) = &args.text {
         let data = event_data(text, args.json).map_err(CliError::Failed)?;
         return publish(args, &hub, &path, vec![data]);
@@ -109,6 +118,18 @@ pub fn run(args: &PublishArgs) -> Result<(), CliError> {
             Some(InputEnd::Bad(reason)) => return Err(CliError::Failed(reason)),
         }
     }
+}
+
+/// Sends stdin as it comes.
+fn upload(args: &PublishArgs, hub: &Hub, path: &str) -> Result<(), CliError> {
+    let answer = hub.upload(path, std::io::stdin())?;
+    let published: PublishedMany = serde_json::from_slice(&answer).map_err(|_| strange(hub))?;
+    let PublishedMany { first, last, .. } = published;
+    if args.quiet { Ok(()) } else { print(&format!("{}\n{}\n", first.id, last.id)) }
+}
+
+fn strange(hub: &Hub) -> CliError {
+    CliError::Failed(format!("{} did not answer as a hub does", hub.url()))
 }
 
 /// Waits for a line, then takes along those that have come with it.
@@ -182,7 +203,7 @@ fn publish(args: &PublishArgs, hub: &Hub, path: &str, data: Vec<Box<RawValue>>) 
     let body = body.map_err(|e| CliError::Failed(e.to_string()))?;
     let answer = hub.post(path, &body)?;
     let ids = if single { one_id(&answer) } else { all_ids(&answer) };
-    let ids = ids.ok_or_else(|| CliError::Failed(format!("{} did not answer as a hub does", hub.url())))?;
+    let ids = ids.ok_or_else(|| strange(hub))?;
     if args.quiet { Ok(()) } else { print(&(ids.join("\n") + "\n")) }
 }
 

@@ -3,7 +3,7 @@
 //! It never retries: what can be done again, and when, only the subcommand knows. Tokens go in
 //! a header, never in a URL, and are never printed.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,11 +13,15 @@ use tambour_actors::topic_key::{Env, Tenant};
 use ureq::config::ConfigBuilder;
 use ureq::http::Response;
 use ureq::typestate::AgentScope;
-use ureq::{Agent, Body};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
+use ureq::{Agent, Body, SendBody};
 
 use super::CliError;
 use super::names::{env, hub_url, role, sub, tenant};
 use super::serve::{SettingsArgs, needs_development_secret};
+use super::trust::{Trust, explain};
+use super::upload::{Answered, Lines, Watching};
 use crate::config::Settings;
 use crate::development::{self, TokenFor};
 
@@ -38,6 +42,9 @@ pub struct Remote {
     /// Address of the hub
     #[arg(long, env = "TAMBOUR_URL", default_value = "http://127.0.0.1:8080", value_parser = hub_url)]
     pub url: String,
+    /// Whose certificate the hub's may be.
+    #[command(flatten)]
+    pub trust: Trust,
     /// Tenant to act in
     #[arg(long, default_value = "t_demo", value_parser = tenant)]
     pub tenant: Tenant,
@@ -59,13 +66,23 @@ pub struct Remote {
 }
 
 /// The HTTP client of every command: no redirects, and no proxy, because a hub is reached as it is addressed.
-pub(super) fn agent(timeouts: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>) -> Agent {
-    let config = Agent::config_builder()
+///
+/// # Errors
+/// What [`Trust::config`] fails with.
+pub(super) fn agent(
+    url: &str,
+    trust: &Trust,
+    timeouts: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
+) -> Result<Agent, CliError> {
+    let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None);
-    timeouts(config).build().new_agent()
+    if let Some(tls) = trust.config(url)? {
+        config = config.tls_config(tls);
+    }
+    Ok(timeouts(config).build().new_agent())
 }
 
 /// A hub to ask. One value keeps its connections open between requests.
@@ -76,11 +93,14 @@ pub struct Hub {
 
 impl Hub {
     /// Connects to nothing yet.
-    #[must_use]
-    pub fn new(remote: &Remote) -> Self {
-        let agent =
-            agent(|config| config.timeout_connect(Some(CONNECT_TIMEOUT)).timeout_recv_response(Some(ANSWER_TIMEOUT)));
-        Self { agent, remote: remote.clone() }
+    ///
+    /// # Errors
+    /// What [`Trust::config`] fails with.
+    pub fn new(remote: &Remote) -> Result<Self, CliError> {
+        let agent = agent(&remote.url, &remote.trust, |config| {
+            config.timeout_connect(Some(CONNECT_TIMEOUT)).timeout_recv_response(Some(ANSWER_TIMEOUT))
+        })?;
+        Ok(Self { agent, remote: remote.clone() })
     }
 
     /// The hub's address, without a slash at its end.
@@ -98,9 +118,23 @@ impl Hub {
         let request = self.agent.post(format!("{}{path}", self.remote.url)).content_type("application/json");
         let request = self.identify(request)?.header("Accept", "application/json");
         let answer = request.send(json).map_err(|e| lost(&self.remote.url, &e))?;
-        let status = answer.status();
-        let body = self.read(answer)?;
-        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), &body)) }
+        self.finished(answer)
+    }
+
+    /// Posts lines to a path as they come from the input, and reads the answer of a success. A refusal may come before the
+    /// input ends.
+    ///
+    /// # Errors
+    /// As [`Hub::post`].
+    pub fn upload(&self, path: &str, input: impl Read + Send + 'static) -> Result<Vec<u8>, CliError> {
+        let answered = Answered::default();
+        let connector = DefaultConnector::new().chain(Watching(answered.clone()));
+        let agent = Agent::with_parts(self.agent.config().clone(), connector, DefaultResolver::default());
+        let request = agent.post(format!("{}{path}", self.remote.url)).content_type("application/x-ndjson");
+        let request = self.identify(request)?.header("Accept", "application/json");
+        let mut lines = Lines::of(input, answered);
+        let answer = request.send(SendBody::from_reader(&mut lines)).map_err(|e| lost(&self.remote.url, &e))?;
+        self.finished(answer)
     }
 
     /// Opens an event stream: `Ok(None)` when the hub says that nothing will ever follow (204).
@@ -158,6 +192,12 @@ impl Hub {
         development_token(remote)
     }
 
+    fn finished(&self, answer: Response<Body>) -> Result<Vec<u8>, CliError> {
+        let status = answer.status();
+        let body = self.read(answer)?;
+        if status.is_success() { Ok(body) } else { Err(self.refused(status.as_u16(), &body)) }
+    }
+
     fn read(&self, answer: Response<Body>) -> Result<Vec<u8>, CliError> {
         let mut body = Vec::new();
         let mut reader = answer.into_body().into_reader().take(ANSWER_BYTES_MAX);
@@ -180,6 +220,9 @@ impl Hub {
 
 /// Why a hub gave no answer.
 pub(super) fn lost(url: &str, error: &ureq::Error) -> CliError {
+    if let Some(error) = of_tls(error) {
+        return explain(url, error);
+    }
     let url = url.to_owned();
     let reason = match error {
         ureq::Error::Io(e) => e.to_string(),
@@ -195,6 +238,15 @@ pub(super) fn lost(url: &str, error: &ureq::Error) -> CliError {
         ureq::Error::Io(_) | ureq::Error::Timeout(_) => CliError::AnswerLost { url, reason },
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => CliError::Usage(format!("--url {url}: {reason}")),
         _ => CliError::Failed(format!("{url}: {reason}")),
+    }
+}
+
+/// What TLS has to say, where that is why.
+fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
     }
 }
 
@@ -255,7 +307,8 @@ mod tests {
     #[test]
     fn wrong_names_are_usage_errors() {
         assert!(parse("--url http://127.0.0.1:1/ --tenant t_x --env stage").is_ok());
-        for bad in ["--url 127.0.0.1:1", "--url https://x", "--tenant demo", "--env x", "--role root", "--sub="] {
+        assert!(parse("--url https://hub.example --ca ca.pem").is_ok());
+        for bad in ["--url 127.0.0.1:1", "--url ftp://x", "--tenant demo", "--env x", "--role root", "--sub="] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! This file never opens the log or a socket itself.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::cli::CliError;
+use crate::cli::{CliError, signals};
 use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
@@ -14,6 +15,7 @@ use crate::hub::{BuildError, Hub};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::key::KeySource;
 use crate::store::sqlite::OpenError;
+use crate::transport::tls::Certificates;
 
 /// Where settings come from, beside variables.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -27,6 +29,12 @@ pub struct SettingsArgs {
     /// Address and port of /metrics [http.admin_listen]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,
+    /// A PEM file with the certificate of the client address, which then speaks TLS [tls.cert_file]
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// A PEM file with the certificate's key [tls.key_file]
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
     /// Worker threads; 0 takes one per core [http.workers]
     #[arg(long, value_name = "N")]
     pub workers: Option<String>,
@@ -69,6 +77,8 @@ impl SettingsArgs {
         for (flag, name, value) in [
             ("--listen", "http.listen", &self.listen),
             ("--admin-listen", "http.admin_listen", &self.admin_listen),
+            ("--tls-cert", "tls.cert_file", &self.tls_cert),
+            ("--tls-key", "tls.key_file", &self.tls_key),
             ("--workers", "http.workers", &self.workers),
             ("--data", "store.data_dir", &self.data),
             ("--log-format", "log.format", &self.log_format),
@@ -99,13 +109,15 @@ pub struct Prepared {
 /// made when they are needed and missing.
 ///
 /// # Errors
-/// Settings that are not accepted, a key that can't be used, or in production none.
+/// Settings that are not accepted, a certificate or key that can't be used, or in production no key.
 pub fn prepare(
     args: &Args,
     variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
 ) -> Result<Prepared, CliError> {
     let layers = args.settings.layers(variables)?;
     let mut settings = Settings::resolve(&layers)?;
+    // The hub loads it again. Here it is only checked, before anything is made on the disk.
+    Certificates::load(&settings.tls).map_err(|error| CliError::Usage(error.to_string()))?;
     let development = match needs_development_secret(&settings)? {
         true => Some(development::secret(&settings.store.data_dir).map_err(|error| no_secret(&error))?),
         false => None,
@@ -115,6 +127,26 @@ pub fn prepare(
     }
     let verifier = JwtVerifier::from_settings(&settings).map_err(|error| CliError::Usage(error.to_string()))?;
     Ok(Prepared { settings, verifier, development })
+}
+
+/// Settles the settings again for a hub that runs with others. What would not be accepted at a start is not
+/// accepted here; a production hub takes no development secret, whatever the settings say now.
+///
+/// # Errors
+/// As [`prepare`], but for a key that can't be used.
+pub(super) fn wanted(
+    args: &Args,
+    variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+    running: &Settings,
+) -> Result<Settings, CliError> {
+    let mut settings = Settings::resolve(&args.settings.layers(variables)?)?;
+    let production = settings.production;
+    settings.production |= running.production;
+    if needs_development_secret(&settings)? {
+        settings.auth.secret = Some(development::secret(&running.store.data_dir).map_err(|error| no_secret(&error))?);
+    }
+    settings.production = production;
+    Ok(settings)
 }
 
 fn no_secret(error: &DevelopmentError) -> CliError {
@@ -175,44 +207,59 @@ pub fn development_origin(data_dir: &Path) -> Origin {
 pub fn run(args: &Args) -> Result<(), CliError> {
     let Prepared { settings, verifier, development } = prepare(args, std::env::vars_os())?;
     crate::telemetry::install_logs(&settings.log);
+    let args = args.clone();
     actix_rt::System::new().block_on(async move {
+        let (terminal, hangups) = (std::io::stderr().is_terminal(), signals::hangups());
         let (data_dir, auth) = (settings.store.data_dir.clone(), settings.auth.clone());
         let hub = Hub::build(settings, verifier).await.map_err(|error| not_built(&error))?;
-        let mut words = format!("metrics on http://{}/metrics\nlistening on http://{}\n", hub.admin_addr(), hub.addr());
+        let scheme = if hub.certificates().is_some() { "https" } else { "http" };
+        let (admin, addr) = (hub.admin_addr(), hub.addr());
+        let mut words = format!("metrics on http://{admin}/metrics\nlistening on {scheme}://{addr}\n");
         if let Some(secret) = &development {
             let demo = development::demo(hub.store()).await;
             demo.map_err(|error| CliError::Failed(error.to_string()))?;
             let token = development::demo_token(secret, &auth);
-            words.push_str(&first_steps(&program(), hub.addr(), &data_dir, &token));
+            words.push_str(&first_steps(&program(), scheme, addr, &data_dir, &token));
         }
         match super::print(&words) {
             // Who started the hub need not listen to it.
             Ok(()) | Err(CliError::OutputClosed) => {}
             Err(error) => return Err(error),
         }
-        hub.run(told_to_stop()).await.map_err(|error| CliError::Failed(format!("the server failed: {error}")))
+        actix_rt::spawn(signals::reload_at(hangups, args, hub.reloader()));
+        hub.run(signals::told_to_stop(terminal))
+            .await
+            .map_err(|error| CliError::Failed(format!("the server failed: {error}")))
     })
 }
 
 /// What to open and what to paste, printed where the development secret is the key. What is the default of the
 /// commands is left out.
-fn first_steps(program: &str, addr: SocketAddr, data_dir: &Path, token: &str) -> String {
+fn first_steps(program: &str, scheme: &str, addr: SocketAddr, data_dir: &Path, token: &str) -> String {
     let defaults = Settings::default();
     let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let url = format!("http://{host}:{}", addr.port());
-    let url_argument = if addr == defaults.http.listen { String::new() } else { format!(" --url {url}") };
+    let url = format!("{scheme}://{host}:{}", addr.port());
+    let is_default = addr == defaults.http.listen && scheme == "http";
+    let url_argument = if is_default { String::new() } else { format!(" --url {url}") };
     let data = if data_dir == defaults.store.data_dir {
         String::new()
     } else {
         format!(" --data {}", shell_word(&data_dir.display().to_string()))
+    };
+    let private = match scheme {
+        "https" => {
+            "\nPut the name that the certificate is for in the place of the address. Where a private authority signed it, \
+             add --ca FILE (curl: --cacert FILE).\n"
+        }
+        _ => "",
     };
     format!(
         "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
          Paste into terminals:\n  {program} tail thread/{thread}{url_argument}{data}\n  \
          {program} publish thread/{thread} hello{url_argument}{data}\n  \
          curl -N -H \"Authorization: Bearer $({program} token --sub me{data})\" -H \"X-Tenant-Id: {tenant}\" \
-         -H \"X-Env: {env}\" -H \"Accept: text/event-stream\" \"{url}/v1/threads/{thread}/events?last=10\"\n",
+         -H \"X-Env: {env}\" -H \"Accept: text/event-stream\" \"{url}/v1/threads/{thread}/events?last=10\"\n{private}",
         tenant = development::DEMO_TENANT,
         env = development::DEMO_ENV,
         thread = development::DEMO_THREAD,
@@ -238,19 +285,6 @@ fn shell_word(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// Resolves at SIGTERM or SIGINT.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            let (terminate, interrupt) = (Box::pin(terminate.recv()), Box::pin(interrupt.recv()));
-            futures_util::future::select(terminate, interrupt).await;
-        }
-        // Without signals the process can only be killed, which loses nothing.
-        _ => std::future::pending().await,
     }
 }
 
@@ -304,15 +338,15 @@ mod tests {
     #[test]
     fn what_is_the_default_is_not_pasted() {
         let defaults = Settings::default();
-        let words = first_steps("target/release/tambour", defaults.http.listen, &defaults.store.data_dir, "T");
+        let words = first_steps("target/release/tambour", "http", defaults.http.listen, &defaults.store.data_dir, "T");
         assert!(words.contains("\n  target/release/tambour tail thread/welcome\n"), "{words}");
         assert!(words.contains("\n  target/release/tambour publish thread/welcome hello\n"), "{words}");
         assert!(words.contains("$(target/release/tambour token --sub me)"), "{words}");
-        let words = first_steps("tambour", "0.0.0.0:9".parse().unwrap(), Path::new("/my data"), "T");
+        let words = first_steps("tambour", "http", "0.0.0.0:9".parse().unwrap(), Path::new("/my data"), "T");
         assert!(words.contains("tambour tail thread/welcome --url http://127.0.0.1:9 --data '/my data'\n"), "{words}");
         assert!(words.contains("token --sub me --data '/my data')"), "{words}");
-        let words = first_steps("tambour", "[::1]:9".parse().unwrap(), Path::new("d"), "T");
-        assert!(words.contains("\n  http://[::1]:9/#token=T&"), "{words}");
+        let words = first_steps("tambour", "https", "[::1]:9".parse().unwrap(), Path::new("d"), "T");
+        assert!(words.contains("\n  https://[::1]:9/#token=T&") && words.contains("--ca FILE"), "{words}");
     }
 
     #[test]
@@ -325,12 +359,36 @@ mod tests {
     }
 
     #[test]
+    fn a_reload_never_gives_a_production_hub_the_development_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        let reload = |text: &str, running: &Settings| {
+            std::fs::write(&file, text).unwrap();
+            let settings = SettingsArgs { config: Some(file.clone()), ..SettingsArgs::default() };
+            wanted(&Args { settings }, [], running)
+        };
+        let mut running = Settings::default();
+        running.store.data_dir = dir.path().join("data");
+        // The directory that is used is that which the hub runs on, and not one that is only asked for.
+        let with_secret = reload("store.data_dir = '/nowhere/at/all'", &running).unwrap();
+        let secret = std::fs::read_to_string(running.store.data_dir.join(development::SECRET_FILE)).unwrap();
+        assert_eq!(with_secret.auth.secret.unwrap().expose(), secret.trim());
+        running.production = true;
+        assert!(reload("", &running).is_err());
+        assert!(reload("production = false", &running).is_err());
+        let keyed = format!("auth.secret = '{SECRET}'\nauth.envs = ['prod']");
+        assert!(!reload(&keyed, &running).unwrap().production, "what is asked for; it stays true all the same");
+    }
+
+    #[test]
     fn every_flag_is_a_setting_and_wins() {
         let text = |value: &str| Some(value.to_owned());
         let args = SettingsArgs {
             config: None,
             listen: text("127.0.0.1:1"),
             admin_listen: text("127.0.0.1:2"),
+            tls_cert: text("/c"),
+            tls_key: text("/k"),
             workers: text("3"),
             data: text("/d"),
             log_format: text("json"),
@@ -340,6 +398,8 @@ mod tests {
         let settings = Settings::resolve(&layers).unwrap();
         assert_eq!((settings.http.listen.port(), settings.http.admin_listen.port(), settings.http.workers), (1, 2, 3));
         assert_eq!((settings.store.data_dir.as_path(), settings.production), (Path::new("/d"), true));
+        let tls = [&settings.tls.cert_file, &settings.tls.key_file].map(|file| file.as_deref().unwrap());
+        assert_eq!(tls, [Path::new("/c"), Path::new("/k")]);
         assert_eq!(layers.origin("http.workers"), Origin::Flag("--workers"));
     }
 }

@@ -1,4 +1,4 @@
-//! `tambour tail thread/x`: the thread, live, on stdout; one event a line.
+//! `tambour tail thread/x`: the topic, live, on stdout; one event a line.
 //!
 //! It resumes by itself from the last event that it printed, and ends when nothing can follow. What it has to
 //! say about the connection goes to stderr; stdout has events only, each flushed as it comes.
@@ -12,7 +12,7 @@ use mio::unix::SourceFd;
 use serde::Deserialize;
 
 use super::CliError;
-use super::names::thread_id;
+use super::names::{TopicName, topic};
 use super::pretty::{pretty, printable};
 use super::remote::{Hub, Remote};
 use super::sse_parser::{SseEvent, SseParser};
@@ -31,9 +31,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// Arguments of `tambour tail`.
 #[derive(Debug, clap::Args)]
 pub struct TailArgs {
-    /// What to follow: thread/{id}
-    #[arg(value_name = "TOPIC", value_parser = thread_id)]
-    pub thread: String,
+    /// What to follow: thread/{id} or canvas/{id}
+    #[arg(value_name = "TOPIC", value_parser = topic)]
+    pub topic: TopicName,
     /// Begin just behind this event id, or at the oldest with `earliest`
     #[arg(long, value_name = "CURSOR", conflicts_with = "last")]
     pub after: Option<String>,
@@ -63,7 +63,7 @@ enum Step {
 /// # Errors
 /// What [`Hub::stream`] fails with on the first connection; later ones only for a refusal.
 pub fn run(args: &TailArgs) -> Result<(), CliError> {
-    let hub = Hub::new(&args.remote);
+    let hub = Hub::new(&args.remote)?;
     end_with_the_reader_of(std::io::stdout());
     let mut tail = Tail {
         out: std::io::stdout().lock(),
@@ -76,7 +76,7 @@ pub fn run(args: &TailArgs) -> Result<(), CliError> {
         retry_ms: RETRY_DEFAULT_MS,
         silence: SILENCE_DEFAULT,
     };
-    let path = format!("/v1/threads/{}/events", args.thread);
+    let path = args.topic.events();
     let mut query = Vec::new();
     query.extend(args.after.clone().map(|after| ("after", after)));
     query.extend(args.last.map(|last| ("last", last.to_string())));
@@ -85,7 +85,7 @@ pub fn run(args: &TailArgs) -> Result<(), CliError> {
         let start = if tail.cursor.is_empty() { query.as_slice() } else { &[] };
         let reason = match hub.stream(&path, start, &tail.cursor, tail.silence) {
             Ok(None) => {
-                note("the thread is closed");
+                note("the topic is closed");
                 return Ok(());
             }
             Ok(Some(body)) => match tail.follow(body)? {
@@ -185,7 +185,7 @@ impl<W: Write> Tail<W> {
         match event.name.as_str() {
             "connected" => self.connected(&event.data),
             "gap" => note(&format!("a gap: {}", printable(&event.data))),
-            "ended" => {
+            "subscription_ended" => {
                 note(&format!("the stream ended for good: {}", printable(&event.data)));
                 return Ok(Step::Done);
             }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_deleted_thread_ends_it() {
         let mut tail = tail(true, None);
-        let stream = "event: ended\ndata: {\"reason\":\"deleted\"}\n\n";
+        let stream = "event: subscription_ended\ndata: {\"reason\":\"deleted\"}\n\n";
         assert!(matches!(tail.follow(stream.as_bytes()), Ok(Ok(()))));
         assert!(tail.out.is_empty());
     }
@@ -347,6 +347,8 @@ mod tests {
                 code: String::new(),
                 detail: String::new(),
                 request_id: String::new(),
+                line: None,
+                accepted: None,
             })
         };
         for (status, passes) in [(400, false), (401, false), (403, false), (404, false), (429, true), (503, true)] {

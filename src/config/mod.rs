@@ -1,12 +1,14 @@
 //! Settings: one typed value, laid down in layers: defaults, a TOML file, variables
 //! `TAMBOUR__SECTION__KEY`, flags. A setting has one name everywhere.
 //!
-//! The table below is the only place that knows a setting: its type, default, limits and
-//! words. The commented file in `config/` and the page in `docs/` are checked against it.
+//! The table below is the only place that knows a setting: its type, default, limits, words, and
+//! what a reload does with it. The commented file in `config/` and the page in `docs/` are checked against it.
 //! This file never reads a file, a variable or a clock: [`layers`] does the reading.
 
 pub mod layers;
+pub mod network;
 pub mod print;
+pub mod reload;
 pub mod value;
 
 #[cfg(test)]
@@ -18,6 +20,8 @@ use std::path::PathBuf;
 use tambour_actors::topic_key::Env;
 
 use layers::{Layers, SettingsError};
+use network::Network;
+pub use reload::{Change, Reload};
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
 
 /// What the table knows about one setting.
@@ -31,6 +35,8 @@ pub struct Key {
     pub accepts: fn() -> String,
     /// The default as TOML; `None` for a setting that is absent by default.
     pub default: fn() -> Option<toml::Value>,
+    /// What a reload does with it.
+    pub reload: Reload,
 }
 
 impl Key {
@@ -43,7 +49,7 @@ impl Key {
 
 macro_rules! settings {
     ($($(#[doc = $section_doc:literal])+ $section:ident: $Section:ident {
-        $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $accepts:expr;)+
+        $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $accepts:expr, $reload:ident;)+
     })+) => {
         $($(#[doc = $section_doc])+
         #[derive(Debug, Clone, PartialEq)]
@@ -68,12 +74,14 @@ macro_rules! settings {
                 ],
                 accepts: || bool::describe(&Accepts::Any),
                 default: || false.to_toml(),
+                reload: Reload::Restart,
             },
             $($(Key {
                 name: concat!(stringify!($section), ".", stringify!($key)),
                 words: &[$($doc),+],
                 accepts: || <$type as Setting>::describe(&$accepts),
                 default: || { let default: $type = $default; default.to_toml() },
+                reload: Reload::$reload,
             }),+),+
         ];
 
@@ -92,6 +100,21 @@ macro_rules! settings {
                         concat!(stringify!($section), ".", stringify!($key)), || $default, &$accepts,
                     )?),+ }),+
                 })
+            }
+
+            /// These settings as a hub that runs with others can have them: what needs a restart stays as it
+            /// is. Everything that differs is told, both kinds.
+            #[must_use]
+            pub fn over(mut self, running: &Self) -> (Self, Vec<Change>) {
+                let mut changes = Vec::new();
+                changes.extend(Change::of("production", Reload::Restart, &running.production, &mut self.production));
+                $($(changes.extend(Change::of(
+                    concat!(stringify!($section), ".", stringify!($key)),
+                    Reload::$reload,
+                    &running.$section.$key,
+                    &mut self.$section.$key,
+                ));)+)+
+                (self, changes)
             }
 
             /// Every setting's name and value as TOML; `None` where it is not set.
@@ -119,98 +142,127 @@ settings! {
     /// The HTTP side: addresses, workers, what a request may be.
     http: Http {
         /// Address and port that clients connect to. Port 0 takes a free one.
-        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), Accepts::Any;
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), Accepts::Any, Restart;
         /// Address and port of `/metrics`. Keep it off the public network: it asks for no token.
-        admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9464)), Accepts::Any;
+        admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 9464)), Accepts::Any, Restart;
         /// Worker threads; 0 takes one per core. A topic lives on one of them.
-        workers: usize = 0, range(0, 256);
+        workers: usize = 0, range(0, 256), Restart;
         /// Origins whose pages may use the hub, as a browser sends them: `https://chat.example`.
         /// With none, only pages of the hub's own host may. Requests without an `Origin` always pass.
-        allowed_origins: Vec<WebOrigin> = Vec::new(), Accepts::Any;
+        allowed_origins: Vec<WebOrigin> = Vec::new(), Accepts::Any, Live;
+        /// Proxies whose `X-Forwarded-For` is believed where connections of an address are counted. Of
+        /// anybody else it is not looked at.
+        trusted_proxies: Vec<Network> = Vec::new(), Accepts::Any, Live;
         /// Largest body of a request, in bytes.
-        body_bytes_max: usize = 8 * 1024 * 1024, range(KIB, 64 * MIB);
+        body_bytes_max: usize = 8 * 1024 * 1024, range(KIB, 64 * MIB), Live;
         /// Time a client has to send the head of a request, in milliseconds.
-        request_timeout_ms: u64 = 5_000, range(100, 120_000);
+        request_timeout_ms: u64 = 5_000, range(100, 120_000), Restart;
         /// Time a client has to send the body of a request, in milliseconds; then 408 `body.late`.
-        body_timeout_ms: u64 = 30_000, range(100, 600_000);
+        body_timeout_ms: u64 = 30_000, range(100, 600_000), Live;
+        /// How long nothing may come of an NDJSON body, in seconds; then 408 `body.late`. All of it may take as long as it
+        /// takes.
+        ndjson_idle_seconds: u64 = 300, range(1, 3_600), Live;
         /// How long an idle HTTP connection is kept for the next request, in seconds.
-        keep_alive_seconds: u64 = 75, range(1, 3_600);
+        keep_alive_seconds: u64 = 75, range(1, 3_600), Restart;
         /// How long a drain may take before the process exits, in seconds.
-        shutdown_seconds: u64 = 15, range(1, 300);
+        shutdown_seconds: u64 = 15, range(1, 300), Restart;
+    }
+    /// TLS on the client address: with both files https and wss, without them http and ws.
+    tls: Tls {
+        /// A PEM file with the hub's certificate, and behind it those that certify it.
+        cert_file: Option<PathBuf> = None, Accepts::Any, Restart;
+        /// A PEM file with the key of that certificate, not encrypted.
+        key_file: Option<PathBuf> = None, Accepts::Any, Restart;
+        /// How often both files are looked at, in seconds. A pair that changed is for new connections.
+        reload_seconds: u64 = 2, range(1, DAY_SECONDS), Restart;
     }
     /// What is on disk.
     store: Store {
         /// The data directory; made when it is missing. One hub per directory.
-        data_dir: PathBuf = PathBuf::from("./data"), Accepts::Any;
+        data_dir: PathBuf = PathBuf::from("./data"), Accepts::Any, Restart;
         /// Connections that read the log beside the one that writes.
-        readers: usize = 2, range(1, 64);
+        readers: usize = 2, range(1, 64), Restart;
         /// Bytes of the database that a reader maps into memory; 0 maps nothing.
-        mmap_bytes: u64 = 0, range(0, 1_099_511_627_776);
+        mmap_bytes: u64 = 0, range(0, 1_099_511_627_776), Restart;
+        /// Largest database file, in bytes; 0 takes what the disk holds. When it is full, writers get 507
+        /// `store.full` and readers go on. The write-ahead log beside it is not part of it.
+        file_bytes_max: u64 = 0, range(0, 17_592_186_040_320), Live;
     }
     /// Who is believed: the key that verifies tokens, and what a token must say.
     auth: Auth {
         /// The one algorithm that tokens are signed with. A token never chooses it.
-        algorithm: Algorithm = Algorithm::default(), Accepts::Any;
+        algorithm: Algorithm = Algorithm::default(), Accepts::Any, Live;
         /// The secret of HS256, HS384 or HS512: at least 32 bytes. Better from a variable or a file.
-        secret: Option<Secret> = None, Accepts::Any;
+        secret: Option<Secret> = None, Accepts::Any, Live;
         /// A file with that secret; white space around it is not part of it.
-        secret_file: Option<PathBuf> = None, Accepts::Any;
+        secret_file: Option<PathBuf> = None, Accepts::Any, Live;
         /// A PEM file with the public key of the other algorithms.
-        public_key_file: Option<PathBuf> = None, Accepts::Any;
+        public_key_file: Option<PathBuf> = None, Accepts::Any, Live;
         /// What `iss` must be; a token without it is refused. Not set: `iss` is not looked at.
-        issuer: Option<String> = None, Accepts::Any;
+        issuer: Option<String> = None, Accepts::Any, Live;
         /// What `aud` must be or contain; a token without it is refused. Not set: a token that
         /// has an `aud` was made for somebody else and is refused.
-        audience: Option<String> = None, Accepts::Any;
+        audience: Option<String> = None, Accepts::Any, Live;
         /// The envs that the key is good for. None: what the token's `envs` says, and without that all.
-        envs: Vec<Env> = Vec::new(), Accepts::Any;
+        envs: Vec<Env> = Vec::new(), Accepts::Any, Live;
         /// Refuse tokens without an `envs` claim. In production either this or `auth.envs` is needed.
-        envs_claim_required: bool = false, Accepts::Any;
+        envs_claim_required: bool = false, Accepts::Any, Live;
         /// How far clocks may differ where `exp` and `nbf` are checked, in seconds.
-        leeway_seconds: u64 = 30, range(0, 300);
+        leeway_seconds: u64 = 30, range(0, 300), Live;
         /// Let stream requests take the token, tenant and env from the query. URLs end up in logs.
-        allow_jwt_in_query: bool = false, Accepts::Any;
+        allow_jwt_in_query: bool = false, Accepts::Any, Live;
     }
     /// Topics: what each keeps in memory and how much may wait.
     topic: Topic {
         /// Newest events that a topic keeps encoded in memory.
-        tail_events: usize = 256, range(1, 65_536);
+        tail_events: usize = 256, range(1, 65_536), Live;
         /// Most bytes of them; whichever limit is met first counts.
-        tail_bytes: usize = 1024 * 1024, range(64 * KIB, 256 * MIB);
+        tail_bytes: usize = 1024 * 1024, range(64 * KIB, 256 * MIB), Live;
         /// Bytes that may wait for the disk in one topic; then publishers get 503 `topic.busy`.
-        backlog_bytes: usize = 4 * 1024 * 1024, range(64 * KIB, 256 * MIB);
+        backlog_bytes: usize = 4 * 1024 * 1024, range(64 * KIB, 256 * MIB), Live;
         /// Bytes that go to a worker's sessions in one delivery.
-        delivery_bytes: usize = 256 * 1024, range(KIB, 16 * MIB);
+        delivery_bytes: usize = 256 * 1024, range(KIB, 16 * MIB), Live;
         /// How long a topic stays in memory without a reader or writer, in seconds.
-        sleep_after_seconds: u64 = 300, range(1, DAY_SECONDS);
+        sleep_after_seconds: u64 = 300, range(1, DAY_SECONDS), Live;
     }
     /// Sessions: one per WebSocket or SSE connection.
     session: Session {
         /// Largest WebSocket message from a client, in bytes.
-        frame_bytes_max: usize = 256 * 1024, range(KIB, 16 * MIB);
+        frame_bytes_max: usize = 256 * 1024, range(KIB, 16 * MIB), Live;
         /// Topics that one session may subscribe to.
-        topics_max: usize = 128, range(1, 4_096);
+        topics_max: usize = 128, range(1, 4_096), Live;
         /// Publishes of one session that may be unanswered; then it is not read from.
-        publishes_in_flight_max: usize = 64, range(1, 4_096);
+        publishes_in_flight_max: usize = 64, range(1, 4_096), Live;
         /// Time until `hello` must have come, in milliseconds.
-        hello_timeout_ms: u64 = 5_000, range(100, 60_000);
+        hello_timeout_ms: u64 = 5_000, range(100, 60_000), Live;
         /// Between two WebSocket pings, in seconds. Two without a sign of life end the session.
-        ws_ping_seconds: u64 = 25, range(1, 3_600);
+        ws_ping_seconds: u64 = 25, range(1, 3_600), Live;
         /// Between two SSE comments, in seconds.
-        sse_comment_seconds: u64 = 10, range(1, 3_600);
+        sse_comment_seconds: u64 = 10, range(1, 3_600), Live;
         /// How long a reader may accept nothing before it is cut, in seconds.
-        stall_seconds: u64 = 30, range(1, 3_600);
+        stall_seconds: u64 = 30, range(1, 3_600), Live;
         /// What SSE clients are told to wait before they reconnect, in milliseconds.
-        sse_retry_ms: u64 = 2_000, range(100, 3_600_000);
+        sse_retry_ms: u64 = 2_000, range(100, 3_600_000), Live;
         /// How long before its token's expiry a session is told, in seconds.
-        expiry_warning_seconds: u64 = 60, range(0, 3_600);
+        expiry_warning_seconds: u64 = 60, range(0, 3_600), Live;
+    }
+    /// How many connections there may be at once: sessions over WebSocket and SSE.
+    limits: Limits {
+        /// Of one IPv4 address, or one /64 of IPv6; above it 429 `limit.connections_ip`.
+        connections_per_ip_max: usize = 1_000, range(1, 10_000_000), Live;
+        /// Of one principal; above it 429 `limit.connections_principal`.
+        connections_per_principal_max: usize = 50, range(1, 10_000_000), Live;
+        /// Of one tenant in one env; above it 429 `limit.connections_tenant`.
+        connections_per_tenant_max: usize = 10_000, range(1, 10_000_000), Live;
+        /// Of the whole hub; above it 503 `limit.connections`.
+        connections_max: usize = 100_000, range(1, 10_000_000), Live;
     }
     /// Logs, on standard error.
     log: Log {
         /// A level, or levels per module: `info,tambour=debug`.
-        level: LogFilter = LogFilter::default(), Accepts::Any;
+        level: LogFilter = LogFilter::default(), Accepts::Any, Live;
         /// `pretty`, `json`, or `auto`: pretty on a terminal, else JSON.
-        format: LogFormat = LogFormat::Auto, Accepts::Any;
+        format: LogFormat = LogFormat::Auto, Accepts::Any, Restart;
     }
 }
 

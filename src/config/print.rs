@@ -16,8 +16,8 @@ pub fn effective(settings: &Settings, layers: &Layers, secret: Option<&Origin>) 
             _ => layers.origin(key.name),
         };
         match value {
-            Some(value) => out.push_str(&format!("{} = {value}  # {origin}\n", short(key))),
-            None => out.push_str(&format!("# {} is not set\n", short(key))),
+            Some(value) => out.push_str(&format!("{} = {value}  # {origin}; changes {}\n", short(key), key.reload)),
+            None => out.push_str(&format!("# {} is not set; changes {}\n", short(key), key.reload)),
         }
     })
 }
@@ -31,7 +31,7 @@ pub fn default_file() -> String {
         for line in key.words {
             out.push_str(&format!("#{line}\n"));
         }
-        out.push_str(&format!("# Takes {}.\n", (key.accepts)()));
+        out.push_str(&format!("# Takes {}. Changes {}.\n", (key.accepts)(), key.reload));
         match (key.default)() {
             Some(value) => out.push_str(&format!("{} = {value}\n\n", short(key))),
             None => out.push_str(&format!("# {} = \"\"\n\n", short(key))),
@@ -46,7 +46,7 @@ pub fn markdown_rows() -> Vec<String> {
     let row = |key: &Key| {
         let default = (key.default)().map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
         let words: Vec<_> = key.words.iter().map(|line| line.trim()).collect();
-        format!("| `{}` | {default} | {} Takes {}. |", key.name, words.join(" "), (key.accepts)())
+        format!("| `{}` | {default} | {} | {} Takes {}. |", key.name, key.reload, words.join(" "), (key.accepts)())
     };
     KEYS.iter().map(row).collect()
 }

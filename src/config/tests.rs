@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::layers::{Layers, Origin, SettingsError};
 use super::value::{LogFormat, Secret};
-use super::{KEYS, Settings, print};
+use super::{KEYS, Reload, Settings, print};
 
 /// Settings of a file, variables and flags, or what the error says.
 fn settle(file: &str, variables: &[(&str, &str)], flags: &[(&'static str, &str, &str)]) -> Result<Settings, String> {
@@ -175,6 +175,46 @@ fn the_page_names_every_setting() {
     let rows = page.lines().filter(|line| line.starts_with("| `")).collect::<Vec<_>>();
     let expected = print::markdown_rows();
     assert_eq!(rows, expected, "the table of settings should be:\n{}", expected.join("\n"));
+}
+
+/// Another value than the default, of every setting.
+fn other(name: &str, accepts: &str) -> String {
+    match name {
+        _ if accepts.starts_with("a whole number") => {
+            let default = KEYS.iter().find(|key| key.name == name).unwrap().default;
+            (default().unwrap().as_integer().unwrap() + 1).to_string()
+        }
+        "http.allowed_origins" => "https://a.b".to_owned(),
+        "http.trusted_proxies" => "10.0.0.0/8".to_owned(),
+        "auth.algorithm" => "ES256".to_owned(),
+        "auth.envs" => "dev".to_owned(),
+        "log.format" => "json".to_owned(),
+        "log.level" => "debug".to_owned(),
+        _ if accepts == "true or false" => "true".to_owned(),
+        _ if accepts.starts_with("an IP address and a port") => "127.0.0.1:1".to_owned(),
+        _ => "/other".to_owned(),
+    }
+}
+
+#[test]
+fn a_reload_takes_what_is_live_and_keeps_the_rest() {
+    let running = Settings::default();
+    let mut kept = 0;
+    for key in KEYS {
+        let value = other(key.name, &(key.accepts)());
+        let wanted = settle("", &[(&key.variable(), &value)], &[]).unwrap();
+        let (taken, changes) = wanted.clone().over(&running);
+        let [change] = &changes[..] else { panic!("{}: {changes:?}", key.name) };
+        assert_eq!((change.name, change.reload), (key.name, key.reload));
+        assert_eq!(taken, if key.reload == Reload::Live { wanted } else { running.clone() }, "{}", key.name);
+        let said = change.to_string();
+        assert!(said.starts_with(if key.reload == Reload::Live { "applied: " } else { "needs a restart: " }), "{said}");
+        assert!(key.name != "auth.secret" || said == r#"applied: auth.secret is "***", was not set"#, "{said}");
+        kept += usize::from(key.reload == Reload::Restart);
+        // What runs already is no change, also when it was asked for before.
+        assert_eq!(taken.clone().over(&taken), (taken, Vec::new()));
+    }
+    assert!(kept > 5 && kept < KEYS.len() / 2, "{kept} need a restart");
 }
 
 proptest! {

@@ -118,7 +118,7 @@ impl Setting for bool {
 }
 
 /// Types that are written as one text, in TOML as in a variable.
-trait Text: Sized {
+pub(super) trait Text: Sized {
     const WORDS: &'static str;
     fn parse(text: &str) -> Option<Self>;
     fn print(&self) -> String;
@@ -342,7 +342,7 @@ impl LogFilter {
 
 impl Default for LogFilter {
     fn default() -> Self {
-        Self("info,actix_server=warn,actix_http=off".into())
+        Self("info,actix_server=warn,actix_http=off,rustls=error".into())
     }
 }
 

@@ -1,4 +1,5 @@
 //! Topics as resources. One folder a resource: its routes and its model. What is stored, and where, is the
 //! ports' business.
 
-pub mod threads;
+pub mod limits;
+pub mod topics;

@@ -12,6 +12,7 @@ use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
+use super::percent;
 use super::source::HeaderSource;
 use super::trace::visible_ascii;
 pub use super::trace::{REQUEST_ID_BYTES_MAX, RequestIds};
@@ -22,10 +23,10 @@ pub const SUBPROTOCOL: &str = "tambour.v1";
 /// What a subprotocol that carries a token begins with.
 const SUBPROTOCOL_BEARER: &str = "bearer.";
 /// Longest value of a routing key in bytes.
-const ROUTING_BYTES_MAX: usize = 128;
+pub const ROUTING_BYTES_MAX: usize = 128;
 
 /// Headers of routing keys, and the fields they become in `routing`.
-const ROUTING: [(&str, &str); 6] = [
+pub const ROUTING: [(&str, &str); 6] = [
     ("x-project-id", "project_id"),
     ("x-app-id", "app_id"),
     ("x-surface-id", "surface_id"),
@@ -45,6 +46,27 @@ pub struct Incoming<'a, H: HeaderSource + ?Sized> {
     pub headers: &'a H,
     /// `auth.allow_jwt_in_query`: whether a stream request may say who it is in its query.
     pub allow_jwt_in_query: bool,
+}
+
+impl<H: HeaderSource + ?Sized> Incoming<'_, H> {
+    /// Whether this is a stream request: told from the head alone, also when the head is malformed otherwise.
+    #[must_use]
+    pub fn asks_for_stream(&self) -> bool {
+        let waits = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            !value.bytes().all(|b| b == b'0') && decoded(name).is_ok_and(|name| name == "wait")
+        };
+        self.asks_for_socket() || (self.is_get && self.query.split('&').any(waits))
+    }
+
+    /// Whether it is a stream request whose socket is given to a session.
+    fn asks_for_socket(&self) -> bool {
+        self.asks_to_upgrade() || (self.is_get && lists(self.headers, "accept", accepts_sse))
+    }
+
+    fn asks_to_upgrade(&self) -> bool {
+        self.is_get && lists(self.headers, "upgrade", |item| item.eq_ignore_ascii_case("websocket"))
+    }
 }
 
 /// Where a token was found.
@@ -147,6 +169,9 @@ pub struct RequestContext {
     pub scope_given: ScopeGiven,
     /// A WebSocket upgrade, a request for SSE, or a page with `wait` above 0.
     pub is_stream: bool,
+    /// A WebSocket upgrade, or a request for SSE: its socket is given to a session. A page that waits is a stream request
+    /// and keeps to HTTP.
+    pub takes_socket: bool,
     /// A WebSocket upgrade.
     pub is_upgrade: bool,
     /// The upgrade offers [`SUBPROTOCOL`].
@@ -164,8 +189,8 @@ impl RequestContext {
     pub fn read<H: HeaderSource + ?Sized>(ids: RequestIds, incoming: &Incoming<'_, H>) -> Result<Self, Refusal> {
         let headers = incoming.headers;
         let query = Query::read(incoming.query)?;
-        let is_upgrade = incoming.is_get && lists(headers, "upgrade", |item| item.eq_ignore_ascii_case("websocket"));
-        let is_stream = incoming.is_get && (is_upgrade || query.waits || lists(headers, "accept", accepts_sse));
+        let (is_upgrade, is_stream) = (incoming.asks_to_upgrade(), incoming.asks_for_stream());
+        let takes_socket = incoming.asks_for_socket();
         let query_counts = incoming.allow_jwt_in_query && is_stream;
         let scope_given = ScopeGiven {
             headers: Said { tenant: single(headers, "x-tenant-id")?, env: single(headers, "x-env")? },
@@ -186,7 +211,7 @@ impl RequestContext {
                 .or_else(|| query.token.filter(|_| query_counts).map(|text| Token { text, place: TokenPlace::Query }))),
         };
         let offers_subprotocol = is_upgrade && lists(headers, "sec-websocket-protocol", |item| item == SUBPROTOCOL);
-        Ok(Self { ids, scope_given, is_stream, is_upgrade, offers_subprotocol, token, routing })
+        Ok(Self { ids, scope_given, is_stream, takes_socket, is_upgrade, offers_subprotocol, token, routing })
     }
 
     /// The token that was given; the header's before the subprotocol's before the query's.
@@ -301,7 +326,6 @@ fn subprotocol_token<H: HeaderSource + ?Sized>(headers: &H) -> Result<Option<Sec
 struct Query {
     said: Said,
     token: Option<Secret>,
-    waits: bool,
 }
 
 impl Query {
@@ -313,10 +337,6 @@ impl Query {
                 "tenant_id" => read.said.tenant.replace(decoded(value)?.into()).is_some(),
                 "env" => read.said.env.replace(decoded(value)?.into()).is_some(),
                 "token" => read.token.replace(Secret::new(decoded(value)?)).is_some(),
-                "wait" => {
-                    read.waits |= !value.bytes().all(|b| b == b'0');
-                    false
-                }
                 _ => false,
             };
             if taken {
@@ -329,18 +349,6 @@ impl Query {
 
 /// Undoes the encoding of a query's name or value (`%41`, `+`).
 fn decoded(text: &str) -> Result<String, Refusal> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => match (digit(rest.next()), digit(rest.next())) {
-                (Some(high), Some(low)) => bytes.push((high * 16 + low) as u8),
-                _ => return Err(malformed("the query has a % that is not followed by two hex digits".to_owned())),
-            },
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| malformed("the query is not UTF-8".to_owned()))
+    let what = "the query has a % that is not followed by two hex digits, or is not UTF-8";
+    percent::decoded(text, true).ok_or_else(|| malformed(what.to_owned()))
 }

@@ -2,15 +2,19 @@
 //!
 //! - [`context`]: what a request says about itself, read in one place.
 //! - [`source`]: where its headers come from.
+//! - [`address`]: where it comes from.
+//! - [`percent`]: the encoding of URLs, undone.
 //! - [`web_origin`]: whether a browser's page may ask.
 //! - [`key`]: the key that verifies tokens.
 //! - [`jwt`]: the token, verified, and the principal it proves.
 //!
 //! Nothing here decides what a principal may do to a topic.
 
+pub mod address;
 pub mod context;
 pub mod jwt;
 pub mod key;
+pub mod percent;
 pub mod source;
 mod trace;
 mod verified;

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
+use tambour_actors::entry::Object;
 use tambour_actors::refusal::{Code, Refusal};
 use tokio::time::{Instant, timeout_at};
 
@@ -14,6 +15,21 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Most bytes that are set aside because a client says that it will send them.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
+
+/// Whether a request says that its body is of this media type.
+#[must_use]
+pub fn is_of(request: &HttpRequest, kind: &str) -> bool {
+    let given = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+}
+
+/// Whether a request has no body at all (RFC 9112, section 6.3).
+#[must_use]
+pub fn is_absent(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let length = headers.get("content-length").is_none_or(|length| length.as_bytes() == b"0");
+    length && !headers.contains_key("transfer-encoding")
+}
 
 /// Reads a JSON body of at most `most` bytes, all of which must have come after `patience`.
 ///
@@ -25,9 +41,7 @@ pub async fn read(
     most: usize,
     patience: Duration,
 ) -> Result<Bytes, Refusal> {
-    let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
+    if !is_of(request, "application/json") {
         return Err(Refusal::new(Code::BodyType, "send application/json"));
     }
     let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
@@ -49,10 +63,18 @@ pub async fn read(
     Ok(body.freeze())
 }
 
-/// Parses a body.
+/// Parses a body that is an object.
 ///
 /// # Errors
 /// `body.invalid`, with the place.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    parse_value(body).map(|Object(value)| value)
+}
+
+/// Parses a body of whatever form.
+///
+/// # Errors
+/// `body.invalid`, with the place.
+pub fn parse_value<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::new(Code::BodyInvalid, error.to_string()))
 }

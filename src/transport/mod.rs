@@ -4,10 +4,17 @@
 pub mod body;
 pub mod console;
 pub mod health;
+mod linger;
+pub mod ndjson;
+pub mod page;
+pub mod places;
+pub mod poll;
 pub mod publish;
 pub mod read;
+pub mod redact;
 pub mod socket;
 pub mod sse;
+pub mod tls;
 pub mod ws;
 
 use std::rc::Rc;
@@ -19,11 +26,11 @@ use tambour_actors::outlet::socket::tune;
 use tambour_actors::outlet::worker::Worker;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Gate;
-use tambour_actors::session::{Greeting, Opening, SessionLimits, Wanted, Who, open};
+use tambour_actors::session::{Greeting, Opening, Wanted, Who, open};
 use uuid::Uuid;
 
 use crate::admission::Ground;
-use crate::admission::permit::Permits;
+use crate::admission::permit::Permit;
 use crate::problem::{Problem, ids_of};
 use socket::TakeOver;
 
@@ -33,10 +40,6 @@ pub struct Station {
     pub worker: Rc<Worker>,
     /// Admits what sessions ask for.
     pub gate: Rc<dyn Gate>,
-    /// Counts sessions.
-    pub permits: Permits,
-    /// Limits of sessions.
-    pub limits: Rc<SessionLimits>,
     /// What admission stands on.
     pub ground: Arc<Ground>,
 }
@@ -49,6 +52,8 @@ pub struct Ready {
     pub topic: Option<Wanted>,
     /// What the client speaks.
     pub wire: Wire,
+    /// Room for it.
+    pub permit: Rc<Permit>,
 }
 
 /// Answers with `head`, then hands the socket of this request to a session.
@@ -69,23 +74,23 @@ pub fn hand_over(
         return Err(refused(Refusal::new(Code::StreamBody, "nothing may follow the head of a stream request")));
     }
     let ids = ids_of(request);
-    let permit = station.permits.take();
-    let stall = std::time::Duration::from_millis(station.worker.pace.stall_ms);
+    let limits = station.ground.terms().session.clone();
+    let stall = std::time::Duration::from_millis(limits.pace.stall_ms.into());
     Ok(take_over.after(head, ready.wire, payload, move |socket, early| {
-        if let Err(error) = tune(&socket, stall) {
+        if let Err(error) = tune(socket.tcp(), stall) {
             tracing::debug!(%error, "a socket is gone before its session began");
             return;
         }
         let opening = Opening {
             wire: ready.wire,
-            socket: Box::new(socket),
+            socket: socket.into_socket(),
             early,
             greeting: Box::new(Greeting { connection_id: Uuid::now_v7().to_string(), request_id: ids.request_id }),
             who: ready.who,
             topic: ready.topic,
-            permit: Box::new(permit),
+            permit: ready.permit,
             gate: station.gate.clone(),
-            limits: station.limits.clone(),
+            limits,
         };
         open(&station.worker, opening);
     }))

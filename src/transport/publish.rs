@@ -1,45 +1,49 @@
-//! `POST /v1/threads/{id}/events`: one event, or an array that is appended as one.
+//! `POST …/{id}/events`: one entry, or an array that is appended as one. Lines are in `ndjson`.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{json, value::RawValue};
-use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, NewEvent};
+use tambour_actors::cursor::Mark;
+use tambour_actors::entry::{Conditions, Entry, Object, RawEntry, present, write_array};
+use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Published, Write};
 use tokio::sync::oneshot;
 
-use super::body;
-use crate::admission::{Caller, Grant};
+use super::places::{Place, Places};
+use super::{body, ndjson};
+use crate::admission::{Grant, Named};
 use crate::problem::Problem;
 
-/// The handler. Answers when the events are on disk.
+/// The handler. Answers when everything is on disk.
 ///
 /// # Errors
-/// What admission refuses; what is wrong with the body; `topic.closed`, `topic.busy`,
-/// `publish.unknown`, `store.unavailable`.
-pub async fn publish(
-    caller: Caller,
-    id: web::Path<String>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, Problem> {
-    let key = caller.thread(&id)?;
-    let most = BATCH_BYTES_MAX.min(caller.ground().settings.http.body_bytes_max);
+/// What admission refuses; what is wrong with the body; what the topic refuses.
+pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    if ndjson::is_ndjson(&request) {
+        return ndjson::publish(named, request, payload).await;
+    }
+    let caller = &named.caller;
+    let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
     let read = body::read(&request, payload, most, caller.body_patience()).await;
-    let (events, array) = read.and_then(|body| parse(&body)).map_err(|refusal| caller.problem(refusal))?;
-    let grant = caller.grant(&key, Right::Write).await?;
-    let count = events.len();
-    let Published { first, last } = write(&grant, Write::Events(events)).await?;
-    let place = |seq| json!({ "id": grant.record.mark().at(seq).to_string(), "seq": seq });
-    let answer =
-        if array { json!({ "count": count, "first": place(first), "last": place(last) }) } else { place(last) };
-    Ok(HttpResponse::Created().json(answer))
+    let asked = read.and_then(|body| Asked::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
+    let grant = named.grant(Right::Write).await?;
+    let mark = grant.record.mark();
+    let array = asked.count();
+    let asked = asked.write(mark, &caller.principal.sub).map_err(|refusal| caller.problem(refusal))?;
+    let Published { first, last } = write(&grant, asked).await?;
+    let (first, last) = (Place::of(mark, first), Place::of(mark, last));
+    let mut answer = HttpResponse::Created();
+    Ok(match array {
+        Some(count) => answer.json(Places { count: count as u64, first, last }),
+        None => answer.json(last),
+    })
 }
 
 /// Sends a write to the topic and waits until it is on disk.
@@ -57,42 +61,78 @@ pub async fn write(grant: &Grant, write: Write) -> Result<Published, Problem> {
     answered.await.unwrap_or_else(|_| Err(Code::PublishUnknown.into())).map_err(|refusal| caller.problem(refusal))
 }
 
+/// What a body asks for.
+#[derive(Debug)]
+enum Asked {
+    One(Box<Entry>),
+    Array(Vec<Entry>, Conditions),
+}
+
+/// An array with conditions for all of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EventBody<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+struct ArrayBody<'a> {
     #[serde(borrow)]
-    data: &'a RawValue,
+    events: Events<'a>,
+    #[serde(default, deserialize_with = "present")]
+    idempotency_key: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    expect: Option<String>,
 }
 
-impl EventBody<'_> {
-    fn parse(&self) -> Result<NewEvent, Refusal> {
-        NewEvent::parse(&self.kind, self.data)
+/// Tells an array with conditions from an entry.
+#[derive(Deserialize)]
+struct Names {
+    events: Option<IgnoredAny>,
+}
+
+impl Asked {
+    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            let Events(events) = body::parse_value(body)?;
+            return Ok(Self::Array(entries(&events)?, Conditions::default()));
+        }
+        // The text may also be in an entry's data.
+        let may_be_array = memchr::memmem::find(body, b"\"events\"").is_some();
+        if may_be_array && body::parse::<Names>(body)?.events.is_some() {
+            let array: ArrayBody<'_> = body::parse(body)?;
+            let conditions = Conditions::parse(array.idempotency_key.as_deref(), array.expect.as_deref())?;
+            return Ok(Self::Array(entries(&array.events.0)?, conditions));
+        }
+        Ok(Self::One(Box::new(body::parse::<RawEntry<'_>>(body)?.parse()?)))
+    }
+
+    /// Of an array, how many entries it has.
+    fn count(&self) -> Option<usize> {
+        match self {
+            Self::One(_) => None,
+            Self::Array(entries, _) => Some(entries.len()),
+        }
+    }
+
+    fn write(self, mark: Mark, sub: &Arc<str>) -> Result<Write, Refusal> {
+        match self {
+            Self::One(entry) => entry.write(mark, sub, None),
+            Self::Array(entries, conditions) => write_array(entries, conditions, mark, sub),
+        }
     }
 }
 
-/// The events of a body, and whether they came as an array.
-fn parse(body: &[u8]) -> Result<(Vec<NewEvent>, bool), Refusal> {
-    let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    if !array {
-        return Ok((vec![body::parse::<EventBody<'_>>(body)?.parse()?], false));
-    }
-    let Events(events) = body::parse(body)?;
-    let events = events.iter().enumerate().map(|(index, event)| {
+fn entries(events: &[Object<RawEntry<'_>>]) -> Result<Vec<Entry>, Refusal> {
+    let parse = |(index, Object(event)): (usize, &Object<RawEntry<'_>>)| {
         event.parse().map_err(|refusal| Refusal::new(refusal.code, format!("event {index}: {}", refusal.detail)))
-    });
-    Ok((events.collect::<Result<_, _>>()?, true))
+    };
+    events.iter().enumerate().map(parse).collect()
 }
 
-/// 1 to [`BATCH_EVENTS_MAX`] events; the one above is refused before it is kept.
-struct Events<'a>(Vec<EventBody<'a>>);
+/// 1 to [`BATCH_EVENTS_MAX`] entries; the one above is refused before it is kept.
+struct Events<'a>(Vec<Object<RawEntry<'a>>>);
 
-impl<'de> Deserialize<'de> for Events<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Events<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bounded;
-        impl<'de> Visitor<'de> for Bounded {
-            type Value = Events<'de>;
+        struct Bounded<'a>(PhantomData<RawEntry<'a>>);
+        impl<'de: 'a, 'a> Visitor<'de> for Bounded<'a> {
+            type Value = Events<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "an array of 1 to {BATCH_EVENTS_MAX} events")
@@ -112,7 +152,7 @@ impl<'de> Deserialize<'de> for Events<'de> {
                 Ok(Events(events))
             }
         }
-        deserializer.deserialize_seq(Bounded)
+        deserializer.deserialize_seq(Bounded(PhantomData))
     }
 }
 
@@ -120,9 +160,11 @@ impl<'de> Deserialize<'de> for Events<'de> {
 mod tests {
     use super::*;
 
+    /// The number of events, 0 for a single one.
     #[track_caller]
     fn check(body: &str, expected: Result<usize, Code>) {
-        let got = parse(body.as_bytes()).map(|(events, _)| events.len()).map_err(|refusal| refusal.code);
+        let got = Asked::parse(body.as_bytes());
+        let got = got.map(|asked| asked.count().unwrap_or(0)).map_err(|refusal| refusal.code);
         assert_eq!(got, expected, "{}", &body[..body.len().min(100)]);
     }
 
@@ -130,10 +172,17 @@ mod tests {
     fn bodies() {
         let event = r#"{"type":"note","data":{"a":1}}"#;
         let array = |count: usize| format!("[{}]", vec![event; count].join(","));
-        check(event, Ok(1));
+        check(event, Ok(0));
         check(&array(1), Ok(1));
         check(&array(1_000), Ok(1_000));
         check(&array(1_001), Err(Code::BodyInvalid));
+        check(&format!(r#"{{"events":{}}}"#, array(1_000)), Ok(1_000));
+        check(&format!(r#"{{"events":{}}}"#, array(1_001)), Err(Code::BodyInvalid));
+        check(&format!(r#"{{"idempotency_key":"k","expect":"empty","events":{}}}"#, array(2)), Ok(2));
+        check(r#"{"type":"a","data":{"events":[]},"idempotency_key":"k","expect":"empty"}"#, Ok(0));
+        check(r#"{"type":"events","data":"\"events\""}"#, Ok(0));
+        check(r#"{"append":{"event_id":"AAAAAAAAAAAAAAAA.3","data":"a"}}"#, Ok(0));
+        check(r#"[{"append":{"event_id":"AAAAAAAAAAAAAAAA.3","data":"a"}}]"#, Ok(1));
         for bad in [
             "",
             "null",
@@ -141,6 +190,8 @@ mod tests {
             "\"x\"",
             "[]",
             "[[]]",
+            r#"[["note",1]]"#,
+            r#"{"events":[["note",1]]}"#,
             "[1]",
             "{}",
             "{",
@@ -148,16 +199,23 @@ mod tests {
             r#"{"data":1}"#,
             r#"{"type":1,"data":1}"#,
             r#"{"type":"a","data":1,"seq":1}"#,
-            r#"{"type":"a","data":1,"idempotency_key":"k"}"#,
+            r#"{"type":"a","data":1,"idempotency_key":"a b"}"#,
             r#"{"type":"a","data":1}x"#,
             r#"{"type":"a","data":}"#,
             r#"{"type":"a","type":"b","data":1}"#,
+            r#"{"events":[]}"#,
+            r#"{"events":null}"#,
+            r#"{"events":[{"type":"a","data":1}],"type":"a"}"#,
+            r#"{"events":[{"type":"a","data":1}],"idempotency_key":null}"#,
+            r#"{"events":[{"type":"a","data":1}],"idempotency_key":""}"#,
+            r#"{"events":[{"type":"a","data":1}],"events":[{"type":"a","data":1}]}"#,
         ] {
             check(bad, Err(Code::BodyInvalid));
         }
         check(r#"{"type":"A","data":1}"#, Err(Code::TypeInvalid));
         check(r#"[{"type":"gap","data":1}]"#, Err(Code::TypeReserved));
-        check(&format!(r#"{{"type":"a","data":"{}"}}"#, "x".repeat(65_534)), Ok(1));
+        check(r#"{"events":[{"type":"a","data":1}],"expect":"x"}"#, Err(Code::CursorMalformed));
+        check(&format!(r#"{{"type":"a","data":"{}"}}"#, "x".repeat(65_534)), Ok(0));
         check(&format!(r#"{{"type":"a","data":"{}"}}"#, "x".repeat(65_535)), Err(Code::EventTooLarge));
     }
 }

@@ -1,42 +1,76 @@
-//! `GET /v1/threads/{id}/events`: a stream for who accepts SSE, else a page.
+//! `GET …/{id}/events`: a stream for who accepts SSE, else a page, which may wait until there is something on it.
+//!
+//! Here is what may be asked for. What a page holds is in `page`, how it waits in `poll`.
+
+use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use tambour_actors::event::Seq;
-use tambour_actors::frame::{FrameEncoder, Wire};
-use tambour_actors::log::{EventLog as _, Page, PageLimit};
+use tambour_actors::cursor::Cursor;
+use tambour_actors::frame::Wire;
+use tambour_actors::log::{EventLog as _, PageLimit};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::session::request;
 use tambour_actors::session::{Wanted, Who};
-use tambour_actors::topic::state::{Start, locate};
+use tambour_actors::topic::state::Start;
+use utoipa::IntoParams;
 
-use super::{Ready, hand_over, sse};
-use crate::admission::{Caller, Grant};
+use super::page::{Asked, Span};
+use super::{Ready, hand_over, page, poll, sse};
+use crate::admission::{Grant, Named, gate};
+use crate::openapi::shapes;
 use crate::problem::Problem;
 
 /// Most events of a page.
-pub const LIMIT_MAX: u64 = 500;
+pub const LIMIT_MAX: usize = 500;
 /// Events of a page when nothing is asked for.
-const LIMIT_DEFAULT: u64 = 100;
-/// Most bytes of events in a page; one event is always given.
-const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const LIMIT_DEFAULT: usize = 100;
+/// Longest wait of a page, in seconds.
+pub const WAIT_SECONDS_MAX: u64 = 60;
 
 /// The query of everything that reads a topic. Unknown parameters are refused, so that a misspelt one
 /// is not silently ignored; identity's own are looked at elsewhere.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
+    /// Just behind this cursor, or at the oldest event that is kept: `earliest`.
+    #[param(value_type = shapes::CursorOrEarliest, required = false)]
     after: Option<String>,
+    /// Pages: the last events before this cursor.
+    #[param(value_type = shapes::Cursor, required = false)]
+    before: Option<String>,
+    /// Streams: as `Last-Event-ID`, which wins. It wins over `after` and `last`.
+    #[param(value_type = shapes::CursorOrEarliest, required = false)]
     last_event_id: Option<String>,
+    /// At so many events before the head.
+    #[param(value_type = shapes::Last, required = false)]
     last: Option<u64>,
-    limit: Option<u64>,
+    /// Pages: how many events at most.
+    #[param(value_type = shapes::PageLimit, required = false)]
+    limit: Option<usize>,
+    /// Pages: how long to wait for the first event, in seconds.
+    #[param(value_type = shapes::Wait, required = false)]
+    wait: Option<u64>,
+    /// Whether appends come folded into the events that they belong to.
+    #[serde(default)]
+    fold: bool,
+    /// Where `auth.allow_jwt_in_query` is set: the token of a stream request. A header wins.
     #[serde(rename = "token")]
+    #[param(value_type = String, required = false)]
     _token: Option<String>,
+    /// Where it is set: the tenant. It must agree with the header's in any case.
     #[serde(rename = "tenant_id")]
+    #[param(value_type = shapes::Tenant, required = false)]
     _tenant_id: Option<String>,
+    /// Where it is set: the env. It must agree with the header's in any case.
     #[serde(rename = "env")]
+    #[param(value_type = shapes::Env, required = false)]
     _env: Option<String>,
+}
+
+fn invalid(detail: impl Into<String>) -> Refusal {
+    Refusal::new(Code::QueryInvalid, detail.into())
 }
 
 impl Reading {
@@ -45,24 +79,49 @@ impl Reading {
     /// # Errors
     /// `cursor.malformed`, `query.invalid`.
     pub fn start(&self, request: &HttpRequest) -> Result<(Start, Option<String>), Refusal> {
-        if self.limit.is_some() {
-            return Err(Refusal::new(Code::QueryInvalid, "limit is for pages; a stream has last"));
+        let of_pages = [
+            (self.limit.is_some(), "limit is for pages; a stream has last"),
+            (self.before.is_some(), "before is for pages; a stream goes forward"),
+            (self.wait.is_some(), "wait is for pages; a stream waits by itself"),
+        ];
+        if let Some((_, detail)) = of_pages.iter().find(|(given, _)| *given) {
+            return Err(invalid(*detail));
         }
         let after = self.last_event_id.as_deref().or(self.after.as_deref());
         sse::start_of(request, after, self.last)
     }
 
-    /// Where a page starts, and how many events it has at most.
-    fn page(&self) -> Result<(Start, u64), Refusal> {
+    /// Whether appends come folded into what they were appended to.
+    #[must_use]
+    pub fn folds(&self) -> bool {
+        self.fold
+    }
+
+    /// What a page is asked for, and how long it waits when there is nothing to give.
+    fn page(&self) -> Result<(Asked, Duration), Refusal> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Refusal::new(Code::QueryInvalid, format!("limit is 1 to {LIMIT_MAX}")));
+            return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
         }
         if self.last_event_id.is_some() {
-            return Err(Refusal::new(Code::QueryInvalid, "last_event_id is for streams; a page has after"));
+            return Err(invalid("last_event_id is for streams; a page has after"));
         }
-        let start = request::start(self.after.as_deref(), self.last, Start::Last(limit))?;
-        Ok((start, limit))
+        let wait = self.wait.unwrap_or(0);
+        if wait > WAIT_SECONDS_MAX {
+            return Err(invalid(format!("wait is 0 to {WAIT_SECONDS_MAX}, in seconds")));
+        }
+        let span = match &self.before {
+            None if self.after.is_none() && self.last.is_none() => Span::Newest,
+            None => Span::From(request::start(self.after.as_deref(), self.last, Start::Head)?),
+            Some(_) if self.after.is_some() || self.last.is_some() => {
+                return Err(invalid("before can't be given with after or last"));
+            }
+            Some(_) if wait > 0 => return Err(invalid("what is before a cursor does not come later: no wait")),
+            Some(cursor) => Span::Before(
+                Cursor::parse(cursor).map_err(|error| Refusal::new(Code::CursorMalformed, error.to_string()))?,
+            ),
+        };
+        Ok((Asked { span, limit, fold: self.fold }, Duration::from_secs(wait)))
     }
 }
 
@@ -71,35 +130,39 @@ impl Reading {
 /// # Errors
 /// What admission refuses, `cursor.malformed`, `cursor.gone`, `query.invalid`.
 pub async fn read(
-    caller: Caller,
-    id: web::Path<String>,
+    named: Named,
     reading: web::Query<Reading>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let key = caller.thread(&id)?;
-    if caller.context.is_stream {
-        let start = reading.start(&request).map_err(|refusal| caller.problem(refusal))?;
-        let grant = caller.grant(&key, Right::Read).await?;
-        stream(&grant, start, &request, payload).await
-    } else {
-        let asked = reading.page().map_err(|refusal| caller.problem(refusal))?;
-        let grant = caller.grant(&key, Right::Read).await?;
-        page(&grant, asked).await
+    if named.caller.context.takes_socket {
+        let start = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
+        let grant = named.grant(Right::Read).await?;
+        return stream(&grant, start, reading.folds(), &request, payload).await;
     }
+    let (asked, wait) = reading.page().map_err(|refusal| named.problem(refusal))?;
+    let grant = named.grant(Right::Read).await?;
+    let page = if wait.is_zero() {
+        page::read(&grant, &asked).await?
+    } else {
+        poll::read(&named, grant, asked, wait, &request).await?
+    };
+    Ok(page.answer())
 }
 
 async fn stream(
     grant: &Grant,
     (start, requested): (Start, Option<String>),
+    fold: bool,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     if behind_the_end(grant, start).await? {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let topic = Some(Wanted { topic: grant.topic().await?, start, requested });
-    let ready = Ready { who: Who::Reader(grant.caller.principal.clone()), topic, wire: Wire::Sse };
+    let topic = Some(Wanted { topic: grant.topic().await?, start, requested, fold });
+    let who = Who::Reader(grant.caller.principal.clone());
+    let ready = Ready { who, topic, wire: Wire::Sse, permit: grant.caller.permit()? };
     hand_over(request, payload, sse::head(request), ready)
 }
 
@@ -109,53 +172,62 @@ async fn behind_the_end(grant: &Grant, start: Start) -> Result<bool, Problem> {
     if cursor.mark != grant.record.mark() {
         return Ok(false);
     }
-    let end = read_log(grant, cursor.seq, PageLimit { events: 1, bytes: 1 }).await?;
+    let end = grant.caller.ground().store.read(grant.record.log, cursor.seq, PageLimit { events: 1, bytes: 1 }).await;
+    let end = end.map_err(|error| grant.caller.problem(gate::unavailable(&error)))?;
     Ok(end.bounds.closed && cursor.seq == end.bounds.head)
 }
 
-async fn read_log(grant: &Grant, after: Seq, limit: PageLimit) -> Result<Page, Problem> {
-    grant.caller.ground().store.read(grant.record.log, after, limit).await.map_err(|error| {
-        tracing::error!(%error, "a page can't be read");
-        grant.caller.problem(Refusal::new(Code::StoreUnavailable, "the log can't be read now; try again"))
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn page(grant: &Grant, (start, limit): (Start, u64)) -> Result<HttpResponse, Problem> {
-    // The ends of the log first, because they say where the page starts; a commit between the two reads
-    // can only add events behind.
-    let ends = read_log(grant, Seq::MAX, PageLimit { events: 1, bytes: 1 }).await?.bounds;
-    let mark = grant.record.mark();
-    let started = locate(start, mark, ends);
-    if let Some(reason) = started.gap {
-        let detail = format!(
-            "this cursor can't be honoured ({}); what is kept is {} to {}: start again with after=earliest",
-            reason.as_str(),
-            ends.oldest,
-            ends.head
-        );
-        return Err(grant.caller.problem(Refusal::new(Code::CursorGone, detail)));
+    const CURSOR: &str = "AAAAAAAAAAAAAAAA.3";
+
+    fn page(query: &str) -> Result<(Asked, Duration), Code> {
+        let reading = web::Query::<Reading>::from_query(query).map_err(|_| Code::QueryInvalid)?;
+        reading.page().map_err(|refusal| refusal.code)
     }
-    let events = usize::try_from(limit).unwrap_or(usize::MAX);
-    let page = read_log(grant, started.cursor, PageLimit { events, bytes: PAGE_BYTES_MAX }).await?;
-    let encoder = FrameEncoder::new(&grant.record.topic.key, mark);
-    let cursor = page.events.last().map_or(started.cursor, |event| event.seq);
-    let mut json = b"{\"events\":[".to_vec();
-    for (index, event) in page.events.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
+
+    #[test]
+    fn what_a_page_may_be_asked_for() {
+        let cursor = Cursor::parse(CURSOR).unwrap();
+        for (query, span, limit, fold, seconds) in [
+            (String::new(), Span::Newest, 100, false, 0),
+            ("limit=500&wait=60".to_owned(), Span::Newest, 500, false, 60),
+            ("wait=0&fold=false".to_owned(), Span::Newest, 100, false, 0),
+            (format!("after={CURSOR}&wait=1"), Span::From(Start::After(cursor)), 100, false, 1),
+            ("after=earliest&fold=true".to_owned(), Span::From(Start::Earliest), 100, true, 0),
+            ("last=0&wait=30".to_owned(), Span::From(Start::Last(0)), 100, false, 30),
+            (format!("before={CURSOR}&limit=1&fold=true"), Span::Before(cursor), 1, true, 0),
+        ] {
+            let asked = Asked { span, limit, fold };
+            assert_eq!(page(&query), Ok((asked, Duration::from_secs(seconds))), "{query}");
         }
-        encoder.write_json(event, &mut json);
     }
-    let bounds = page.bounds;
-    json.extend_from_slice(
-        format!(
-            "],\"cursor\":\"{}\",\"has_more\":{},\"oldest\":\"{}\",\"newest\":\"{}\"}}",
-            mark.at(cursor),
-            cursor < bounds.head,
-            mark.at(bounds.oldest),
-            mark.at(bounds.head)
-        )
-        .as_bytes(),
-    );
-    Ok(HttpResponse::Ok().content_type("application/json").insert_header(("cache-control", "no-store")).body(json))
+
+    #[test]
+    fn what_can_t_be_asked_for() {
+        for query in [
+            "limit=0",
+            "limit=501",
+            "limit=x",
+            "last=501",
+            "wait=61",
+            "wait=-1",
+            "wait=1.5",
+            "fold=1",
+            "fold=yes",
+            "nonsense=1",
+            "last_event_id=x",
+            &format!("after={CURSOR}&last=1"),
+            &format!("before={CURSOR}&after={CURSOR}"),
+            &format!("before={CURSOR}&last=1"),
+            &format!("before={CURSOR}&wait=1"),
+        ] {
+            assert_eq!(page(query).unwrap_err(), Code::QueryInvalid, "{query}");
+        }
+        for query in ["after=x", "before=x", "before=earliest", "before="] {
+            assert_eq!(page(query).unwrap_err(), Code::CursorMalformed, "{query}");
+        }
+    }
 }

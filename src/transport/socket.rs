@@ -1,4 +1,5 @@
-//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent.
+//! Taking a socket over from the HTTP server, once the head of a streaming answer is sent. Whether the
+//! socket speaks TLS makes no difference here.
 //!
 //! The server reads and writes through a [`Tap`]. The answer's body, when it is first polled, arms the
 //! tap; the next complete flush gives the socket to the session and shows the server an end of file,
@@ -20,12 +21,75 @@ use actix_web::web::{Bytes, Payload};
 use actix_web::{Error, HttpResponse};
 use futures_util::StreamExt as _;
 use tambour_actors::frame::Wire;
+use tambour_actors::outlet::socket::Socket;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::linger::Linger;
+use super::tls::TlsStream;
 use crate::problem::Problem;
 
-type Taker = Box<dyn FnOnce(TcpStream)>;
+type Taker = Box<dyn FnOnce(Stream)>;
+
+/// A connection to a client.
+pub enum Stream {
+    /// Without TLS.
+    Plain(TcpStream),
+    /// With TLS, its handshake done.
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// The socket, for its options.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.tcp(),
+        }
+    }
+
+    /// As a session has it.
+    #[must_use]
+    pub fn into_socket(self) -> Box<dyn Socket> {
+        match self {
+            Self::Plain(socket) => Box::new(socket),
+            Self::Tls(stream) => stream,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, into),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+}
 
 /// What the tap and the handlers of its connection share.
 #[derive(Default)]
@@ -38,6 +102,12 @@ struct Shared {
     closed: Cell<bool>,
     heads: Cell<Heads>,
     waker: RefCell<Option<Waker>>,
+    /// The connection ends while its client may still be sending.
+    lingers: Cell<bool>,
+    /// The client has ended its side.
+    ended: Cell<bool>,
+    /// Of whom that concerns while they wait.
+    waiting: RefCell<Option<Waker>>,
 }
 
 /// Counts what was read since the last answer began: complete request heads, and bytes behind the first.
@@ -69,15 +139,16 @@ impl Heads {
 
 /// The socket as the HTTP server sees it.
 pub struct Tap {
-    socket: Option<TcpStream>,
+    socket: Option<Stream>,
     shared: Rc<Shared>,
+    linger: Option<Linger>,
 }
 
 impl Tap {
     /// A tap around a connected socket.
     #[must_use]
-    pub fn new(socket: TcpStream) -> Self {
-        Self { socket: Some(socket), shared: Rc::default() }
+    pub fn new(socket: Stream) -> Self {
+        Self { socket: Some(socket), shared: Rc::default(), linger: None }
     }
 
     /// For the handlers of this connection.
@@ -89,7 +160,7 @@ impl Tap {
     fn poll_socket<T>(
         &mut self,
         gone: T,
-        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut Stream>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         match &mut self.socket {
             Some(socket) => poll(Pin::new(socket)),
@@ -108,6 +179,12 @@ impl AsyncRead for Tap {
         if read.is_ready() {
             let heads = &self.shared.heads;
             heads.set(heads.get().read(&into.filled()[before..]));
+            if into.filled().len() == before && into.remaining() > 0 {
+                self.shared.ended.set(true);
+                if let Some(waiting) = self.shared.waiting.borrow_mut().take() {
+                    waiting.wake();
+                }
+            }
         }
         read
     }
@@ -135,17 +212,23 @@ impl AsyncWrite for Tap {
             taker(socket);
         }
         let taken = self.shared.taken.get();
-        self.shared.closed.set(taken || self.shared.closing.get());
-        if self.shared.closed.get()
-            && let Some(waker) = self.shared.waker.borrow_mut().take()
-        {
+        let closed = taken || self.shared.closing.get();
+        if closed && !self.shared.closed.replace(true) {
+            // The server is to see the end that it is shown, though nothing more may come from the client.
+            cx.waker().wake_by_ref();
+        }
+        if closed && let Some(waker) = self.shared.waker.borrow_mut().take() {
             waker.wake();
         }
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_socket((), |socket| socket.poll_shutdown(cx))
+        let this = &mut *self;
+        match &mut this.socket {
+            Some(socket) if this.shared.lingers.get() => this.linger.get_or_insert_default().poll(socket, cx),
+            _ => this.poll_socket((), |socket| socket.poll_shutdown(cx)),
+        }
     }
 }
 
@@ -169,6 +252,26 @@ impl TakeOver {
         heads.complete && !heads.behind
     }
 
+    /// The answer that is given now is the last, and the client may still be sending: the connection is closed in a
+    /// way that lets the answer arrive.
+    pub fn linger(&self) {
+        self.0.lingers.set(true);
+    }
+
+    /// Resolves when the client ends its side of the connection, or the connection breaks: half a connection is none to
+    /// who waits. Never without a connection.
+    pub async fn ended(connection: Option<&Self>) {
+        let ended = |cx: &mut Context<'_>| match connection {
+            Some(Self(shared)) if shared.ended.get() => Poll::Ready(()),
+            Some(Self(shared)) => {
+                *shared.waiting.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Pending,
+        };
+        std::future::poll_fn(ended).await;
+    }
+
     /// The answer that sends `head` and then gives the socket, and WebSocket bytes that came with the
     /// request, to `taker`.
     #[must_use]
@@ -177,10 +280,10 @@ impl TakeOver {
         mut head: HttpResponse,
         wire: Wire,
         payload: Payload,
-        taker: impl FnOnce(TcpStream, Bytes) + 'static,
+        taker: impl FnOnce(Stream, Bytes) + 'static,
     ) -> HttpResponse {
         let heads = self.0.clone();
-        let take = move |socket: TcpStream| {
+        let take = move |socket: Stream| {
             // Something that came while the head was sent can't be told from frames of a client that would
             // not wait: for SSE there is none to expect.
             let early = early(payload);

@@ -77,7 +77,7 @@ pub async fn spare_event_sources<B: MessageBody + 'static>(
         None => Ok(answer.map_into_left_body()),
         Some(code) => {
             let ground = answer.request().app_data::<Arc<Ground>>();
-            let retry_ms = ground.map_or(RETRY_MS, |ground| ground.settings.session.sse_retry_ms);
+            let retry_ms = ground.map_or(RETRY_MS, |ground| ground.terms().settings.session.sse_retry_ms);
             let data = json!({ "code": code.as_str(), "status": code.status() });
             let mut body = sse_retry(retry_ms);
             body.extend_from_slice(format!("event: refused\ndata: {data}\n\n").as_bytes());

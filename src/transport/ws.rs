@@ -15,7 +15,7 @@ use tambour_actors::session::{Wanted, Who};
 
 use super::read::Reading;
 use super::{Ready, hand_over};
-use crate::admission::{Caller, Ground, Handshake};
+use crate::admission::{Caller, Ground, Handshake, Named};
 use crate::identity::context::SUBPROTOCOL;
 use crate::problem::Problem;
 
@@ -25,33 +25,38 @@ use crate::problem::Problem;
 /// What admission refuses; 400 for a request that is no upgrade.
 pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let ground = request.app_data::<Arc<Ground>>().ok_or_else(|| Problem::at(Code::Internal.into(), &request))?;
-    let context = ground.context(&request)?;
-    let who = match context.token() {
-        Err(refusal) if refusal.code == Code::TokenMissing && context.is_upgrade => {
-            Who::Unknown(Box::new(Handshake { context: Rc::new(context), ground: ground.clone() }))
+    let visitor = ground.visit(&request)?;
+    let anonymous = visitor.context.token().is_err_and(|refusal| refusal.code == Code::TokenMissing);
+    let (who, permit) = match &visitor.permit {
+        Some(permit) if anonymous && visitor.context.is_upgrade => {
+            let (permit, context, ground) = (permit.clone(), Rc::new(visitor.context), ground.clone());
+            (Who::Unknown(Box::new(Handshake { context, ground, permit: permit.clone() })), Ok(permit))
         }
-        _ => known(&Caller::prove(ground, context)?),
+        _ => {
+            let caller = Caller::prove(ground, visitor)?;
+            (known(&caller), caller.permit())
+        }
     };
     let head = handshake(&request)?;
-    hand_over(&request, payload, head, Ready { who, topic: None, wire: Wire::Ws })
+    hand_over(&request, payload, head, Ready { who, topic: None, wire: Wire::Ws, permit: permit? })
 }
 
-/// `GET /v1/threads/{id}/ws`: a session that is subscribed to one thread at once, and ends with it.
+/// `GET /v1/{threads,canvases}/{id}/ws`: a session that is subscribed to one topic at once, and ends with it.
 ///
 /// # Errors
 /// What admission refuses; 400 for a request that is no upgrade.
-pub async fn thread(
-    caller: Caller,
-    id: web::Path<String>,
+pub async fn topic(
+    named: Named,
     reading: web::Query<Reading>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (start, requested) = reading.start(&request).map_err(|refusal| caller.problem(refusal))?;
-    let topic = caller.grant(&caller.thread(&id)?, Right::Read).await?.topic().await?;
+    let (start, requested) = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
+    let topic = named.grant(Right::Read).await?.topic().await?;
     let head = handshake(&request)?;
-    let topic = Some(Wanted { topic, start, requested });
-    hand_over(&request, payload, head, Ready { who: known(&caller), topic, wire: Wire::Ws })
+    let topic = Some(Wanted { topic, start, requested, fold: reading.folds() });
+    let caller = &named.caller;
+    hand_over(&request, payload, head, Ready { who: known(caller), topic, wire: Wire::Ws, permit: caller.permit()? })
 }
 
 fn known(caller: &Caller) -> Who {

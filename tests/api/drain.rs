@@ -2,9 +2,12 @@
 //!
 //! What is acknowledged stays, and a stopped hub's readers go on at the next.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::slow;
 use crate::support::eventually;
 use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::process::{Process, own_host};
@@ -53,7 +56,10 @@ fn everybody_is_told() {
 
 #[test]
 fn a_draining_hub_admits_nobody() {
-    let (_dir, mut hub) = hub();
+    let dir = TempDir::new().unwrap();
+    // Nobody but the one that is held has room, which is looked at behind this.
+    let variables = [("TAMBOUR__LIMITS__CONNECTIONS_PER_IP_MAX", "1")];
+    let mut hub = Process::start(dir.path(), &format!("{}:0", own_host()), &variables);
     // A client that does not take its goodbye keeps the hub draining for a while.
     let mut held = RawWs::session(hub.addr, "alice");
     hub.child.signal("TERM");
@@ -112,6 +118,79 @@ fn what_holds_on_does_not_hold_it_up() {
     drop((idle, half, session, stream));
 }
 
+/// Readers of a thread that take nothing.
+fn stalled(addr: SocketAddr, n: usize) -> Connection {
+    let asks = [
+        Ask::stream("alice", "/v1/threads/x/events?after=earliest"),
+        Ask::by("alice", "GET", "/v1/threads/x/ws?after=earliest").upgrade(),
+    ];
+    let mut reader = slow::narrow(addr);
+    reader.send(&asks[n % asks.len()].bytes());
+    reader.head();
+    reader
+}
+
+/// A body that goes on: one line, and a piece of the next.
+fn upload(addr: SocketAddr, n: usize) -> Connection {
+    let ask = Ask::by("alice", "POST", "/v1/threads/x/events");
+    let ask = ask.with("content-type", "application/x-ndjson").with("transfer-encoding", "chunked");
+    let line = format!("{{\"type\":\"line\",\"data\":{n}}}\n{{\"type\":");
+    let mut upload = Connection::open(addr);
+    upload.send(&ask.bytes());
+    upload.send(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+    upload
+}
+
+/// A body of which the rest never comes.
+fn half(addr: SocketAddr) -> Connection {
+    let ask = Ask::by("alice", "POST", "/v1/threads/x/events").with("content-type", "application/json");
+    let mut half = Connection::open(addr);
+    half.send(&ask.with("content-length", "100").bytes());
+    half.send(b"{");
+    half
+}
+
+#[test]
+fn whatever_is_open_it_is_gone_in_time() {
+    const EACH: usize = 20;
+    let (dir, mut hub) = hub();
+    let addr = hub.addr;
+    let mut readers: Vec<_> = (0..EACH).map(|n| stalled(addr, n)).collect();
+    slow::flood(addr, "x", slow::EVENTS);
+    let mut uploads: Vec<_> = (0..EACH).map(|n| upload(addr, n)).collect();
+    let shown = || Ask::by("alice", "GET", "/v1/threads/x").send(addr).ok(200)["cursor"].as_str().unwrap().to_owned();
+    let all = format!(".{}", slow::EVENTS + EACH as u64);
+    eventually("the first lines are there", || shown().ends_with(&all).then_some(()));
+    let halves: Vec<_> = (0..EACH).map(|_| half(addr)).collect();
+    let ask = Ask::by("bob", "GET", "/v1/threads/x/events").query(&format!("wait=60&after={}", shown()));
+    let mut polls: Vec<_> = (0..EACH).map(|_| Connection::open(addr)).collect();
+    polls.iter_mut().for_each(|poll| poll.send(&ask.bytes()));
+    let began = std::time::Instant::now();
+    hub.child.signal("TERM");
+    assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
+    assert!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
+    for poll in &mut polls {
+        let answer = poll.answer();
+        // The last may have come just behind the signal.
+        assert!(answer.status == 503 || answer.ok(200)["events"] == json!([]), "{}", answer.text());
+    }
+    for upload in &mut uploads {
+        let refused = upload.answer().json();
+        assert_eq!(
+            [&refused["code"], &refused["accepted"], &refused["line"]],
+            [&json!("draining"), &json!(1), &json!(2)]
+        );
+    }
+    readers.iter_mut().for_each(|reader| drop(reader.rest()));
+    drop(halves);
+    let next = Process::start(dir.path(), &addr.to_string(), &[]);
+    let ask = Ask::by("alice", "GET", "/v1/threads/x/events").query(&format!("last={EACH}"));
+    let there = ask.send(next.addr).ok(200);
+    let mut lines: Vec<_> = there["events"].as_array().unwrap().iter().map(|event| event["data"].as_u64()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, (0..EACH as u64).map(Some).collect::<Vec<_>>(), "what was taken in stays");
+}
+
 #[test]
 fn a_write_that_was_answered_is_there() {
     let (dir, mut hub) = hub();
@@ -140,4 +219,65 @@ fn a_write_that_was_answered_is_there() {
     let shown = Ask::by("alice", "GET", "/v1/threads/x").send(next.addr).ok(200);
     let head: u64 = shown["cursor"].as_str().unwrap().split('.').nth(1).unwrap().parse().unwrap();
     assert!(answered > 0 && (answered..=answered + 1).contains(&head), "{answered} answered, {head} there");
+}
+
+/// Opens streams and sessions, many at a time, until the hub refuses: those that it began to answer.
+fn open_until_refused(addr: SocketAddr, sub: &str, cursor: &str) -> Vec<Connection> {
+    const AT_ONCE: usize = 16;
+    let asks = [
+        // Where this one stands has to be looked up in the log, which gives the hub time to go.
+        Ask::stream(sub, &format!("/v1/threads/x/events?after={cursor}")).bytes(),
+        Ask::by(sub, "GET", "/v1/threads/x/ws").upgrade().bytes(),
+        Ask::by(sub, "GET", "/v1/ws").upgrade().bytes(),
+    ];
+    let mut opened = Vec::new();
+    loop {
+        let asked = asks.iter().cycle().take(AT_ONCE).map_while(|ask| {
+            let mut connection = Connection::try_open(addr).ok()?;
+            connection.try_send(ask).then_some(connection)
+        });
+        let asked: Vec<Connection> = asked.collect();
+        let mut refused = asked.len() < AT_ONCE;
+        for mut connection in asked {
+            match connection.try_head() {
+                Ok(head) if matches!(head.status, 101 | 200) => opened.push(connection),
+                Ok(head) => {
+                    assert_eq!(head.status, 503, "{head:?}");
+                    refused = true;
+                }
+                Err(_) => refused = true,
+            }
+        }
+        if refused {
+            return opened;
+        }
+    }
+}
+
+#[test]
+fn who_comes_at_the_last_moment_is_told_too() {
+    // Without what is tested here about every other round fails.
+    const ROUNDS: usize = 6;
+    for _ in 0..ROUNDS {
+        let (_dir, mut hub) = hub();
+        let addr = hub.addr;
+        let (cursor, _) = publish(addr, "alice", "x", &json!(1));
+        let opening: Vec<_> = (0..4)
+            .map(|n| {
+                let cursor = cursor.clone();
+                std::thread::spawn(move || open_until_refused(addr, &format!("bob-{n}"), &cursor))
+            })
+            .collect();
+        eventually("some are there", || {
+            let held = std::fs::read_dir(format!("/proc/{}/fd", hub.child.0.id())).unwrap().count();
+            (held > 150).then_some(())
+        });
+        hub.child.signal("TERM");
+        let opened: Vec<_> = opening.into_iter().flat_map(|opening| opening.join().unwrap()).collect();
+        let count = opened.len();
+        let told = opened.into_iter().map(|mut connection| String::from_utf8_lossy(&connection.rest()).into_owned());
+        let untold: Vec<_> = told.filter(|came| !came.contains("reconnect")).collect();
+        assert!(untold.is_empty(), "{} of {count} were not told: {untold:?}", untold.len());
+        assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
+    }
 }

@@ -2,22 +2,36 @@
 //!
 //! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
 
+mod clients;
 mod conformance;
 mod crash;
-
 mod deploy;
 mod drain;
+mod entries;
 mod events;
+mod faults;
+mod folded_pages;
 mod frames;
 mod fsync_trace;
+mod full;
+mod limits;
+mod ndjson;
+mod pages;
 mod pipelining;
+mod polls;
 mod proxies;
+mod redaction;
 mod refusals;
 mod refusals_order;
+mod reload;
 mod reset;
+mod retries;
 mod session;
 mod slow;
 mod sse_text;
 mod start;
 mod support;
 mod tail;
+mod tls;
+mod tls_wire;
+mod topics;

@@ -8,7 +8,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use tambour::routes::{Access, ROUTES};
 
-use crate::support::http::{Answer, Ask, create};
+use crate::support::http::{Answer, Ask};
 use crate::support::hub::Running;
 use crate::support::token::{TENANT, altered, claims, now, sign, sign_with, token};
 
@@ -16,29 +16,57 @@ use crate::support::token::{TENANT, altered, claims, now, sign, sign_with, token
 pub(crate) struct Shape {
     pub(crate) name: String,
     pub(crate) access: Access,
-    pub(crate) is_stream: bool,
+    pub(crate) stream: Stream,
     pub(crate) ask: Ask,
 }
 
-/// Every way to use every route that is not public, for a thread.
-pub(crate) fn shapes(thread: &str) -> Vec<Shape> {
+/// Whether something is a stream request, and what becomes of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    No,
+    /// A page that waits.
+    Page,
+    /// Over SSE or WebSocket.
+    Socket,
+}
+
+/// The id of an event that is nowhere.
+const SOME_EVENT: &str = "AAAAAAAAAAAAAAAA.1";
+
+/// A route's path with names in the places of names.
+pub(crate) fn path(route: &str, id: &str) -> String {
+    route.replace("{id}", id).replace("{sub}", "dave").replace("{event_id}", SOME_EVENT)
+}
+
+/// A thread and a canvas of one name.
+pub(crate) fn create_both(addr: SocketAddr, sub: &str, body: &Value) {
+    for kind in ["threads", "canvases"] {
+        Ask::by(sub, "POST", &format!("/v1/{kind}")).json(body).send(addr).ok(201);
+    }
+}
+
+/// Every way to use every route that is not public, for a topic.
+pub(crate) fn shapes(id: &str) -> Vec<Shape> {
     let mut shapes = Vec::new();
     for route in ROUTES.iter().filter(|route| route.access != Access::Public) {
         let method = (route.method)();
-        let ask = Ask::by("alice", method.as_str(), &route.path.replace("{id}", thread));
-        let mut shape = |name: &str, is_stream, ask| {
+        let ask = Ask::by("alice", method.as_str(), &path(route.path, id));
+        let mut shape = |name: &str, stream, ask| {
             let name = format!("{method} {} {name}", route.path);
-            shapes.push(Shape { name, access: route.access, is_stream, ask });
+            shapes.push(Shape { name, access: route.access, stream, ask });
         };
-        match route.action {
-            "threads.create" => shape("", false, ask.json(json!({ "title": "made" }))),
-            "threads.publish" => shape("", false, ask.json(json!({ "type": "note", "data": 1 }))),
-            "threads.list" | "threads.get" | "threads.close" | "threads.delete" => shape("", false, ask),
-            "threads.read" => {
-                shape("page", false, ask.clone());
-                shape("sse", true, ask.with("accept", "text/event-stream"));
+        match route.action.strip_prefix("threads.").or(route.action.strip_prefix("canvases.")).unwrap_or(route.action) {
+            "create" => shape("", Stream::No, ask.json(json!({ "title": "made" }))),
+            "change" => shape("", Stream::No, ask.json(json!({ "title": "changed" }))),
+            "publish" => shape("", Stream::No, ask.json(json!({ "type": "note", "data": 1 }))),
+            "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),
+            "members.put" | "members.remove" | "redact" => shape("", Stream::No, ask),
+            "read" => {
+                shape("page", Stream::No, ask.clone());
+                shape("long poll", Stream::Page, ask.clone().query("after=earliest&wait=30"));
+                shape("sse", Stream::Socket, ask.with("accept", "text/event-stream"));
             }
-            "threads.stream" | "session.open" => shape("ws", true, ask.upgrade()),
+            "stream" | "session.open" => shape("ws", Stream::Socket, ask.upgrade()),
             action => panic!("say here how to ask for {action}, so that its refusals are tested"),
         }
     }
@@ -59,8 +87,10 @@ pub(crate) fn send(addr: SocketAddr, ask: &Ask) -> Answer {
 /// Each shape, altered, is refused with a status and code. `None`: does not apply to it.
 #[track_caller]
 fn walk(hub: &Running, what: &str, alter: impl Fn(&Shape) -> Option<(Ask, (u16, &'static str))>) {
-    // There already when a test walks more than once.
-    Ask::by("alice", "POST", "/v1/threads").json(json!({ "id": "open" })).send(hub.addr());
+    for kind in ["threads", "canvases"] {
+        // There already when a test walks more than once.
+        Ask::by("alice", "POST", &format!("/v1/{kind}")).json(json!({ "id": "open" })).send(hub.addr());
+    }
     let mut walked = 0;
     for shape in shapes("open") {
         let Some((ask, (status, code))) = alter(&shape) else { continue };
@@ -76,9 +106,17 @@ fn walk(hub: &Running, what: &str, alter: impl Fn(&Shape) -> Option<(Ask, (u16, 
 fn every_shape_is_answered_when_nothing_is_wrong() {
     let hub = Running::start();
     for (index, shape) in shapes("x").into_iter().enumerate() {
-        let thread = format!("x{index}");
-        create(hub.addr(), "alice", &thread);
-        let ask = Ask { path: shape.ask.path.replace("/x", &format!("/{thread}")), ..shape.ask };
+        let id = format!("x{index}");
+        create_both(hub.addr(), "alice", &json!({ "id": id }));
+        let mut path = shape.ask.path.replace("/x", &format!("/{id}"));
+        for kind in ["threads", "canvases"] {
+            let events = format!("/v1/{kind}/{id}/events");
+            let event = Ask::by("alice", "POST", &events).json(json!({ "type": "note", "data": 1 })).send(hub.addr());
+            if path.starts_with(&events) {
+                path = path.replace(SOME_EVENT, event.ok(201)["id"].as_str().unwrap());
+            }
+        }
+        let ask = Ask { path, ..shape.ask };
         let mut connection = crate::support::http::Connection::open(hub.addr());
         connection.send(&ask.bytes());
         let answer = connection.head();
@@ -90,12 +128,12 @@ fn every_shape_is_answered_when_nothing_is_wrong() {
 fn public_routes_are_these() {
     let public = ROUTES.iter().filter(|route| route.access == Access::Public);
     let public: Vec<_> = public.map(|route| format!("{} {}", (route.method)(), route.path)).collect();
-    assert_eq!(public, ["GET /", "GET /console/{file}", "GET /healthz", "GET /readyz"]);
+    assert_eq!(public, ["GET /", "GET /console/{file}", "GET /healthz", "GET /readyz", "GET /openapi.json"]);
     // A session may say who it is in its first frame; nothing else may.
     let hello: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Hello).map(|route| route.path).collect();
     assert_eq!(hello, ["/v1/ws"]);
     let hub = Running::start();
-    for path in ["/", "/console/app.js", "/console/style.css", "/healthz", "/readyz"] {
+    for path in ["/", "/console/app.js", "/console/style.css", "/healthz", "/readyz", "/openapi.json"] {
         assert_eq!(Ask::new("GET", path).send(hub.addr()).status, 200, "{path}");
     }
     for path in
@@ -157,7 +195,7 @@ fn bad_tokens() -> Vec<(&'static str, String, &'static str)> {
 #[test]
 fn bad_tokens_on_every_route() {
     let hub = Running::start();
-    create(hub.addr(), "alice", "open");
+    create_both(hub.addr(), "alice", &json!({ "id": "open" }));
     for (what, token, code) in bad_tokens() {
         for shape in shapes("open") {
             let answer = send(hub.addr(), &shape.ask.clone().with("authorization", &format!("Bearer {token}")));
@@ -190,7 +228,8 @@ fn the_leeway_is_thirty_seconds() {
 #[test]
 fn context() {
     let hub = Running::start();
-    let missing = |shape: &Shape| if shape.is_stream { (403, "context.missing") } else { (400, "context.missing") };
+    let missing =
+        |shape: &Shape| if shape.stream != Stream::No { (403, "context.missing") } else { (400, "context.missing") };
     for header in ["x-tenant-id", "x-env"] {
         walk(&hub, header, |shape| {
             // A session of `/v1/ws` with a token must say where, too.
@@ -258,8 +297,11 @@ fn unknown_and_foreign_topics_look_the_same() {
     let elsewhere = |tenant: &str, env: &str, id: &str| {
         let claims =
             altered(claims("bob", "owner"), json!({ "tenant_ids": [tenant], "role_map": { tenant: "owner" } }));
-        let ask = Ask::by("bob", "POST", "/v1/threads").with("authorization", &format!("Bearer {}", sign(&claims)));
-        ask.with("x-tenant-id", tenant).with("x-env", env).json(json!({ "id": id })).send(hub.addr()).ok(201);
+        for kind in ["threads", "canvases"] {
+            let ask = Ask::by("bob", "POST", &format!("/v1/{kind}"));
+            let ask = ask.with("authorization", &format!("Bearer {}", sign(&claims)));
+            ask.with("x-tenant-id", tenant).with("x-env", env).json(json!({ "id": id })).send(hub.addr()).ok(201);
+        }
     };
     elsewhere("t_other", "dev", "of-another-tenant");
     elsewhere(TENANT, "staging", "of-another-env00");
@@ -283,10 +325,7 @@ fn unknown_and_foreign_topics_look_the_same() {
 #[test]
 fn private_topics_and_viewers() {
     let hub = Running::start();
-    let create = |id: &str, more: Value| {
-        let body = altered(json!({ "id": id }), more);
-        Ask::by("carol", "POST", "/v1/threads").json(body).send(hub.addr()).ok(201);
-    };
+    let create = |id: &str, more: Value| create_both(hub.addr(), "carol", &altered(json!({ "id": id }), more));
     create("private", json!({ "visibility": "private" }));
     create("let-in", json!({ "visibility": "private", "members": [{ "sub": "alice", "can": "read" }] }));
     create("team", json!({ "visibility": "team" }));
@@ -330,7 +369,7 @@ fn wrong_methods() {
             if methods.iter().any(|method| method.as_str() == wrong) {
                 continue;
             }
-            let answer = send(hub.addr(), &Ask::by("alice", wrong, &path.replace("{id}", "open")));
+            let answer = send(hub.addr(), &Ask::by("alice", wrong, &self::path(path, "open")));
             assert_eq!(answer.refusal(), (405, "route.method".to_owned()), "{wrong} {path}");
             assert_eq!(answer.header("allow"), Some(allow.as_str()), "{wrong} {path}");
         }

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::refusals::{Shape, send, shapes};
+use crate::refusals::{Shape, Stream, create_both, send, shapes};
 use crate::support::http::{Ask, create};
 use crate::support::hub::Running;
 use crate::support::token::{altered, claims, now, sign, token};
@@ -51,7 +51,7 @@ const MISTAKES: [Mistake; 8] = [
     Mistake {
         name: "context missing",
         make: |ask| ask.without("x-tenant-id"),
-        refusal: |shape| if shape.is_stream { (403, "context.missing") } else { (400, "context.missing") },
+        refusal: |shape| if shape.stream != Stream::No { (403, "context.missing") } else { (400, "context.missing") },
         streams_only: false,
     },
     Mistake {
@@ -80,10 +80,11 @@ const MISTAKES: [Mistake; 8] = [
 #[test]
 fn of_two_mistakes_the_earlier_is_told() {
     let hub = Running::start();
-    create(hub.addr(), "alice", "open");
+    create_both(hub.addr(), "alice", &json!({ "id": "open" }));
     let mut pairs = 0;
     for shape in shapes("open") {
-        let mistakes: Vec<_> = MISTAKES.iter().filter(|mistake| shape.is_stream || !mistake.streams_only).collect();
+        let mistakes: Vec<_> =
+            MISTAKES.iter().filter(|mistake| shape.stream == Stream::Socket || !mistake.streams_only).collect();
         for (index, earlier) in mistakes.iter().enumerate() {
             for later in &mistakes[index + 1..] {
                 if earlier.name == "topic unknown" {

@@ -12,17 +12,18 @@ use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
 use crate::support::raw_ws::{PONG, RawWs, TEXT, frame};
 use crate::support::sse::Stream;
+use crate::support::tls::Pair;
 use crate::support::ws::Ws;
 use crate::support::{WITHIN, eventually};
 
 /// Events that are in all far more than the kernel keeps for a reader that does not read.
-const EVENTS: u64 = 300;
+pub(crate) const EVENTS: u64 = 300;
 const EVENT_BYTES: usize = 60_000;
 /// More than any frame around an event.
 const SMALL_BUFFER: usize = 8 * 1024;
 
 /// Publishes so many large events.
-fn flood(addr: SocketAddr, thread: &str, count: u64) {
+pub(crate) fn flood(addr: SocketAddr, thread: &str, count: u64) {
     let event = json!({ "type": "note", "data": "x".repeat(EVENT_BYTES) });
     for array in (0..count).collect::<Vec<_>>().chunks(50) {
         let body = Value::from(vec![event.clone(); array.len()]);
@@ -31,7 +32,7 @@ fn flood(addr: SocketAddr, thread: &str, count: u64) {
 }
 
 /// A connection whose kernel keeps little for it.
-fn narrow(addr: SocketAddr) -> Connection {
+pub(crate) fn narrow(addr: SocketAddr) -> Connection {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
     socket.connect_timeout(&addr.into(), WITHIN).unwrap();
@@ -46,7 +47,16 @@ fn narrow_stream(addr: SocketAddr, thread: &str) -> Stream {
 
 #[test]
 fn a_reader_that_pauses_misses_nothing() {
-    let hub = Running::start();
+    pausing(&Running::start());
+}
+
+#[test]
+fn a_reader_that_pauses_misses_nothing_over_tls() {
+    let pair = Pair::make();
+    pausing(&Running::with(|set| pair.set(set)));
+}
+
+fn pausing(hub: &Running) {
     create(hub.addr(), "alice", "x");
     let mut slow = narrow_stream(hub.addr(), "x");
     let mut fast = Ws::open(hub.addr(), &Ask::by("fast", "GET", "/v1/threads/x/ws"));
@@ -82,7 +92,22 @@ fn until_cut(stream: &mut Stream) -> u64 {
 #[test]
 fn a_reader_that_stays_away_is_cut_and_resumes() {
     let dir = TempDir::new().unwrap();
-    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &[("TAMBOUR__SESSION__STALL_SECONDS", "1")]);
+    let stall = [("TAMBOUR__SESSION__STALL_SECONDS", "1")];
+    staying_away(&Process::start(dir.path(), &format!("{}:0", own_host()), &stall));
+}
+
+#[test]
+fn a_reader_that_stays_away_is_cut_and_resumes_over_tls() {
+    let (dir, pair) = (TempDir::new().unwrap(), Pair::make());
+    staying_away(&Process::with_tls(
+        dir.path(),
+        &format!("{}:0", own_host()),
+        &pair,
+        &[("TAMBOUR__SESSION__STALL_SECONDS", "1")],
+    ));
+}
+
+fn staying_away(hub: &Process) {
     create(hub.addr, "alice", "x");
     let mut slow = narrow_stream(hub.addr, "x");
     let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", hub.child.0.id())).unwrap().count();
@@ -104,12 +129,25 @@ fn a_reader_that_stays_away_is_cut_and_resumes() {
     }
 }
 
+/// For more readers of one principal than there may be by default.
+const ROOM: [(&str, &str); 1] = [("TAMBOUR__LIMITS__CONNECTIONS_PER_PRINCIPAL_MAX", "100")];
+
 #[test]
 fn many_slow_readers_cost_nothing() {
+    let dir = TempDir::new().unwrap();
+    many_slow_readers(&Process::start(dir.path(), &format!("{}:0", own_host()), &ROOM));
+}
+
+/// One record each, and no more.
+#[test]
+fn many_slow_readers_cost_little_over_tls() {
+    let (dir, pair) = (TempDir::new().unwrap(), Pair::make());
+    many_slow_readers(&Process::with_tls(dir.path(), &format!("{}:0", own_host()), &pair, &ROOM));
+}
+
+fn many_slow_readers(hub: &Process) {
     const READERS: usize = 100;
     const RESIDENT_KIB_MAX: u64 = 32 * 1024;
-    let dir = TempDir::new().unwrap();
-    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &[]);
     create(hub.addr, "alice", "x");
     // The tail and the writer's page cache have their size before it is measured.
     flood(hub.addr, "x", EVENTS);

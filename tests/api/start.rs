@@ -2,6 +2,7 @@
 //!
 //! What keeps a hub from starting must be said in words, with the exit code for it.
 
+use std::path::Path;
 use std::process::Output;
 
 use tempfile::TempDir;
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 use crate::support::http::Ask;
 use crate::support::hub::Running;
 use crate::support::process::{Process, finished, own_host, tambour};
+use crate::support::tls::Pair;
 use crate::support::token::SECRET;
 
 #[test]
@@ -80,6 +82,35 @@ fn production_needs_keys() {
     refused(&start(&["--production"], &[]), 2, &["TAMBOUR__AUTH__SECRET_FILE", "auth.public_key_file"]);
     refused(&start(&["--production"], &[("TAMBOUR__AUTH__SECRET", SECRET)]), 2, &["TAMBOUR__AUTH__ENVS"]);
     refused(&start(&[], &[("TAMBOUR__AUTH__SECRET", "short")]), 2, &["at least 32"]);
+}
+
+#[test]
+fn a_certificate_and_its_key() {
+    let (pair, other) = (Pair::make(), Pair::make());
+    let dir = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let sealed = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let start_with = |cert: &Path, key: &Path| {
+        start(&["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()], &[])
+    };
+    let (cert, key) = (pair.cert(), pair.key());
+    refused(&start(&["--tls-cert", cert.to_str().unwrap()], &[]), 2, &["--tls-cert", "--tls-key", "both or neither"]);
+    let variable = [("TAMBOUR__TLS__KEY_FILE", key.to_str().unwrap())];
+    refused(&start(&[], &variable), 2, &["tls.key_file", "tls.cert_file", "both or neither"]);
+    refused(&start_with(&dir.path().join("x"), &key), 2, &["can't read", "/x", "tls.cert_file"]);
+    refused(&start_with(&cert, &dir.path().join("y")), 2, &["can't read", "/y", "tls.key_file"]);
+    refused(&start_with(&file("empty", ""), &key), 2, &["empty", "no certificate in it", "BEGIN CERTIFICATE"]);
+    refused(&start_with(&key, &cert), 2, &["no certificate in it"]);
+    refused(&start_with(&cert, &file("sealed", sealed)), 2, &["sealed", "no key in it", "not encrypted"]);
+    refused(&start_with(&cert, &cert), 2, &["no key in it"]);
+    refused(&start_with(&file("nonsense", nonsense), &key), 2, &["nonsense", "can't be used"]);
+    let words = ["is not that of the first certificate", cert.to_str().unwrap(), "put the hub's own certificate first"];
+    refused(&start_with(&cert, &other.key()), 2, &words);
 }
 
 #[test]

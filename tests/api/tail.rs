@@ -2,8 +2,8 @@
 //!
 //! Every command is the real binary; what it prints is what a script would read.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -11,12 +11,15 @@ use tempfile::TempDir;
 use crate::support::eventually;
 use crate::support::http::Ask;
 use crate::support::process::{Guarded, Process, finished, own_host, tambour};
+use crate::support::sse::Stream;
+use crate::support::tls::Pair;
 use crate::support::token::token;
 
 /// A hub, and a file with a token for it.
 struct Place {
     dir: TempDir,
     hub: Process,
+    pair: Option<Pair>,
 }
 
 impl Place {
@@ -24,13 +27,25 @@ impl Place {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("token"), token("cli", "member")).unwrap();
         let hub = Process::start(&dir.path().join("data"), &format!("{}:0", own_host()), &[]);
-        Self { dir, hub }
+        Self { dir, hub, pair: None }
+    }
+
+    /// Beside it, a certificate for the hub.
+    fn with_tls() -> Self {
+        let (dir, host) = (TempDir::new().unwrap(), own_host());
+        let pair = Pair::of(&host);
+        std::fs::write(dir.path().join("token"), token("cli", "member")).unwrap();
+        let hub = Process::with_tls(&dir.path().join("data"), &format!("{host}:0"), &pair, &[]);
+        Self { dir, hub, pair: Some(pair) }
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = tambour(args);
-        command.args(["--url", &format!("http://{}", self.hub.addr), "--token-file"]);
+        command.args(["--url", &self.hub.url, "--token-file"]);
         command.arg(self.dir.path().join("token"));
+        if let Some(pair) = &self.pair {
+            command.arg("--ca").arg(pair.cert());
+        }
         command
     }
 
@@ -110,7 +125,15 @@ fn exit_codes() {
 
 #[test]
 fn tail_goes_on_through_a_crash() {
-    let mut place = Place::new();
+    through_a_crash(Place::new());
+}
+
+#[test]
+fn tail_goes_on_through_a_crash_over_tls() {
+    through_a_crash(Place::with_tls());
+}
+
+fn through_a_crash(mut place: Place) {
     place.run(&["create", "thread/x"]);
     let mut tail = Guarded(place.command(&["tail", "thread/x", "--after", "earliest", "--json"]).spawn().unwrap());
     let mut lines = BufReader::new(tail.0.stdout.take().unwrap()).lines();
@@ -120,13 +143,54 @@ fn tail_goes_on_through_a_crash() {
         assert_eq!(next()["seq"], seq);
         if seq % 2 == 0 {
             place.hub.kill();
-            let addr = place.hub.addr.to_string();
-            place.hub = Process::start(&place.dir.path().join("data"), &addr, &[]);
+            let (addr, data) = (place.hub.addr.to_string(), place.dir.path().join("data"));
+            place.hub = match &place.pair {
+                None => Process::start(&data, &addr, &[]),
+                Some(pair) => Process::with_tls(&data, &addr, pair, &[]),
+            };
         }
     }
     let close = Ask::by("cli", "POST", "/v1/threads/x/close").send(place.hub.addr).ok(200);
     assert_eq!((next()["type"].clone(), close["seq"].clone()), ("closed".into(), 5.into()));
     assert_eq!(tail.ended().code(), Some(0), "nothing can follow");
+}
+
+#[test]
+fn commands_over_tls() {
+    let place = Place::with_tls();
+    assert!(place.hub.url.starts_with("https://"), "{}", place.hub.url);
+    assert_eq!(place.run(&["create", "thread/x"]), (0, "thread/x\n".to_owned(), String::new()));
+    let (code, id, err) = place.run(&["publish", "thread/x", "hello"]);
+    assert!(code == 0 && id.trim_end().ends_with(".1"), "{id} {err}");
+    let (code, out, _) = place.run(&["tail", "thread/x", "--last", "1", "--count", "1"]);
+    assert!(code == 0 && out.contains("hello"), "{out}");
+    let (code, _, err) = place.run(&["create", "thread/x"]);
+    assert!(code == 3 && err.contains("409 topic.exists"), "{err}");
+    // Whom to believe may be in a variable.
+    let pair = place.pair.as_ref().unwrap();
+    let health = |url: &str| {
+        let mut command = tambour(&["health", "--url", url]);
+        command.env("TAMBOUR_CA", pair.cert());
+        outcome(command)
+    };
+    assert_eq!(health(&place.hub.url), (0, "ready\n".to_owned(), String::new()));
+
+    let plain = Place::new();
+    let (other, addr) = (Pair::make(), place.hub.addr);
+    for (args, code, words) in [
+        (vec!["--url", &place.hub.url, "--ca", other.cert().to_str().unwrap()], 1, "--ca"),
+        (vec!["--url", &format!("http://{addr}")], 3, "use https://"),
+        (vec!["--url", &plain.hub.url.replace("http", "https"), "--ca", pair.cert().to_str().unwrap()], 2, "http://"),
+    ] {
+        for command in [&["health"][..], &["publish", "thread/x", "x"], &["tail", "thread/x"]] {
+            let mut command = tambour(&[command, &args].concat());
+            if !command.get_args().any(|arg| arg == "health") {
+                command.arg("--token-file").arg(place.dir.path().join("token"));
+            }
+            let (got, _, err) = outcome(command);
+            assert!(got == code && err.contains(words), "{args:?}: {got} {err}");
+        }
+    }
 }
 
 #[test]
@@ -154,4 +218,62 @@ fn the_first_run_needs_nothing() {
     assert!(out.contains("stall_seconds") && out.contains(data) && !out.contains(secret.trim()), "{out}");
     hub.signal("TERM");
     assert_eq!(eventually("it ends", || hub.0.try_wait().unwrap()).code(), Some(0));
+}
+
+/// Starts an upload, whose input is not ended.
+fn upload(place: &Place, topic: &str) -> (Guarded, ChildStdin) {
+    let mut command = place.command(&["publish", topic, "--ndjson"]);
+    let mut upload = Guarded(command.stdin(Stdio::piped()).spawn().unwrap());
+    let input = upload.0.stdin.take().unwrap();
+    (upload, input)
+}
+
+/// Exit code, standard output and standard error of an upload that has come to its end.
+#[track_caller]
+fn told(mut upload: Guarded) -> (i32, String, String) {
+    let code = upload.ended().code().unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    upload.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    upload.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (code, out, err)
+}
+
+fn uploads(place: &Place) {
+    assert_eq!(place.run(&["create", "canvas/x"]), (0, "canvas/x\n".to_owned(), String::new()));
+    let mut stream = Stream::open(place.hub.addr, &Ask::stream("cli", "/v1/canvases/x/events"));
+    let (running, mut input) = upload(place, "canvas/x");
+    let mut last = Value::Null;
+    for n in 1..=3 {
+        input.write_all(format!("{{\"type\":\"note\",\"data\":{n}}}\n").as_bytes()).unwrap();
+        last = stream.event();
+        assert_eq!(last["data"], n);
+    }
+    drop(input);
+    let (code, out, err) = told(running);
+    let mark = last["id"].as_str().unwrap().split('.').next().unwrap();
+    assert_eq!((code, out.as_str(), err.as_str()), (0, format!("{mark}.1\n{mark}.3\n").as_str(), ""));
+    // A refusal is told while the input goes on, whether it is quiet or not.
+    for goes_on in [false, true] {
+        let (mut running, mut input) = upload(place, "canvas/x");
+        input.write_all(b"{\"type\":\"note\",\"data\":4}\noops\n").unwrap();
+        eventually("it ends", || {
+            let ended = running.0.try_wait().unwrap();
+            // Once it has ended nobody reads its input.
+            let _ = input.write_all(if goes_on { b"{\"type\":\"note\",\"data\":5}\n" } else { b"" });
+            ended
+        });
+        let (code, out, err) = told(running);
+        assert_eq!((code, out.as_str()), (3, ""), "{err}");
+        assert!(err.contains("400 body.invalid") && err.contains("(line 2; 1 written)"), "{err}");
+    }
+}
+
+#[test]
+fn lines_are_uploaded_as_they_come() {
+    uploads(&Place::new());
+}
+
+#[test]
+fn lines_are_uploaded_as_they_come_over_tls() {
+    uploads(&Place::with_tls());
 }

@@ -5,8 +5,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
-import { chromium } from "playwright-core";
-
+import { launch } from "./chromium.mjs";
 import { Hub, crashAndPublishMeanwhile } from "./hub.mjs";
 
 const THREAD = "browser";
@@ -20,20 +19,7 @@ let page;
 let complaints;
 
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-dev-shm-usage",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-default-apps",
-      "--disable-sync",
-      "--no-default-browser-check",
-      "--no-first-run",
-    ],
-  });
+  browser = await launch();
 });
 
 after(() => browser?.close());

@@ -8,12 +8,19 @@ use std::sync::OnceLock;
 use super::{Frame, Wire};
 use crate::event::Seq;
 
-/// Frames with consecutive seqs, at least one.
+/// Frames that are all a reader gets of a stretch of a log.
 #[derive(Debug)]
 pub struct Batch {
+    /// Who has everything up to here can go on with the batch.
+    after: Seq,
+    /// Who has the batch has everything up to here.
+    last: Seq,
+    /// Of folded frames: whether none that stands for something before `last` was left for later.
+    folded: Option<bool>,
     frames: Vec<Frame>,
     ws: OnceLock<Joined>,
     sse: OnceLock<Joined>,
+    unnamed: OnceLock<Joined>,
 }
 
 #[derive(Debug)]
@@ -24,7 +31,7 @@ struct Joined {
 }
 
 impl Batch {
-    /// Puts frames together. `None` when there are none.
+    /// Puts consecutive frames together. `None` when there are none.
     ///
     /// # Panics
     /// When the seqs have holes: whoever takes frames out of a log or a tail keeps them whole.
@@ -32,25 +39,54 @@ impl Batch {
     pub fn new(frames: Vec<Frame>) -> Option<Self> {
         let first = frames.first()?.seq;
         assert!(frames.iter().zip(first..).all(|(frame, seq)| frame.seq == seq), "a batch has no holes");
-        Some(Self { frames, ws: OnceLock::new(), sse: OnceLock::new() })
+        let last = first + frames.len() as Seq - 1;
+        Some(Self::of(first - 1, last, None, frames))
     }
 
-    /// Seq of the first frame.
+    /// Puts frames together that stand for everything behind `after` up to `last`, because what is between them was
+    /// folded into them. There may be none. `whole`: nothing that lies in the stretch was folded into what follows it.
+    ///
+    /// # Panics
+    /// When the frames do not ascend, or lie outside of the stretch.
+    #[must_use]
+    pub fn folded(after: Seq, last: Seq, whole: bool, frames: Vec<Frame>) -> Self {
+        let ascend = frames.windows(2).all(|pair| pair[0].seq < pair[1].seq);
+        let inside = frames.iter().all(|frame| frame.seq > after && frame.seq <= last);
+        assert!(ascend && inside && after < last, "folded frames ascend inside their stretch");
+        Self::of(after, last, Some(whole), frames)
+    }
+
+    fn of(after: Seq, last: Seq, folded: Option<bool>, frames: Vec<Frame>) -> Self {
+        Self { after, last, folded, frames, ws: OnceLock::new(), sse: OnceLock::new(), unnamed: OnceLock::new() }
+    }
+
+    /// The first seq that the batch stands for.
     #[must_use]
     pub fn first(&self) -> Seq {
-        self.frames[0].seq
+        self.after + 1
     }
 
-    /// Seq of the last frame.
+    /// The last seq that the batch stands for.
     #[must_use]
     pub fn last(&self) -> Seq {
-        self.frames[self.frames.len() - 1].seq
+        self.last
     }
 
     /// Whether the last frame closes the topic.
     #[must_use]
     pub fn closes(&self) -> bool {
-        self.frames[self.frames.len() - 1].closes
+        self.frames.last().is_some_and(|frame| frame.closes)
+    }
+
+    /// `None`: every event as it was written. Else folded: whether who has all of it is owed nothing.
+    #[must_use]
+    pub fn folds(&self) -> Option<bool> {
+        self.folded
+    }
+
+    /// The frames behind `cursor`.
+    pub fn frames_behind(&self, cursor: Seq) -> impl Iterator<Item = &Frame> {
+        self.frames[self.index(cursor)..].iter()
     }
 
     /// The bytes of all frames behind `cursor`, which must lie inside the batch or just before it.
@@ -65,31 +101,36 @@ impl Batch {
     }
 
     /// Where a reader stands who stood at `cursor` and accepted the first `bytes` of what
-    /// [`Batch::behind`] gave: the last seq begun, and how many bytes of it are missing.
+    /// [`Batch::behind`] gave: the last seq begun, and how many bytes of it are missing. Who accepted all has
+    /// everything that the batch stands for.
     #[must_use]
     pub fn accepted(&self, wire: Wire, cursor: Seq, bytes: usize) -> (Seq, usize) {
+        if bytes == self.behind(wire, cursor).len() {
+            return (self.last, 0);
+        }
         if bytes == 0 {
             return (cursor, 0);
         }
         let skip = self.index(cursor);
         if self.frames.len() == 1 {
-            return (self.first(), self.frames[0].wire(wire).len() - bytes);
+            return (self.frames[0].seq, self.frames[0].wire(wire).len() - bytes);
         }
         let joined = self.joined(wire);
         let at = joined.start(skip) + bytes;
         let begun = joined.ends.partition_point(|end| (*end as usize) < at);
-        (self.first() + begun as Seq, joined.ends[begun] as usize - at)
+        (self.frames[begun].seq, joined.ends[begun] as usize - at)
     }
 
     fn index(&self, cursor: Seq) -> usize {
-        debug_assert!(cursor + 1 >= self.first() && cursor <= self.last());
-        usize::try_from(cursor + 1 - self.first()).unwrap_or(usize::MAX).min(self.frames.len())
+        debug_assert!(cursor >= self.after && cursor <= self.last);
+        self.frames.partition_point(|frame| frame.seq <= cursor)
     }
 
     fn joined(&self, wire: Wire) -> &Joined {
         let cell = match wire {
             Wire::Ws => &self.ws,
             Wire::Sse => &self.sse,
+            Wire::SseUnnamed => &self.unnamed,
         };
         cell.get_or_init(|| {
             let mut joined = Joined {
@@ -119,7 +160,7 @@ mod tests {
 
     fn frame(seq: Seq, ws: &str, sse: &str) -> Frame {
         let bytes = Bytes::from(format!("{ws}{sse}"));
-        Frame { seq, closes: false, bytes, ws_bytes: u32::try_from(ws.len()).unwrap() }
+        Frame { seq, closes: false, bytes, ws_bytes: u32::try_from(ws.len()).unwrap(), name_bytes: 0 }
     }
 
     proptest! {
@@ -144,6 +185,28 @@ mod tests {
                 prop_assert_eq!(taken + missing, whole);
                 prop_assert!(begun == cursor || missing < lens[usize::try_from(begun - 5).unwrap()]);
             }
+        }
+
+        /// The same with holes between the frames: a cut says where the reader stands, and the rest follows from there.
+        #[test]
+        fn holes_are_passed_over(
+            gaps in prop::collection::vec((1_u64..4, 1_usize..9), 0..6), tail in 0_u64..3, cut in 0.0..=1.0_f64
+        ) {
+            let mut seq = 4;
+            let mut frames = Vec::new();
+            for (gap, size) in &gaps {
+                seq += gap;
+                frames.push(frame(seq, "", &"s".repeat(*size)));
+            }
+            let last = seq + tail + u64::from(gaps.is_empty());
+            let batch = Batch::folded(4, last, true, frames);
+            let bytes = batch.behind(Wire::Sse, 4).len();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            let taken = (bytes as f64 * cut) as usize;
+            let (reached, missing) = batch.accepted(Wire::Sse, 4, taken);
+            prop_assert!(reached >= 4 && reached <= last);
+            prop_assert_eq!(reached == last || taken < bytes, true);
+            prop_assert_eq!(taken + missing + batch.behind(Wire::Sse, reached).len(), bytes);
         }
     }
 }

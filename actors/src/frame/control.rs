@@ -87,9 +87,12 @@ pub enum Control<'a> {
         status: u16,
         /// A sentence for the caller.
         detail: &'a str,
+        /// What else it says.
+        #[serde(flatten)]
+        more: Option<&'a serde_json::Map<String, serde_json::Value>>,
     },
     /// No more events of a topic.
-    Ended {
+    SubscriptionEnded {
         /// Which.
         topic: &'a str,
         /// `closed` or `deleted`.
@@ -141,14 +144,17 @@ impl Control<'_> {
         ws_text(&json)
     }
 
-    /// The block for SSE. With an `id`, an `EventSource` resumes from it.
+    /// The block for SSE. With an `id`, an `EventSource` resumes from it. Without names, what it is stays in its data.
     #[must_use]
-    pub fn sse(&self, id: Option<&str>) -> Vec<u8> {
+    pub fn sse(&self, wire: Wire, id: Option<&str>) -> Vec<u8> {
         let mut json = serde_json::to_value(self).expect("plain texts and numbers can't fail");
+        let id_line = || id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+        if wire == Wire::SseUnnamed {
+            return format!("{}data: {json}\n\n", id_line()).into_bytes();
+        }
         let name = json.as_object_mut().and_then(|members| members.remove("t"));
         let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or("message");
-        let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-        format!("event: {name}\n{id}data: {json}\n\n").into_bytes()
+        format!("event: {name}\n{}data: {json}\n\n", id_line()).into_bytes()
     }
 
     /// The bytes for a wire where no `ref` and no `id` apply.
@@ -156,7 +162,7 @@ impl Control<'_> {
     pub fn wire(&self, wire: Wire) -> Vec<u8> {
         match wire {
             Wire::Ws => self.ws(&None),
-            Wire::Sse => self.sse(None),
+            Wire::Sse | Wire::SseUnnamed => self.sse(wire, None),
         }
     }
 }
@@ -164,7 +170,8 @@ impl Control<'_> {
 /// The `error` frame of a refusal.
 #[must_use]
 pub fn error(refusal: &Refusal, reference: &Ref) -> Vec<u8> {
-    Control::Error { code: refusal.code.as_str(), status: refusal.code.status(), detail: &refusal.detail }.ws(reference)
+    let (code, status) = (refusal.code.as_str(), refusal.code.status());
+    Control::Error { code, status, detail: &refusal.detail, more: refusal.more.as_deref() }.ws(reference)
 }
 
 /// The `gap` frame of a topic. On SSE its id is just before the oldest event that is kept: a client that was
@@ -176,7 +183,7 @@ pub fn gap(wire: Wire, key: &TopicKey, mark: Mark, reason: &str, requested: &str
     let frame = Control::Gap { topic: &topic, reason, requested, oldest: &oldest, newest: &newest };
     match wire {
         Wire::Ws => frame.ws(&None),
-        Wire::Sse => frame.sse(Some(&mark.at(bounds.oldest - 1).to_string())),
+        Wire::Sse | Wire::SseUnnamed => frame.sse(wire, Some(&mark.at(bounds.oldest - 1).to_string())),
     }
 }
 
@@ -241,8 +248,14 @@ mod tests {
 
     #[test]
     fn an_sse_block_has_name_id_and_data() {
-        let block = Control::Ended { topic: "thread/x", reason: "deleted" }.sse(Some("c"));
-        assert_eq!(block, b"event: ended\nid: c\ndata: {\"reason\":\"deleted\",\"topic\":\"thread/x\"}\n\n");
+        let block = Control::SubscriptionEnded { topic: "thread/x", reason: "deleted" };
+        let named = block.sse(Wire::Sse, Some("c"));
+        assert_eq!(
+            named,
+            b"event: subscription_ended\nid: c\ndata: {\"reason\":\"deleted\",\"topic\":\"thread/x\"}\n\n"
+        );
+        let unnamed = block.sse(Wire::SseUnnamed, None);
+        assert_eq!(unnamed, b"data: {\"reason\":\"deleted\",\"t\":\"subscription_ended\",\"topic\":\"thread/x\"}\n\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub use batch::Batch;
 
 use crate::cursor::{Cursor, Mark};
 use crate::event::{Event, Seq};
+use crate::log::{Folded, FoldedText};
 use crate::topic_key::TopicKey;
 
 /// Which bytes a session's socket wants.
@@ -24,6 +25,16 @@ pub enum Wire {
     Ws,
     /// SSE blocks.
     Sse,
+    /// SSE blocks without the event's name, so that an `EventSource` gives all of them to `onmessage`.
+    SseUnnamed,
+}
+
+impl Wire {
+    /// Whether it is SSE, named or not.
+    #[must_use]
+    pub fn is_sse(self) -> bool {
+        self != Self::Ws
+    }
 }
 
 /// One event, encoded for both wires. Cheap to clone.
@@ -35,6 +46,8 @@ pub struct Frame {
     pub closes: bool,
     bytes: Bytes,
     ws_bytes: u32,
+    /// Of the SSE block's first line, the event's name.
+    name_bytes: u8,
 }
 
 impl Frame {
@@ -45,6 +58,7 @@ impl Frame {
         match wire {
             Wire::Ws => ws,
             Wire::Sse => sse,
+            Wire::SseUnnamed => &sse[usize::from(self.name_bytes)..],
         }
     }
 
@@ -99,6 +113,18 @@ impl FrameEncoder {
 
     /// The event's JSON, as pages show it and as both wires carry it.
     pub fn write_json(&self, event: &Event, out: &mut Vec<u8>) {
+        self.write_members(event, None, out);
+    }
+
+    /// The JSON of an event with its appends folded.
+    pub fn write_folded_json(&self, folded: &Folded, out: &mut Vec<u8>) {
+        let Folded { at, event, text } = folded;
+        // Whoever reads on from what they were told must know where it stands, and what takes the place of what they have.
+        let stands_for_more = text.is_some() || *at != event.seq;
+        self.write_members(event, stands_for_more.then_some((text.as_ref(), *at)), out);
+    }
+
+    fn write_members(&self, event: &Event, fold: Option<(Option<&FoldedText>, Seq)>, out: &mut Vec<u8>) {
         let mut number = itoa::Buffer::new();
         let seq = number.format(event.seq).as_bytes();
         out.extend_from_slice(&self.json_head);
@@ -113,37 +139,84 @@ impl FrameEncoder {
         out.extend_from_slice(&self.json_routing);
         out.extend_from_slice(&event.origin.routing);
         out.extend_from_slice(b"},\"data\":");
-        out.extend_from_slice(&event.data);
+        self.write_data(event, out);
+        if let Some((text, until)) = fold {
+            out.extend_from_slice(b",\"fold\":{");
+            if let Some(fold) = text {
+                out.extend_from_slice(b"\"text\":");
+                out.extend_from_slice(&fold.text);
+                out.extend_from_slice(b",\"appends\":");
+                out.extend_from_slice(number.format(fold.appends).as_bytes());
+                out.push(b',');
+            }
+            out.extend_from_slice(b"\"until\":\"");
+            out.extend_from_slice(self.mark.at(until).to_string().as_bytes());
+            out.extend_from_slice(b"\"}");
+        }
         out.extend_from_slice(b",\"meta\":{");
         out.extend_from_slice(&event.origin.meta);
         out.extend_from_slice(b"}}");
     }
 
+    /// What is about another event names it; what was redacted says so.
+    fn write_data(&self, event: &Event, out: &mut Vec<u8>) {
+        match event.target {
+            Some(target) => {
+                out.extend_from_slice(b"{\"event_id\":\"");
+                out.extend_from_slice(self.mark.at(target).to_string().as_bytes());
+                out.push(b'"');
+                if event.kind.as_str() == "append" && !event.is_redacted() {
+                    out.extend_from_slice(b",\"data\":");
+                    out.extend_from_slice(&event.data);
+                }
+                out.push(b'}');
+            }
+            None if event.is_redacted() => out.extend_from_slice(b"null"),
+            None => out.extend_from_slice(&event.data),
+        }
+        if event.is_redacted() {
+            out.extend_from_slice(b",\"redacted\":true");
+        }
+    }
+
     /// Both wires' bytes of an event.
     #[must_use]
     pub fn encode(&self, event: &Event) -> Frame {
-        // The JSON is written once, behind a gap wide enough for the longest WebSocket header, and
-        // copied once for the other wire.
-        let kind = event.kind.as_str();
-        let guess = 2 * (event.size_bytes() + self.json_routing.len()) + self.ws_head.len() + 256;
-        let mut bytes = Vec::with_capacity(guess);
-        let mut json = Vec::with_capacity(guess / 2);
+        let mut json = Vec::with_capacity(event.size_bytes() + self.json_routing.len() + 128);
         self.write_json(event, &mut json);
+        self.frame(event, event.seq, &json)
+    }
+
+    /// Both wires' bytes of an event with its appends folded. On SSE its `id` is the place of the last append, so
+    /// that a reader who comes back goes on behind it.
+    #[must_use]
+    pub fn encode_folded(&self, folded: &Folded) -> Frame {
+        let mut json = Vec::with_capacity(folded.event.size_bytes() + self.json_routing.len() + 256);
+        self.write_folded_json(folded, &mut json);
+        self.frame(&folded.event, folded.at, &json)
+    }
+
+    fn frame(&self, event: &Event, at: Seq, json: &[u8]) -> Frame {
+        let kind = event.kind.as_str();
+        let mut bytes = Vec::with_capacity(2 * json.len() + self.ws_head.len() + 160);
         control::write_ws_header(self.ws_head.len() + json.len() + 1, &mut bytes);
         bytes.extend_from_slice(&self.ws_head);
-        bytes.extend_from_slice(&json);
+        bytes.extend_from_slice(json);
         bytes.push(b'}');
-        let ws_bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let ws_bytes = bytes.len();
         bytes.extend_from_slice(b"event: ");
         bytes.extend_from_slice(sse_name(kind).as_bytes());
-        bytes.extend_from_slice(b"\nid: ");
-        let id_at = b"{\"v\":1,\"id\":\"".len();
-        let id_bytes = json[id_at..].iter().position(|b| *b == b'"').unwrap_or(0);
-        bytes.extend_from_slice(&json[id_at..id_at + id_bytes]);
+        bytes.push(b'\n');
+        let name_bytes = u8::try_from(bytes.len() - ws_bytes).expect("a type has at most 64 bytes");
+        bytes.extend_from_slice(b"id: ");
+        bytes.extend_from_slice(&self.mark.text());
+        bytes.push(b'.');
+        bytes.extend_from_slice(itoa::Buffer::new().format(at).as_bytes());
         bytes.extend_from_slice(b"\ndata: ");
-        bytes.extend_from_slice(&json);
+        bytes.extend_from_slice(json);
         bytes.extend_from_slice(b"\n\n");
-        Frame { seq: event.seq, closes: kind == "closed", bytes: bytes.into(), ws_bytes }
+        let ws_bytes = u32::try_from(ws_bytes).unwrap_or(u32::MAX);
+        Frame { seq: at, closes: kind == "closed", bytes: bytes.into(), ws_bytes, name_bytes }
     }
 
     /// The cursor at a seq of this log.
@@ -215,6 +288,7 @@ mod tests {
                 meta: Bytes::from_static(b"\"request_id\":\"r\",\"trace_id\":\"t\""),
             },
             data: Bytes::copy_from_slice(data.as_bytes()),
+            target: None,
         }
     }
 
@@ -245,6 +319,53 @@ mod tests {
         control::write_ws_header(text.len(), &mut ws);
         ws.extend_from_slice(text.as_bytes());
         assert_eq!(frame.wire(Wire::Ws), ws);
+    }
+
+    fn json_of(write: impl FnOnce(&mut Vec<u8>)) -> serde_json::Value {
+        let mut json = Vec::new();
+        write(&mut json);
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    #[test]
+    fn an_append_and_a_redaction_name_their_event() {
+        let id = encoder().cursor(3).to_string();
+        let append = Event { target: Some(3), ..event("append", "\"tok\"") };
+        let json = json_of(|out| encoder().write_json(&append, out));
+        assert_eq!(json["data"], serde_json::json!({ "event_id": id, "data": "tok" }));
+        let redacted = Event { target: Some(3), ..event("redacted", "{}") };
+        let json = json_of(|out| encoder().write_json(&redacted, out));
+        assert_eq!((&json["data"], json.get("redacted")), (&serde_json::json!({ "event_id": id }), None));
+        let json = json_of(|out| encoder().write_json(&event("note", ""), out));
+        assert_eq!((&json["data"], &json["redacted"]), (&serde_json::Value::Null, &true.into()));
+        let json = json_of(|out| encoder().write_json(&Event { data: Bytes::new(), ..append }, out));
+        assert_eq!((&json["data"], &json["redacted"]), (&serde_json::json!({ "event_id": id }), &true.into()));
+    }
+
+    #[test]
+    fn a_folded_event_stands_at_its_last_append() {
+        let text = FoldedText { text: Bytes::from_static(b"\"a\\nb\""), appends: 2 };
+        let folded = Folded { at: 20, event: event("note", "{}"), text: Some(text) };
+        let until = encoder().cursor(20).to_string();
+        let json = json_of(|out| encoder().write_folded_json(&folded, out));
+        assert_eq!(json["seq"], 12);
+        assert_eq!(json["fold"], serde_json::json!({ "text": "a\nb", "appends": 2, "until": until }));
+        let frame = encoder().encode_folded(&folded);
+        assert_eq!(frame.seq, 20);
+        let sse = String::from_utf8(frame.wire(Wire::Sse).to_vec()).unwrap();
+        assert!(sse.starts_with(&format!("event: note\nid: {until}\ndata: {{")), "{sse}");
+        assert_eq!(format!("event: note\n{}", std::str::from_utf8(frame.wire(Wire::SseUnnamed)).unwrap()), sse);
+    }
+
+    #[test]
+    fn what_was_redacted_says_where_it_stands() {
+        let until = encoder().cursor(20).to_string();
+        let redacted = Folded { at: 20, event: event("note", ""), text: None };
+        let json = json_of(|out| encoder().write_folded_json(&redacted, out));
+        assert_eq!((&json["data"], &json["fold"]), (&serde_json::Value::Null, &serde_json::json!({ "until": until })));
+        let alone = Folded { at: 12, event: event("note", "1"), text: None };
+        let json = json_of(|out| encoder().write_folded_json(&alone, out));
+        assert_eq!(json.get("fold"), None);
     }
 
     #[test]

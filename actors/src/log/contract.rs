@@ -1,7 +1,7 @@
 //! The contract that every log and topic store must pass, as one suite that is run over each.
 //!
 //! Each case is a function of a fresh store. Nothing here needs a runtime or looks behind the
-//! ports; what only one store promises (restarts, locks, trimming) is tested beside it.
+//! ports; what only one store promises (restarts, locks, slices) is tested beside it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,8 +18,15 @@ use crate::cursor::Incarnation;
 use crate::event::{Event, EventType, Origin, Seq};
 use crate::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 
+mod changes;
+mod dice;
+mod folding;
 mod lists;
+mod model;
+mod once;
 mod random;
+mod targets;
+mod trimming;
 
 /// What a case is run on.
 struct Store<L, T> {
@@ -36,7 +43,7 @@ type Case<L, T> = (&'static str, fn(&Store<L, T>));
 /// # Panics
 /// When the store breaks the contract. The case's name is written to stderr before it.
 pub fn run<L: EventLog, T: Topics>(make: impl Fn() -> (L, T)) {
-    let cases: &[Case<L, T>] = &[
+    let of_events: &[Case<L, T>] = &[
         ("seqs_have_no_holes", Store::seqs_have_no_holes),
         ("a_wrong_first_seq_is_a_conflict", Store::a_wrong_first_seq_is_a_conflict),
         ("a_hole_inside_an_item_is_a_conflict", Store::a_hole_inside_an_item_is_a_conflict),
@@ -49,16 +56,23 @@ pub fn run<L: EventLog, T: Topics>(make: impl Fn() -> (L, T)) {
         ("pages_by_bytes_hold_at_least_one_event", Store::pages_by_bytes_hold_at_least_one_event),
         ("a_read_behind_the_head_is_empty", Store::a_read_behind_the_head_is_empty),
         ("closed_is_told_by_the_newest_event", Store::closed_is_told_by_the_newest_event),
+        ("calls_are_carried_out_in_order_unpolled", Store::calls_are_carried_out_in_order_unpolled),
+        ("any_text_comes_back_byte_for_byte", Store::any_text_comes_back_byte_for_byte),
+    ];
+    let of_topics: &[Case<L, T>] = &[
         ("the_first_creator_wins", Store::the_first_creator_wins),
         ("a_record_comes_back_as_it_was", Store::a_record_comes_back_as_it_was),
         ("lists_are_paged_by_id", Store::lists_are_paged_by_id),
         ("lists_hold_what_one_may_read", Store::lists_hold_what_one_may_read),
         ("scopes_and_kinds_never_mix", Store::scopes_and_kinds_never_mix),
-        ("calls_are_carried_out_in_order_unpolled", Store::calls_are_carried_out_in_order_unpolled),
-        ("any_text_comes_back_byte_for_byte", Store::any_text_comes_back_byte_for_byte),
+    ];
+    let at_random: &[Case<L, T>] = &[
+        ("folded_replay_is_the_concatenation", folding::folded_replay_is_the_concatenation),
         ("random_operations_agree_with_a_model", random::agrees_with_a_model),
     ];
-    for (name, case) in cases {
+    let of_topics = of_topics.iter().chain(Store::CHANGES);
+    let of_events = of_events.iter().chain(Store::KEYS).chain(Store::TARGETS).chain(Store::TRIMS).chain(Store::FOLDS);
+    for (name, case) in of_events.chain(of_topics).chain(at_random) {
         eprintln!("contract: {name}");
         let (log, topics) = make();
         case(&Store { log, topics });
@@ -119,6 +133,7 @@ fn text_event(seq: Seq, kind: &str, json: &str) -> Event {
             meta: Bytes::from(format!("\"request_id\":\"r{}\"", seq / 3)),
         },
         data: Bytes::copy_from_slice(json.as_bytes()),
+        target: None,
     }
 }
 
@@ -131,7 +146,7 @@ fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<Event> {
 }
 
 fn item(log: LogId, events: Vec<Event>) -> Append {
-    Append { log, events: events.into() }
+    Append { log, events: events.into(), once: Vec::new() }
 }
 
 fn bounds(oldest: Seq, head: Seq) -> Bounds {

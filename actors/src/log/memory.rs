@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use bytes::Bytes;
+
 use super::{
-    Append, AppendError, Bounds, CreateError, EventLog, LogId, NewTopic, Page, PageLimit, PortFuture, TopicQuery,
-    TopicRecord, Topics, Unavailable, Visibility,
+    Append, AppendError, Bounds, ChangeError, CreateError, EventLog, Folded, FoldedPage, FoldedText,
+    IDEMPOTENCY_KEPT_MS, LogId, NewTopic, Page, PageLimit, PortFuture, Rejected, Remembered, TopicChange, TopicQuery,
+    TopicRecord, Topics, Unavailable, Visibility, Why,
 };
-use crate::event::{Event, Seq};
+use crate::event::{APPENDED_BYTES_MAX, Event, Seq};
 use crate::topic_key::{Scope, TopicKey};
 
 /// An in-memory [`EventLog`] and [`Topics`]. Clones share their contents.
@@ -28,6 +31,8 @@ struct Contents {
 struct Kept {
     trimmed: Seq,
     events: Vec<Event>,
+    /// By subject and key: when, and what.
+    once: HashMap<(Arc<str>, Arc<str>), (i64, Remembered)>,
 }
 
 impl Kept {
@@ -36,16 +41,107 @@ impl Kept {
         let closed = self.events.last().is_some_and(|e| e.kind.as_str() == "closed");
         Bounds { oldest: self.trimmed + 1, head, closed }
     }
-}
 
-impl MemoryLog {
-    /// Forgets the events up to and with `seq`, as retention does.
-    pub fn trim(&self, log: LogId, seq: Seq) {
-        if let Some(kept) = self.0.lock().logs.get_mut(&log) {
-            let count = usize::try_from(seq.saturating_sub(kept.trimmed)).unwrap_or(usize::MAX).min(kept.events.len());
-            kept.events.drain(..count);
-            kept.trimmed += count as Seq;
+    fn at(&self, seq: Seq) -> Option<&Event> {
+        let index = seq.checked_sub(self.trimmed + 1)?;
+        self.events.get(usize::try_from(index).ok()?)
+    }
+
+    fn appends_to(&self, target: Seq) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| event.kind.as_str() == "append" && event.target == Some(target))
+    }
+
+    fn remembers(&self, sub: &Arc<str>, key: &Arc<str>, now_ms: i64) -> Option<Remembered> {
+        let (time_ms, remembered) = self.once.get(&(sub.clone(), key.clone()))?;
+        (now_ms - time_ms < IDEMPOTENCY_KEPT_MS).then_some(*remembered)
+    }
+
+    /// Appends, or says what is wrong; a rejected append leaves nothing.
+    fn append(&mut self, item: &Append) -> Result<(), AppendError> {
+        let head = self.bounds().head;
+        if item.events.iter().zip(head + 1..).any(|(event, seq)| event.seq != seq) {
+            return Err(AppendError::Conflict);
         }
+        let mut standing = Vec::new();
+        let mut rejected = Vec::new();
+        let mut skip_to = 0;
+        for event in item.events.iter() {
+            let once = item.once.iter().find(|write| write.places.first == event.seq);
+            if let Some(write) = once
+                && let Some(known) = self.remembers(&write.once.sub, &write.once.key, event.time_ms)
+            {
+                rejected.push(Rejected { seq: event.seq, why: Why::Repeated(known) });
+                skip_to = write.places.last;
+            }
+            if event.seq > skip_to {
+                match self.check_target(event, &standing) {
+                    Ok(()) => standing.push(event),
+                    Err(why) => rejected.push(Rejected { seq: event.seq, why }),
+                }
+            }
+        }
+        if !rejected.is_empty() {
+            return Err(AppendError::Rejected(rejected));
+        }
+        self.events.extend(item.events.iter().cloned());
+        for event in item.events.iter().filter(|event| event.kind.as_str() == "redacted") {
+            self.redact(event.target.unwrap_or(0));
+        }
+        for write in &item.once {
+            let time_ms = self.at(write.places.first).map_or(0, |first| first.time_ms);
+            let remembered = Remembered { digest: write.once.digest, places: write.places };
+            self.once.insert((write.once.sub.clone(), write.once.key.clone()), (time_ms, remembered));
+        }
+        Ok(())
+    }
+
+    /// Whether the event's target can be meant; `standing` is what stands before it in the same append.
+    fn check_target(&self, event: &Event, standing: &[&Event]) -> Result<(), Why> {
+        let Some(seq) = event.target else { return Ok(()) };
+        let target = self.at(seq).or_else(|| standing.iter().copied().find(|event| event.seq == seq));
+        let target = target.filter(|target| !matches!(target.kind.as_str(), "append" | "redacted" | "closed"));
+        let target = target.ok_or(Why::TargetUnknown)?;
+        if event.kind.as_str() != "append" {
+            return Ok(());
+        }
+        let about_it = |kind| move |event: &&Event| event.kind.as_str() == kind && event.target == Some(seq);
+        let before = standing.iter().copied().filter(about_it("append"));
+        let appended: usize = self.appends_to(seq).chain(before).map(|append| append.data.len()).sum();
+        match () {
+            () if target.is_redacted() || standing.iter().copied().any(|e| about_it("redacted")(&e)) => {
+                Err(Why::TargetUnknown)
+            }
+            () if target.origin.actor() != event.origin.actor() => Err(Why::TargetForbidden),
+            () if appended + event.data.len() > APPENDED_BYTES_MAX => Err(Why::TargetFull),
+            () => Ok(()),
+        }
+    }
+
+    fn redact(&mut self, target: Seq) {
+        let is_part =
+            |event: &Event| event.seq == target || (event.kind.as_str() == "append" && event.target == Some(target));
+        for event in self.events.iter_mut().filter(|event| is_part(event)) {
+            event.data = Bytes::new();
+        }
+    }
+
+    fn fold(&self, event: &Event) -> Option<Folded> {
+        let of = if event.kind.as_str() == "append" { event.target? } else { event.seq };
+        let plain = |event: &Event| Folded { at: event.seq, event: event.clone(), text: None };
+        let (Some(target), Some(last)) = (self.at(of), self.appends_to(of).last()) else { return Some(plain(event)) };
+        if last.seq != event.seq {
+            return None;
+        }
+        if target.is_redacted() {
+            return Some(Folded { at: event.seq, ..plain(target) });
+        }
+        let mut text = b"\"".to_vec();
+        for append in self.appends_to(of) {
+            text.extend_from_slice(&append.data[1..append.data.len() - 1]);
+        }
+        text.push(b'"');
+        let text = FoldedText { text: text.into(), appends: self.appends_to(of).count() as u64 };
+        Some(Folded { at: event.seq, event: target.clone(), text: Some(text) })
     }
 }
 
@@ -54,15 +150,7 @@ impl EventLog for MemoryLog {
         let mut contents = self.0.lock();
         let answers = items
             .into_iter()
-            .map(|item| {
-                let kept = contents.logs.get_mut(&item.log).ok_or(AppendError::Gone)?;
-                let head = kept.bounds().head;
-                if item.events.iter().zip(head + 1..).any(|(event, seq)| event.seq != seq) {
-                    return Err(AppendError::Conflict);
-                }
-                kept.events.extend(item.events.iter().cloned());
-                Ok(())
-            })
+            .map(|item| contents.logs.get_mut(&item.log).ok_or(AppendError::Gone)?.append(&item))
             .collect();
         Box::pin(std::future::ready(answers))
     }
@@ -89,6 +177,50 @@ impl EventLog for MemoryLog {
             Page { events, bounds: kept.bounds() }
         });
         Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
+        let contents = self.0.lock();
+        let mut page = FoldedPage { items: Vec::new(), upto: after, bounds: Bounds::EMPTY };
+        if let Some(kept) = contents.logs.get(&log) {
+            page.bounds = kept.bounds();
+            let mut bytes = 0;
+            for event in kept.events.iter().filter(|event| event.seq > after).take(limit.events) {
+                if bytes >= limit.bytes && !page.items.is_empty() {
+                    break;
+                }
+                page.upto = event.seq;
+                if let Some(folded) = kept.fold(event) {
+                    bytes += folded.event.size_bytes() + folded.text.as_ref().map_or(0, |text| text.text.len());
+                    page.items.push(folded);
+                }
+            }
+        }
+        Box::pin(std::future::ready(Ok(page)))
+    }
+
+    fn recall(
+        &self,
+        log: LogId,
+        sub: &str,
+        key: &str,
+        now_ms: i64,
+    ) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
+        let contents = self.0.lock();
+        let found = contents.logs.get(&log).and_then(|kept| kept.remembers(&sub.into(), &key.into(), now_ms));
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
+        let mut contents = self.0.lock();
+        let bounds = contents.logs.get_mut(&log).map_or(Bounds::EMPTY, |kept| {
+            let most = kept.events.len().saturating_sub(1);
+            let count = usize::try_from(oldest.saturating_sub(kept.trimmed + 1)).unwrap_or(usize::MAX).min(most);
+            kept.events.drain(..count);
+            kept.trimmed += count as Seq;
+            kept.bounds()
+        });
+        Box::pin(std::future::ready(Ok(bounds)))
     }
 }
 
@@ -132,6 +264,13 @@ impl Topics for MemoryLog {
             .map(|record| (record.clone(), contents.logs[&record.log].bounds()))
             .collect();
         Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+        let mut contents = self.0.lock();
+        let changed =
+            contents.topics.get_mut(key).map(|record| change.apply(&mut record.topic).map(|()| record.clone()));
+        Box::pin(std::future::ready(changed.transpose()))
     }
 
     fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {

@@ -8,14 +8,20 @@
 pub mod appender;
 pub mod contract;
 pub mod memory;
+mod topics;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::cursor::{Incarnation, Mark};
+use bytes::Bytes;
+
+pub use topics::{
+    ChangeError, CreateError, MEMBERS_MAX, Member, NewTopic, TITLE_BYTES_MAX, TopicChange, TopicQuery, TopicRecord,
+    Topics, Visibility,
+};
+
 use crate::event::{Event, Seq};
-use crate::topic_key::{Scope, TopicKey, TopicKind};
 
 /// A future that a port returns.
 pub type PortFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -24,13 +30,86 @@ pub type PortFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogId(pub i64);
 
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
+/// How long an idempotency key is remembered, in milliseconds.
+pub const IDEMPOTENCY_KEPT_MS: i64 = 24 * 3_600 * 1_000;
+
+/// What makes a write happen once: the writer's own key for it, and what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Whose key: the principal's subject.
+    pub sub: Arc<str>,
+    /// The key; 1 to [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes.
+    pub key: Arc<str>,
+    /// SHA-256 of what is written.
+    pub digest: [u8; 32],
+}
+
+/// A write inside an append that happens at most once.
+#[derive(Debug, Clone)]
+pub struct OnceWrite {
+    /// Its key.
+    pub once: Once,
+    /// Which of the append's events are its own.
+    pub places: Published,
+}
+
+/// The first and last seq that a write was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Of its first event.
+    pub first: Seq,
+    /// Of its last event.
+    pub last: Seq,
+}
+
+/// A write that was remembered by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    /// SHA-256 of what was written.
+    pub digest: [u8; 32],
+    /// Where it is.
+    pub places: Published,
+}
+
 /// Events to add to one log, all or none.
+///
+/// Conditions are checked in this order, each against what is durable and what stands before it in the same
+/// append without being rejected: the first seq; then, event by event, a key that was used within [`IDEMPOTENCY_KEPT_MS`] before
+/// the event's time; the target of an `append` or a `redacted`. A `redacted` takes the data of its target and of all appends to that
+/// away, in the same transaction. A key may be forgotten as soon as any write is later by that time.
 #[derive(Debug, Clone)]
 pub struct Append {
     /// Which log.
     pub log: LogId,
     /// Consecutive seqs, starting just behind the log's head. Never empty.
     pub events: Arc<[Event]>,
+    /// Which of them must happen at most once; ascending, not overlapping, no key twice.
+    pub once: Vec<OnceWrite>,
+}
+
+/// A write of an append whose condition does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its first event, or the one event whose target can't be meant.
+    pub seq: Seq,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a write was rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its key is remembered, from this write.
+    Repeated(Remembered),
+    /// No event that is kept has the target's seq, or it is an `append`, `redacted`, `closed`, or (for an append)
+    /// was redacted.
+    TargetUnknown,
+    /// Somebody else sent the event that should get the text.
+    TargetForbidden,
+    /// Its appends would have more than [`crate::event::APPENDED_BYTES_MAX`].
+    TargetFull,
 }
 
 /// Why an append was refused. Nothing of it was kept.
@@ -42,15 +121,39 @@ pub enum AppendError {
     /// The log was deleted.
     #[error("the log is gone")]
     Gone,
+    /// Conditions do not hold: all that were found, ascending by seq, at least one. The caller may append the rest.
+    #[error("{} writes of the append are rejected", .0.len())]
+    Rejected(Vec<Rejected>),
+    /// The disk is full; the text is for the operator's log alone.
+    #[error("the log's disk is full: {0}")]
+    Full(String),
     /// The engine could not write; the text is for the operator's log alone.
     #[error("the log can't be written: {0}")]
     Unavailable(String),
 }
 
-/// The engine could not answer; the text is for the operator's log alone.
+/// The engine could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log can't be read: {0}")]
-pub struct Unavailable(pub String);
+#[error("the store can't answer: {why}")]
+pub struct Unavailable {
+    /// Whether it is for want of room on the disk: the operator can make some, and reading goes on.
+    pub full: bool,
+    /// What happened, for the operator's log alone.
+    pub why: String,
+}
+
+impl<T: Into<String>> From<T> for Unavailable {
+    /// For any reason but a full disk.
+    fn from(why: T) -> Self {
+        Self { full: false, why: why.into() }
+    }
+}
+
+impl From<Unavailable> for AppendError {
+    fn from(Unavailable { full, why }: Unavailable) -> Self {
+        if full { Self::Full(why) } else { Self::Unavailable(why) }
+    }
+}
 
 /// The ends of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +190,37 @@ pub struct Page {
     pub bounds: Bounds,
 }
 
+/// An event as a reader sees it who wants appends folded into what they were appended to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// Where it stands: at its own seq, or at that of its last append.
+    pub at: Seq,
+    /// The event. An `append` whose target is not kept is told as it is: whoever has the target adds the text.
+    pub event: Event,
+    /// The text of its appends, when there are any.
+    pub text: Option<FoldedText>,
+}
+
+/// The text that was appended to an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldedText {
+    /// A JSON string.
+    pub text: Bytes,
+    /// Of how many appends.
+    pub appends: u64,
+}
+
+/// Part of a log with its appends folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldedPage {
+    /// Ascending by `at`, each behind the place asked for and not behind `upto`. May be empty.
+    pub items: Vec<Folded>,
+    /// How far the page reaches: who has it goes on behind this.
+    pub upto: Seq,
+    /// The log's ends in the same snapshot.
+    pub bounds: Bounds,
+}
+
 /// A store of logs. A log exists from [`Topics::create`] to [`Topics::delete`].
 pub trait EventLog: Send + Sync + 'static {
     /// Appends each item, durably: when the future resolves to `Ok` for an item, its events
@@ -102,129 +236,25 @@ pub trait EventLog: Send + Sync + 'static {
     /// Reads events behind `after`, ascending, from one snapshot. Sees only what is durable.
     /// A deleted log reads as an empty one.
     fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>>;
-}
 
-/// Who may see and write a topic besides its creator and the tenant's admins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visibility {
-    /// The members.
-    Private,
-    /// Everybody of the tenant who reads threads. The default.
-    Team,
-    /// Every principal of the tenant.
-    Public,
-}
+    /// The same with appends folded. Every event that is kept is told once, at the place of its last append in the
+    /// whole log, else at its own; an append is told only as that, while its target is kept. So an event before `after` is told
+    /// again when text was appended behind `after`: whole, to take the place of what the reader has. And a reader has all
+    /// text up to `upto` only when that is the head: till then what follows must be read folded, too.
+    /// The limit counts the rows that were looked at, and the bytes that are given.
+    fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>>;
 
-impl Visibility {
-    /// Parses `private`, `team` or `public`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "private" => Some(Self::Private),
-            "team" => Some(Self::Team),
-            "public" => Some(Self::Public),
-            _ => None,
-        }
-    }
+    /// What a key was used for within [`IDEMPOTENCY_KEPT_MS`] before `now_ms`, from a snapshot that holds every append that
+    /// was answered before.
+    fn recall(
+        &self,
+        log: LogId,
+        sub: &str,
+        key: &str,
+        now_ms: i64,
+    ) -> PortFuture<Result<Option<Remembered>, Unavailable>>;
 
-    /// The name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Team => "team",
-            Self::Public => "public",
-        }
-    }
-}
-
-/// A principal who was let into a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// The principal's subject.
-    pub sub: Arc<str>,
-    /// Whether they may write, too.
-    pub can_write: bool,
-}
-
-/// A topic as its creator asked for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTopic {
-    /// Its full name.
-    pub key: TopicKey,
-    /// Who made it.
-    pub creator: Arc<str>,
-    /// A title for people; at most [`TITLE_BYTES_MAX`].
-    pub title: Option<String>,
-    /// Who may see it.
-    pub visibility: Visibility,
-    /// Who was let in; at most [`MEMBERS_MAX`], each subject once.
-    pub members: Vec<Member>,
-    /// When, in milliseconds since 1970.
-    pub created_at_ms: i64,
-    /// Of the log that begins with it: 64 random bits.
-    pub incarnation: Incarnation,
-}
-
-/// Longest title, in bytes.
-pub const TITLE_BYTES_MAX: usize = 256;
-/// Most members of one topic.
-pub const MEMBERS_MAX: usize = 1_000;
-
-/// A topic that exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicRecord {
-    /// Its log.
-    pub log: LogId,
-    /// What its creator asked for.
-    pub topic: NewTopic,
-}
-
-impl TopicRecord {
-    /// The mark of its cursors.
-    #[must_use]
-    pub fn mark(&self) -> Mark {
-        Mark::new(&self.topic.key, self.topic.incarnation)
-    }
-}
-
-/// Why a topic was not created.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CreateError {
-    /// The key is taken; the first writer wins.
-    #[error("the topic exists")]
-    Exists,
-    /// The engine could not write.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-/// Which topics a list holds.
-#[derive(Debug, Clone)]
-pub struct TopicQuery {
-    /// Of this kind.
-    pub kind: TopicKind,
-    /// Whose ids are greater than this (byte order).
-    pub after_id: Option<String>,
-    /// `None`: all of the scope. `Some(sub)`: those that `sub` may read: made by them, shared with
-    /// them as a member, or of visibility `team` or `public`.
-    pub visible_to: Option<Arc<str>>,
-    /// At most this many, ascending by id.
-    pub limit: usize,
-}
-
-/// A store of topics: which exist, who made them, and which log is theirs.
-pub trait Topics: Send + Sync + 'static {
-    /// Creates a topic with an empty log, durably.
-    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>>;
-
-    /// Finds a topic and the ends of its log, from one snapshot that holds every create and
-    /// delete that was answered before.
-    fn find(&self, key: &TopicKey) -> PortFuture<Result<Option<(TopicRecord, Bounds)>, Unavailable>>;
-
-    /// Lists topics of a scope.
-    fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>>;
-
-    /// Deletes a topic, durably; its events may go later, in slices, but are never read again. `false` when there was none.
-    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>>;
+    /// Forgets the events before `oldest`, in slices that hold no append up for longer than a few milliseconds, and
+    /// never the newest event. The answer is the ends behind it.
+    fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>>;
 }

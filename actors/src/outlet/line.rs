@@ -11,6 +11,29 @@ use super::messages::ToSession;
 use super::socket::Socket;
 use crate::event::Seq;
 use crate::frame::Wire;
+use crate::topic::messages::Fold;
+
+/// The timing of sessions, the same for all that begin under the same settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between WebSocket pings; a peer that gave no sign of life for two of them is cut.
+    pub ws_ping_ms: u32,
+    /// Between SSE comments.
+    pub sse_comment_ms: u32,
+    /// A reader that accepts nothing for so long is cut.
+    pub stall_ms: u32,
+}
+
+impl Pace {
+    /// Between two beats of what a client speaks.
+    #[must_use]
+    pub fn beat_ms(&self, wire: Wire) -> u32 {
+        match wire {
+            Wire::Ws => self.ws_ping_ms,
+            Wire::Sse | Wire::SseUnnamed => self.sse_comment_ms,
+        }
+    }
+}
 
 /// One subscription of a line.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +48,8 @@ pub struct Sub {
     pub cursor: Seq,
     /// Whether events may be written: the session has told the client where it starts.
     pub live: bool,
+    /// How replays come.
+    pub fold: Fold,
 }
 
 /// The socket of a session.
@@ -33,7 +58,8 @@ pub struct Line {
     pub turn: u32,
     /// What the client speaks.
     pub wire: Wire,
-    /// Set when the socket was full; nothing is written until it drained.
+    /// Set when the socket was full, also when all was accepted and some waits in it; nothing is written until it
+    /// drained.
     pub blocked: bool,
     /// Set when the connection is gone or is being ended: no events any more.
     pub dead: bool,
@@ -47,6 +73,10 @@ pub struct Line {
     pub heard_ms: u64,
     /// When the last ping or comment was written.
     pub beat_ms: u64,
+    /// Between two of them.
+    pub every_ms: u32,
+    /// How long the peer may accept nothing.
+    pub stall_ms: u32,
     /// When the session wants to be woken; `u64::MAX`: never.
     pub alarm_ms: u64,
     /// The subscriptions.
@@ -59,7 +89,14 @@ pub struct Line {
 impl Line {
     /// A line that begins now.
     #[must_use]
-    pub fn new(socket: Box<dyn Socket>, wire: Wire, session: Recipient<ToSession>, turn: u32, now_ms: u64) -> Self {
+    pub fn new(
+        socket: Box<dyn Socket>,
+        wire: Wire,
+        pace: Pace,
+        session: Recipient<ToSession>,
+        turn: u32,
+        now_ms: u64,
+    ) -> Self {
         Self {
             turn,
             wire,
@@ -70,6 +107,8 @@ impl Line {
             accepted_ms: now_ms,
             heard_ms: now_ms,
             beat_ms: now_ms,
+            every_ms: pace.beat_ms(wire),
+            stall_ms: pace.stall_ms,
             alarm_ms: u64::MAX,
             subs: Vec::new(),
             session,
@@ -100,8 +139,8 @@ impl Line {
         !self.blocked && !self.dead
     }
 
-    /// Writes slices; returns how much was accepted. A socket that took less than all is blocked from
-    /// then on, and its session watches for it to drain.
+    /// Writes slices; returns how much was accepted. A socket that took less than all, or could not send what it
+    /// took, is blocked from then on, and its session watches for it to drain.
     pub fn write(&mut self, slices: &[IoSlice<'_>], bytes: usize, now_ms: u64) -> usize {
         debug_assert!(self.open() && self.rest.is_empty());
         let accepted = match self.socket.try_write(slices) {
@@ -115,7 +154,7 @@ impl Line {
         };
         // Until now the line had nothing that waited, so the peer's time to accept something begins here.
         self.accepted_ms = now_ms;
-        if accepted < bytes {
+        if accepted < bytes || self.socket.unsent() > 0 {
             self.blocked = true;
             self.tell(ToSession::Blocked);
         }
@@ -162,14 +201,28 @@ impl Line {
         }
     }
 
-    /// The socket has room: writes what waits. `true`: nothing waits any more.
+    /// Tells the peer that nothing follows. `true`: it is told, and all that waited is sent. `false`: the line is
+    /// blocked, and this is to be called again when it has drained.
+    pub fn finish(&mut self) -> bool {
+        if !self.blocked {
+            self.socket.finish();
+            self.blocked = self.socket.unsent() > 0;
+        }
+        !self.blocked
+    }
+
+    /// The socket has room: writes what waits, here and in the socket. `true`: nothing waits any more.
     ///
     /// # Errors
     /// The connection is gone: such a socket is ready for ever.
     pub fn drain(&mut self, now_ms: u64) -> io::Result<bool> {
-        while !self.rest.is_empty() {
+        loop {
+            let unsent = self.socket.unsent();
+            if self.rest.is_empty() && unsent == 0 {
+                break;
+            }
             match self.socket.try_write(&[IoSlice::new(&self.rest)]) {
-                Ok(0) => {
+                Ok(0) if !self.rest.is_empty() => {
                     self.dead = true;
                     return Err(io::ErrorKind::WriteZero.into());
                 }
@@ -177,7 +230,13 @@ impl Line {
                     self.accepted_ms = now_ms;
                     self.rest.drain(..accepted);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Part of what was encrypted may have gone: its reader has accepted something.
+                    if self.socket.unsent() < unsent {
+                        self.accepted_ms = now_ms;
+                    }
+                    return Ok(false);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.dead = true;

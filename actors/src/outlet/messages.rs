@@ -1,10 +1,12 @@
 //! What sessions ask of their outlet, and what it tells them. Both live on the same worker.
 
+use std::sync::Arc;
+
 use actix::Message;
 
 use crate::cursor::Mark;
 use crate::directory::TopicHandle;
-use crate::log::Bounds;
+use crate::log::{Bounds, TopicRecord};
 use crate::topic::messages::{EndReason, LineId};
 use crate::topic::state::{Start, Started};
 use crate::topic_key::TopicKey;
@@ -23,6 +25,8 @@ pub enum FromSession {
         topic: TopicHandle,
         /// From where.
         start: Start,
+        /// Whether replays come with appends folded.
+        fold: bool,
     },
     /// The client knows where it starts: events may follow.
     Go {
@@ -75,6 +79,11 @@ pub enum ToSession {
         ticket: u32,
         /// Why.
         reason: EndReason,
+    },
+    /// A topic's record was changed.
+    Changed {
+        /// What it is now.
+        record: Arc<TopicRecord>,
     },
     /// The socket is full: watch for it to drain.
     Blocked,

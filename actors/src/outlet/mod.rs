@@ -180,7 +180,13 @@ impl Outlet {
         };
         line.replaying = Some(sub.topic);
         let id = crate::topic::messages::LineId { slot: line_slot, turn: line.turn };
-        addr.do_send(FromOutlet::Replay { outlet: self.id, line: id, cursor: sub.cursor, bytes: REPLAY_BYTES });
+        addr.do_send(FromOutlet::Replay {
+            outlet: self.id,
+            line: id,
+            cursor: sub.cursor,
+            bytes: REPLAY_BYTES,
+            fold: sub.fold,
+        });
     }
 
     /// Ends the subscriptions of a line that have reached the `closed` event of their topics.
@@ -221,7 +227,6 @@ impl Outlet {
 
     fn tick(&self) {
         let now_ms = self.worker.now_ms();
-        let pace = self.worker.pace;
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
         for (_, line) in lines.iter_mut() {
@@ -233,17 +238,17 @@ impl Outlet {
                 continue;
             }
             let silent_ms = now_ms.saturating_sub(line.heard_ms);
-            let stalled = line.blocked && now_ms.saturating_sub(line.accepted_ms) >= pace.stall_ms;
-            let zombie =
-                line.wire == Wire::Ws && !line.blocked && silent_ms > 2 * pace.ws_ping_ms + pace.ws_ping_ms / 5;
+            let every_ms = u64::from(line.every_ms);
+            let stalled = line.blocked && now_ms.saturating_sub(line.accepted_ms) >= u64::from(line.stall_ms);
+            let zombie = line.wire == Wire::Ws && !line.blocked && silent_ms > 2 * every_ms + every_ms / 5;
             if stalled || zombie {
                 line.tell(ToSession::Cut);
                 line.dead = true;
                 continue;
             }
-            let (every_ms, frame) = match line.wire {
-                Wire::Ws => (pace.ws_ping_ms, control::WS_PING),
-                Wire::Sse => (pace.sse_comment_ms, control::SSE_KEEP_ALIVE),
+            let frame = match line.wire {
+                Wire::Ws => control::WS_PING,
+                Wire::Sse | Wire::SseUnnamed => control::SSE_KEEP_ALIVE,
             };
             if !line.blocked && now_ms.saturating_sub(line.beat_ms) >= every_ms {
                 line.beat_ms = now_ms;
@@ -300,8 +305,8 @@ impl Handler<FromSession> for Outlet {
             lines.get(id.slot as usize).is_some_and(|line| line.turn == id.turn)
         };
         match message {
-            FromSession::Subscribe { line, ticket, topic, start } if known(lines, line) => {
-                self.subscribe(lines, Pending { line, ticket, left: false, start, since_ms: 0 }, &topic, ctx);
+            FromSession::Subscribe { line, ticket, topic, start, fold } if known(lines, line) => {
+                self.subscribe(lines, Pending { line, ticket, left: false, start, fold, since_ms: 0 }, &topic, ctx);
             }
             FromSession::Go { line, ticket } if known(lines, line) => {
                 let target = &mut lines[line.slot as usize];

@@ -1,5 +1,6 @@
 //! The rule of delivery: write the frame whose seq is cursor + 1, skip what is at or below the cursor;
-//! if something is missing or the socket is full, stay and read on from the log later.
+//! if something is missing or the socket is full, stay and read on from the log later. Who reads folded is given nothing live
+//! before they have what a page owes them.
 //!
 //! Connecting, replaying, going live and catching up all come through here. Nothing here sends a
 //! message or keeps a frame.
@@ -9,6 +10,7 @@ use std::io::IoSlice;
 use super::line::Line;
 use super::seats::Seats;
 use crate::frame::Batch;
+use crate::topic::messages::Fold;
 
 /// Most topics whose frames go into one write.
 const SLICES_MAX: usize = 64;
@@ -39,7 +41,8 @@ pub(super) fn write_due(line: &mut Line, seats: &Seats, now_ms: u64) {
 fn due<'a>(line: &Line, index: usize, seats: &'a Seats) -> Option<&'a Batch> {
     let sub = line.subs[index];
     let batch = &*seats.get(sub.topic as usize)?.delivery.as_ref()?.batch;
-    (sub.live && sub.cursor < batch.last() && sub.cursor + 1 >= batch.first()).then_some(batch)
+    let may = sub.live && sub.fold != Fold::Owed;
+    (may && sub.cursor < batch.last() && sub.cursor + 1 >= batch.first()).then_some(batch)
 }
 
 /// Writes parts, each a subscription's index and a batch that has what comes next for it.
@@ -53,7 +56,8 @@ pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u6
         [] => return,
         [(index, batch)] => {
             let bytes = batch.behind(wire, subs[*index].cursor);
-            line.write(&[IoSlice::new(bytes)], bytes.len(), now_ms)
+            // A page of which everything was folded into what follows it moves the cursor and nothing else.
+            if bytes.is_empty() { 0 } else { line.write(&[IoSlice::new(bytes)], bytes.len(), now_ms) }
         }
         parts => {
             let slices: Vec<_> =
@@ -73,7 +77,11 @@ fn settle(line: &mut Line, parts: &[(usize, &Batch)], mut accepted: usize) {
         let taken = accepted.min(bytes.len());
         let (reached, missing) = batch.accepted(line.wire, cursor, taken);
         assert!(reached >= cursor && reached <= batch.last(), "a cursor moves forward, inside what was written");
-        line.subs[*index].cursor = reached;
+        let sub = &mut line.subs[*index];
+        sub.cursor = reached;
+        if let Some(whole) = batch.folds() {
+            sub.fold = if whole && reached == batch.last() { Fold::Whole } else { Fold::Owed };
+        }
         if missing > 0 {
             line.keep(&bytes[taken..taken + missing]);
         }

@@ -15,7 +15,7 @@ use crate::event::Seq;
 use crate::frame::Batch;
 use crate::log::Bounds;
 use crate::topic::TopicActor;
-use crate::topic::messages::{Life, LineId};
+use crate::topic::messages::{Fold, Life, LineId};
 use crate::topic::state::Start;
 use crate::topic_key::TopicKey;
 
@@ -41,7 +41,16 @@ pub(super) struct Pending {
     /// Unsubscribed meanwhile. Kept until the topic has answered, because it counts this reader.
     pub(super) left: bool,
     pub(super) start: Start,
+    pub(super) fold: bool,
     pub(super) since_ms: u64,
+}
+
+/// What a subscription begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewSub {
+    pub(super) ticket: u32,
+    pub(super) cursor: Seq,
+    pub(super) fold: Fold,
 }
 
 /// A topic with readers.
@@ -114,7 +123,7 @@ impl Seats {
     }
 
     /// Makes a line a reader of a topic, not yet live.
-    pub(super) fn join(&mut self, slot: usize, line_slot: u32, line: &mut Line, ticket: u32, cursor: Seq) {
+    pub(super) fn join(&mut self, slot: usize, line_slot: u32, line: &mut Line, new: NewSub) {
         let readers = &mut self.slots[slot].readers;
         let sub = u32::try_from(line.subs.len()).expect("a session has few topics");
         let reader = u32::try_from(readers.len()).expect("fewer readers than 4 billion");
@@ -124,7 +133,8 @@ impl Seats {
             // Most sessions read one topic.
             line.subs.reserve_exact(1);
         }
-        line.subs.push(Sub { topic, reader, ticket, cursor, live: false });
+        let NewSub { ticket, cursor, fold } = new;
+        line.subs.push(Sub { topic, reader, ticket, cursor, live: false, fold });
     }
 
     /// Takes a subscription from a line, and the reader from its topic. A delivery under way still

@@ -1,7 +1,8 @@
 //! What a session needs of a socket.
 //!
 //! A trait, so that a TLS stream can stand here too, and so that a test can be the network. An
-//! implementation never blocks, and never buffers what it could not send.
+//! implementation never blocks, and never buffers what it could not send, but for one record of a
+//! socket that encrypts: what was encrypted can't be taken back.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
@@ -11,11 +12,19 @@ use tokio::net::TcpStream;
 
 /// A connected, non-blocking socket.
 pub trait Socket: Send + 'static {
-    /// Writes what fits of the slices, in order.
+    /// Writes what is [unsent](Self::unsent), then what fits of the slices, in order. With nothing in the
+    /// slices, 0 means that nothing is unsent any more.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing fits; anything else means that the connection is gone.
+    /// `WouldBlock` when nothing of the slices fits, or something is still unsent; anything else means that the
+    /// connection is gone.
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Bytes that were accepted and wait here, not in the kernel, for room. While there are any the socket is full:
+    /// it accepts nothing more.
+    fn unsent(&self) -> usize {
+        0
+    }
 
     /// Reads what is there; 0 is the end.
     ///
@@ -29,7 +38,8 @@ pub trait Socket: Send + 'static {
     /// Waits for room to write.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Says that nothing more will be written; the peer still reads what was.
+    /// Says that nothing more will be written; the peer still reads what was. What that takes may be
+    /// [unsent](Self::unsent) behind this; then it is called again once nothing is.
     fn finish(&mut self);
 
     /// Makes the coming close discard what was not sent, so that a reader who accepts nothing

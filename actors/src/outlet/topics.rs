@@ -3,6 +3,7 @@
 //!
 //! Whatever is lost with a topic is asked for again; nothing here waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
@@ -10,13 +11,13 @@ use slab::Slab;
 
 use super::line::Line;
 use super::messages::ToSession;
-use super::seats::{Delivery, Pending, Reader, Seat};
+use super::seats::{Delivery, NewSub, Pending, Reader, Seat};
 use super::{Outlet, pump};
 use crate::directory::TopicHandle;
 use crate::frame::Batch;
 use crate::frame::control::gap;
-use crate::log::Bounds;
-use crate::topic::messages::{EndReason, FromOutlet, Life, LineId, Replayed, ToOutlet};
+use crate::log::{Bounds, TopicRecord};
+use crate::topic::messages::{EndReason, Fold, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
 use crate::topic_key::TopicKey;
 
@@ -24,6 +25,8 @@ use crate::topic_key::TopicKey;
 const ANSWER_MS: u64 = 2_000;
 /// How long an outlet waits before it asks again for a topic whose store could not answer.
 const RETRY_MS: u64 = 500;
+/// How long a client waits at least before it comes back to a hub that goes, in milliseconds.
+const COME_BACK_MS_MIN: u64 = 500;
 
 impl Outlet {
     pub(super) fn hear(&mut self, message: ToOutlet, ctx: &mut Context<Self>) {
@@ -52,6 +55,7 @@ impl Outlet {
                     self.attach(slot, ctx);
                 }
             }
+            ToOutlet::Changed { record } => self.changed(&record),
             ToOutlet::Drain { spread_ms } => self.drain(spread_ms),
             ToOutlet::Deleted { key, mark } => {
                 if let Some(slot) = self.seats.slot(&key)
@@ -64,12 +68,28 @@ impl Outlet {
         }
     }
 
-    /// Every session tells its client to come back, spread over a time, and ends.
+    /// Who reads a topic is asked anew whether they may.
+    fn changed(&self, record: &Arc<TopicRecord>) {
+        let seat = self.seats.slot(&record.topic.key).and_then(|slot| self.seats.get(slot));
+        let Some(seat) = seat.filter(|seat| seat.mark == record.mark()) else { return };
+        let lines = self.worker.lines.borrow();
+        let readers = seat.readers.iter().map(|reader| &lines[reader.line as usize]);
+        let pending = seat.pending.iter().filter_map(|pending| {
+            lines.get(pending.line.slot as usize).filter(|line| line.turn == pending.line.turn && !pending.left)
+        });
+        for line in readers.chain(pending) {
+            line.tell(ToSession::Changed { record: record.clone() });
+        }
+    }
+
+    /// Every session tells its client to come back, spread over a time, and ends; so does who was admitted before and
+    /// begins later.
     fn drain(&self, spread_ms: u64) {
+        self.worker.come_back_ms.set(Some(COME_BACK_MS_MIN + spread_ms / 2));
         let lines = self.worker.lines.borrow();
         let count = lines.len().max(1) as u64;
         for (place, (_, line)) in (0_u64..).zip(lines.iter()) {
-            line.tell(ToSession::Drain { retry_after_ms: 500 + spread_ms * place / count });
+            line.tell(ToSession::Drain { retry_after_ms: COME_BACK_MS_MIN + spread_ms * place / count });
         }
     }
 
@@ -136,7 +156,9 @@ impl Outlet {
         let lines = &mut *worker.lines.borrow_mut();
         match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn && !pending.left) {
             Some(target) => {
-                self.seats.join(slot, line.slot, target, ticket, started.cursor);
+                let fold = Fold::starting(pending.fold, started.cursor, bounds.head);
+                let new = NewSub { ticket, cursor: started.cursor, fold };
+                self.seats.join(slot, line.slot, target, new);
                 target.tell(ToSession::Subscribed { key: key.clone(), ticket, started, bounds, mark });
             }
             // Left meanwhile, and counted by the topic all the same.
@@ -153,7 +175,7 @@ impl Outlet {
         }
     }
 
-    fn deliver(&mut self, key: &TopicKey, life: Life, batch: std::sync::Arc<Batch>, ctx: &mut Context<Self>) {
+    fn deliver(&mut self, key: &TopicKey, life: Life, batch: Arc<Batch>, ctx: &mut Context<Self>) {
         let Some(slot) = self.seats.slot(key) else { return };
         let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life == life) else { return };
         seat.head = seat.head.max(batch.last());

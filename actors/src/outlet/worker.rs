@@ -15,28 +15,17 @@ use super::line::Line;
 use crate::directory::Directory;
 use crate::topic::messages::LineId;
 
-/// The timing of sessions, the same for all of a hub.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// Between WebSocket pings; a peer that gave no sign of life for two of them is cut.
-    pub ws_ping_ms: u64,
-    /// Between SSE comments.
-    pub sse_comment_ms: u64,
-    /// A reader that accepts nothing for so long is cut.
-    pub stall_ms: u64,
-}
-
 /// What a thread shares.
 pub struct Worker {
     /// Which worker.
     pub index: usize,
     /// Finds topics.
     pub directory: Directory,
-    /// The timing of sessions.
-    pub pace: Pace,
     pub(super) lines: RefCell<Slab<Line>>,
     pub(super) outlet: RefCell<Option<Addr<Outlet>>>,
     pub(super) lives: Cell<u32>,
+    /// Set when the hub drains: what a session that begins only now is told to wait.
+    pub(super) come_back_ms: Cell<Option<u64>>,
     turns: Cell<u32>,
     began: Instant,
     scratch: RefCell<Box<[u8]>>,
@@ -48,14 +37,14 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 impl Worker {
     /// A worker without an outlet; [`super::start`] gives it one.
     #[must_use]
-    pub fn new(index: usize, directory: Directory, pace: Pace) -> Rc<Self> {
+    pub fn new(index: usize, directory: Directory) -> Rc<Self> {
         Rc::new(Self {
             index,
             directory,
-            pace,
             lines: RefCell::default(),
             outlet: RefCell::default(),
             lives: Cell::new(0),
+            come_back_ms: Cell::new(None),
             turns: Cell::new(0),
             began: Instant::now(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
@@ -81,6 +70,12 @@ impl Worker {
         let line = make(turn, self.now_ms());
         let slot = self.lines.borrow_mut().insert(line);
         LineId { slot: u32::try_from(slot).expect("fewer sockets than 4 billion"), turn }
+    }
+
+    /// When the hub drains, after what time a client that was admitted just before is to come back.
+    #[must_use]
+    pub fn come_back_ms(&self) -> Option<u64> {
+        self.come_back_ms.get()
     }
 
     /// Removes a line that no outlet knows of.

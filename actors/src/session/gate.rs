@@ -7,6 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::directory::TopicHandle;
 use crate::event::Origin;
+use crate::log::TopicRecord;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 
@@ -42,6 +43,12 @@ pub enum Admission {
 pub trait Gate {
     /// A principal wants something of a topic, by its name in their scope.
     fn admit(self: Rc<Self>, principal: &Arc<Principal>, topic: &str, right: Right) -> Admission;
+
+    /// Whether a principal still has a right on a topic whose record was changed.
+    ///
+    /// # Errors
+    /// `permission.denied`.
+    fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal>;
 
     /// A session renews: the token must be the same principal's.
     ///

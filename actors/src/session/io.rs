@@ -10,7 +10,7 @@ use std::task::{Context as Waking, Poll};
 use actix::{ActorContext, ActorFuture, Context};
 
 use super::{Session, WAITING_BYTES_MAX};
-use crate::frame::{Wire, control};
+use crate::frame::Wire;
 use crate::outlet::messages::FromSession;
 
 /// After so many messages a session lets others of its thread go first.
@@ -87,10 +87,7 @@ impl Session {
                 return Step::Wait;
             };
             let (task, reference, _) = *waiting;
-            let refused = admitted.and_then(|topic| self.admitted(task, &topic, reference.clone(), ctx));
-            if let Err(refusal) = refused {
-                self.control(&control::error(&refusal, &reference));
-            }
+            self.go_on(task, &reference, admitted, ctx);
             return Step::On;
         }
         let waiting_bytes = self.with_line(|line, _| line.waiting_bytes()).unwrap_or(0);
@@ -116,7 +113,7 @@ impl Session {
             Poll::Pending => Step::Wait,
             // An SSE client has said all it had to say: bytes behind its request are no request.
             Poll::Ready(Ok(0) | Err(_)) => Step::Over,
-            Poll::Ready(Ok(_)) if self.wire == Wire::Sse => Step::Over,
+            Poll::Ready(Ok(_)) if self.wire.is_sse() => Step::Over,
             Poll::Ready(Ok(_)) => Step::On,
         }
     }
@@ -158,9 +155,11 @@ impl Session {
     /// with bytes that nobody read.
     fn discard(&mut self, waking: &mut Waking<'_>) -> Step {
         if !self.finished {
-            self.finished = self.with_line(|line, _| !line.blocked).unwrap_or(true);
-            if self.finished {
-                self.with_line(|line, _| line.socket().finish());
+            let was_blocked = self.with_line(|line, _| line.blocked).unwrap_or(false);
+            self.finished = self.with_line(|line, _| line.finish()).unwrap_or(true);
+            if !self.finished && !was_blocked {
+                // Blocked by the goodbye itself: the next poll waits for room.
+                waking.waker().wake_by_ref();
             }
         }
         match self.read(waking) {

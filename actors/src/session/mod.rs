@@ -7,6 +7,7 @@ pub mod decoder;
 pub mod gate;
 mod io;
 mod opening;
+mod readings;
 pub mod request;
 mod ws;
 
@@ -19,18 +20,17 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::cursor::Cursor;
 use crate::directory::TopicHandle;
-use crate::event::NewEvent;
+use crate::entry::Entry;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
-use crate::log::Bounds;
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
 use crate::outlet::worker::Worker;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, close};
-use crate::topic::messages::{EndReason, LineId};
+use crate::topic::messages::{LineId, Publish};
 use crate::topic::now_ms;
-use crate::topic::state::{Published, Start, Started};
+use crate::topic::state::{Published, Start};
 use crate::topic_key::TopicKey;
 use decoder::Decoder;
 use gate::Gate;
@@ -57,8 +57,19 @@ struct Asked {
 
 /// What waits for a topic to be found.
 enum Task {
-    Subscribe { start: Start, requested: Option<String> },
-    Publish { event: NewEvent },
+    Subscribe {
+        start: Start,
+        requested: Option<String>,
+        fold: bool,
+    },
+    Publish {
+        entry: Entry,
+    },
+    /// A publish whose topic was gone when it was sent, of which nothing may come before it; how often it was looked for.
+    Again {
+        publish: Publish,
+        times: u8,
+    },
 }
 
 type Admitting = LocalBoxFuture<'static, Result<TopicHandle, Refusal>>;
@@ -68,7 +79,7 @@ pub struct Session {
     worker: Rc<Worker>,
     line: LineId,
     gate: Rc<dyn Gate>,
-    limits: Rc<SessionLimits>,
+    limits: Arc<SessionLimits>,
     wire: Wire,
     who: Who,
     /// Gone once the client was greeted.
@@ -85,7 +96,7 @@ pub struct Session {
     warned: bool,
     ending: bool,
     finished: bool,
-    _permit: Box<dyn Any>,
+    _permit: Rc<dyn Any>,
 }
 
 /// A publish of a session was answered.
@@ -104,7 +115,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
     Session::create(move |ctx| {
         // The default mailbox is counted in slots, not reserved; it needs no change.
         let session = ctx.address().recipient();
-        let line = worker.add(|turn, now_ms| Line::new(socket, wire, session, turn, now_ms));
+        let line = worker.add(|turn, now_ms| Line::new(socket, wire, limits.pace, session, turn, now_ms));
         let mut session = Session {
             worker,
             line,
@@ -131,8 +142,11 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             session.welcome(&None);
         }
         session.set_alarm();
-        if let Some(Wanted { topic, start, requested }) = topic {
-            session.subscribe(&topic, start, requested, None);
+        if let Some(wanted) = topic {
+            session.subscribe(wanted, None);
+        }
+        if let Some(retry_after_ms) = session.worker.come_back_ms() {
+            ctx.notify(ToSession::Drain { retry_after_ms });
         }
         session
     })
@@ -163,11 +177,7 @@ impl Session {
     }
 
     fn heartbeat_seconds(&self) -> u64 {
-        let pace = self.worker.pace;
-        match self.wire {
-            Wire::Ws => pace.ws_ping_ms / 1_000,
-            Wire::Sse => pace.sse_comment_ms / 1_000,
-        }
+        u64::from(self.limits.pace.beat_ms(self.wire) / 1_000)
     }
 
     fn welcome(&mut self, reference: &Ref) {
@@ -218,80 +228,6 @@ impl Session {
             self.control(&Control::TokenExpiring { expires_at: &expires_at }.wire(self.wire));
         }
         self.set_alarm();
-    }
-
-    fn subscribe(&mut self, topic: &TopicHandle, start: Start, requested: Option<String>, reference: Ref) {
-        let key = topic.record.topic.key.clone();
-        let resumed = matches!(start, Start::After(_));
-        self.tickets = self.tickets.wrapping_add(1);
-        let ticket = self.tickets;
-        let asked = Some(Box::new(Asked { reference, requested, resumed }));
-        if self.sole {
-            self.subscriptions.reserve_exact(1);
-        }
-        self.subscriptions.push(Subscription { ticket, key, asked });
-        self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic: topic.clone(), start });
-    }
-
-    /// The topic has said where this reader starts: so is the client told, then events may follow.
-    fn subscribed(&mut self, key: &TopicKey, ticket: u32, started: Started, bounds: Bounds, mark: crate::cursor::Mark) {
-        // Who unsubscribed meanwhile has told the outlet so.
-        let Some(subscription) = self.subscriptions.iter_mut().find(|subscription| subscription.ticket == ticket)
-        else {
-            return;
-        };
-        let Some(asked) = subscription.asked.take() else { return };
-        let Asked { reference, requested, resumed } = *asked;
-        let resumed = resumed && started.gap.is_none();
-        let (cursor, head) = (mark.at(started.cursor).to_string(), mark.at(bounds.head).to_string());
-        // Until the gap was told, a client that drops comes back with the cursor it came with, and is told again.
-        let cursor = requested.clone().filter(|_| started.gap.is_some()).unwrap_or(cursor);
-        match self.wire {
-            Wire::Ws => {
-                let topic = key.topic();
-                let subscribed = Control::Subscribed { topic: &topic, cursor: &cursor, head: &head, resumed };
-                self.control(&subscribed.ws(&reference));
-            }
-            Wire::Sse => self.connected(key, &cursor, &head),
-        }
-        if let Some(reason) = started.gap {
-            let requested = requested.unwrap_or_default();
-            self.control(&control::gap(self.wire, key, mark, reason.as_str(), &requested, bounds));
-        }
-        self.ask_outlet(FromSession::Go { line: self.line, ticket });
-    }
-
-    fn connected(&mut self, key: &TopicKey, cursor: &str, head: &str) {
-        let expires_at = self.principal().map(|principal| time_text(principal.expires_at_ms)).unwrap_or_default();
-        let Some(greeting) = self.greeting.take() else { return };
-        let connected = Control::Connected {
-            connection_id: &greeting.connection_id,
-            request_id: &greeting.request_id,
-            topics: &[key.topic()],
-            cursor,
-            head,
-            heartbeat_seconds: self.heartbeat_seconds(),
-            expires_at: &expires_at,
-        };
-        let mut frames = connected.sse(Some(cursor));
-        frames.extend_from_slice(&control::sse_retry(self.limits.sse_retry_ms));
-        self.control(&frames);
-    }
-
-    fn ended(&mut self, key: &TopicKey, ticket: u32, reason: EndReason) {
-        let Some(place) = self.subscriptions.iter().position(|subscription| subscription.ticket == ticket) else {
-            return;
-        };
-        self.subscriptions.swap_remove(place);
-        let topic = key.topic();
-        let told = self.wire == Wire::Ws || reason != EndReason::Closed;
-        if told {
-            self.control(&Control::Ended { topic: &topic, reason: reason.as_str() }.wire(self.wire));
-        }
-        if self.sole {
-            let code = if reason == EndReason::Deleted { close::TOPIC } else { close::NORMAL };
-            self.finish(code, reason.as_str());
-        }
     }
 
     /// Tells the client why it can't go on, and ends.
@@ -357,6 +293,7 @@ impl Handler<ToSession> for Session {
                 self.subscribed(&key, ticket, started, bounds, mark);
             }
             ToSession::Ended { key, ticket, reason } => self.ended(&key, ticket, reason),
+            ToSession::Changed { record } => self.changed(&record),
             // Handling any message polls the pump, which sees that the socket is full.
             ToSession::Blocked => {}
             ToSession::Broken => ctx.stop(),
@@ -367,7 +304,7 @@ impl Handler<ToSession> for Session {
             ToSession::Alarm => self.alarm(ctx),
             ToSession::Drain { retry_after_ms } => {
                 self.control(&Control::Reconnect { retry_after_ms }.wire(self.wire));
-                if self.wire == Wire::Sse {
+                if self.wire.is_sse() {
                     self.control(&control::sse_retry(retry_after_ms));
                 }
                 self.finish(close::DRAIN, "draining");

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use super::gate::{Gate, Greeter, Identity};
 use crate::directory::TopicHandle;
 use crate::frame::Wire;
+use crate::outlet::line::Pace;
 use crate::outlet::socket::Socket;
 use crate::principal::Principal;
 use crate::topic::state::Start;
 
-/// The limits of sessions, the same for all of a hub.
+/// The limits of sessions, the same for all that begin under the same settings.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
     /// Most bytes of one WebSocket message.
@@ -28,6 +29,8 @@ pub struct SessionLimits {
     pub sse_retry_ms: u64,
     /// How long before its end a client is told that its token expires.
     pub expiry_warning_ms: i64,
+    /// Pings, comments, and how long a reader may accept nothing.
+    pub pace: Pace,
 }
 
 /// What a session starts with.
@@ -45,11 +48,11 @@ pub struct Opening {
     /// The one topic of an SSE stream or of a topic's own WebSocket.
     pub topic: Option<Wanted>,
     /// Given back when the session ends.
-    pub permit: Box<dyn Any>,
+    pub permit: Rc<dyn Any>,
     /// Decides on topics.
     pub gate: Rc<dyn Gate>,
     /// Limits.
-    pub limits: Rc<SessionLimits>,
+    pub limits: Arc<SessionLimits>,
 }
 
 /// The ids that a client is told first.
@@ -79,4 +82,6 @@ pub struct Wanted {
     pub start: Start,
     /// The cursor as it was given.
     pub requested: Option<String>,
+    /// Whether replays come with appends folded.
+    pub fold: bool,
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cursor::Cursor;
-use crate::event::NewEvent;
+use crate::entry::{Conditions, Entry, EntryWhat, Object, present};
 use crate::frame::control::Ref;
 use crate::refusal::{Code, Refusal};
 use crate::topic::state::Start;
@@ -39,18 +39,20 @@ pub enum Request {
         start: Start,
         /// The cursor as it was given, to be told back in a `gap`.
         requested: Option<String>,
+        /// Whether replays come with appends folded.
+        fold: bool,
     },
     /// Stop reading.
     Unsubscribe {
         /// `thread/x`.
         topic: String,
     },
-    /// Append an event.
+    /// Write an event, or more text for one.
     Publish {
         /// `thread/x`.
         topic: String,
         /// What.
-        event: NewEvent,
+        entry: Entry,
     },
     /// Renew the identity.
     Auth {
@@ -73,10 +75,18 @@ struct Raw<'a> {
     #[serde(borrow)]
     after: Option<Cow<'a, str>>,
     last: Option<u64>,
+    fold: Option<bool>,
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    // `null` is data; a condition that is null is no condition, and would be lost in silence.
+    #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    idempotency_key: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    expect: Option<Cow<'a, str>>,
     #[serde(borrow)]
     token: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -91,7 +101,7 @@ struct Raw<'a> {
 /// `frame.malformed` when it is no frame at all; the refusal of a field otherwise.
 pub fn parse(text: &str) -> (Ref, Result<Request, Refusal>) {
     let raw: Raw<'_> = match serde_json::from_str(text) {
-        Ok(raw) => raw,
+        Ok(Object(raw)) => raw,
         Err(error) => return (None, Err(Refusal::new(Code::FrameMalformed, format!("not a frame: {error}")))),
     };
     let reference = match raw.reference {
@@ -121,22 +131,28 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
             let (after, last) = (raw.after.take(), raw.last.take());
             let start = start(after.as_deref(), last, Start::Head)?;
             let requested = matches!(start, Start::After(_)).then(|| after.map(Cow::into_owned)).flatten();
-            Request::Subscribe { topic: need(raw.topic.take(), "topic")?, start, requested }
+            let fold = raw.fold.take().unwrap_or(false);
+            Request::Subscribe { topic: need(raw.topic.take(), "topic")?, start, requested, fold }
         }
         "unsubscribe" => Request::Unsubscribe { topic: need(raw.topic.take(), "topic")? },
-        "publish" => Request::Publish {
-            topic: need(raw.topic.take(), "topic")?,
-            event: NewEvent::parse(
-                &need(raw.kind.take(), "type")?,
-                raw.data.take().ok_or_else(|| Refusal::new(Code::FrameMalformed, "data is missing"))?,
-            )?,
-        },
+        "publish" => {
+            let topic = need(raw.topic.take(), "topic")?;
+            let kind = need(raw.kind.take(), "type")?;
+            let what = EntryWhat::event(&kind, raw.data.take().ok_or_else(|| missing("data"))?)?;
+            Request::Publish { topic, entry: Entry { what, conditions: conditions(&mut raw)? } }
+        }
+        "append" => {
+            let topic = need(raw.topic.take(), "topic")?;
+            let event_id = need(raw.event_id.take(), "event_id")?;
+            let what = EntryWhat::append(Some(&event_id), raw.data.take().ok_or_else(|| missing("data"))?)?;
+            Request::Publish { topic, entry: Entry { what, conditions: conditions(&mut raw)? } }
+        }
         "auth" => Request::Auth { token: need(raw.token.take(), "token")? },
         "ping" => Request::Ping,
         _ => {
             return Err(Refusal::new(
                 Code::FrameMalformed,
-                "t is none of hello, subscribe, unsubscribe, publish, auth, ping",
+                "t is none of hello, subscribe, unsubscribe, publish, append, auth, ping",
             ));
         }
     };
@@ -144,8 +160,12 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
         ("topic", raw.topic.is_some()),
         ("after", raw.after.is_some()),
         ("last", raw.last.is_some()),
+        ("fold", raw.fold.is_some()),
         ("type", raw.kind.is_some()),
         ("data", raw.data.is_some()),
+        ("event_id", raw.event_id.is_some()),
+        ("idempotency_key", raw.idempotency_key.is_some()),
+        ("expect", raw.expect.is_some()),
         ("token", raw.token.is_some()),
         ("tenant_id", raw.tenant_id.is_some()),
         ("env", raw.env.is_some()),
@@ -157,7 +177,15 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
 }
 
 fn need(field: Option<Cow<'_, str>>, name: &str) -> Result<String, Refusal> {
-    field.map(Cow::into_owned).ok_or_else(|| Refusal::new(Code::FrameMalformed, format!("{name} is missing")))
+    field.map(Cow::into_owned).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::new(Code::FrameMalformed, format!("{name} is missing"))
+}
+
+fn conditions(raw: &mut Raw<'_>) -> Result<Conditions, Refusal> {
+    Conditions::parse(raw.idempotency_key.take().as_deref(), raw.expect.take().as_deref())
 }
 
 /// Where a reader wants to start, from `after` and `last`: the one reading of both, for every transport.
@@ -205,12 +233,23 @@ mod tests {
             Ok("Subscribe { topic: \"thread/x\", start: Last(500)"),
         );
         check(r#"{"t":"publish","topic":"thread/x","type":"note","data":{"a":1}}"#, Ok("Publish"));
+        check(r#"{"t":"publish","topic":"thread/x","type":"note","data":null}"#, Ok("Publish"));
+        check(
+            r#"{"t":"publish","topic":"thread/x","type":"note","data":1,"idempotency_key":"k","expect":"empty"}"#,
+            Ok("Publish"),
+        );
+        let append =
+            |more: &str| format!(r#"{{"t":"append","topic":"thread/x","event_id":"AAAAAAAAAAAAAAAA.3"{more}}}"#);
+        check(&append(r#","data":"a""#), Ok("Publish"));
+        check(&append(r#","data":"a","idempotency_key":"k","expect":"AAAAAAAAAAAAAAAA.4""#), Ok("Publish"));
+        check(r#"{"t":"subscribe","topic":"thread/x","fold":true}"#, Ok("Subscribe"));
         check(r#"{"t":"auth","token":"x"}"#, Ok("Auth"));
         check(r#"{"t":"hello","token":"x","tenant_id":"t_a","env":"dev"}"#, Ok("Hello"));
         for bad in [
             "",
             "null",
             "[]",
+            r#"["ping"]"#,
             "1",
             "{}",
             r#"{"t":1}"#,
@@ -224,6 +263,15 @@ mod tests {
             r#"{"t":"auth"}"#,
             r#"{"t":"hello","token":"x"}"#,
             r#"{"t":"ping","t":"ping"}"#,
+            r#"{"t":"publish","topic":"thread/x","type":"a","data":1,"event_id":"AAAAAAAAAAAAAAAA.3"}"#,
+            r#"{"t":"publish","topic":"thread/x","type":"a","data":1,"idempotency_key":null}"#,
+            r#"{"t":"publish","topic":"thread/x","type":"a","data":1,"expect":null}"#,
+            r#"{"t":"publish","topic":"thread/x","type":"a","data":1,"fold":true}"#,
+            r#"{"t":"append","topic":"thread/x","data":"a"}"#,
+            r#"{"t":"subscribe","topic":"thread/x","fold":"yes"}"#,
+            r#"{"t":"subscribe","topic":"thread/x","expect":"empty"}"#,
+            &append(""),
+            &append(r#","data":"a","type":"note""#),
         ] {
             check(bad, Err(Code::FrameMalformed));
         }
@@ -232,6 +280,10 @@ mod tests {
         check(r#"{"t":"subscribe","topic":"thread/x","after":"nonsense"}"#, Err(Code::CursorMalformed));
         check(r#"{"t":"publish","topic":"thread/x","type":"closed","data":1}"#, Err(Code::TypeReserved));
         check(r#"{"t":"publish","topic":"thread/x","type":"A","data":1}"#, Err(Code::TypeInvalid));
+        check(&append(r#","data":1"#), Err(Code::AppendNotText));
+        check(&append(r#","data":"a","expect":"there""#), Err(Code::CursorMalformed));
+        check(&append(r#","data":"a","idempotency_key":"""#), Err(Code::BodyInvalid));
+        check(r#"{"t":"append","topic":"thread/x","event_id":"x","data":"a"}"#, Err(Code::CursorMalformed));
         let large = format!(r#"{{"t":"publish","topic":"thread/x","type":"a","data":"{}"}}"#, "x".repeat(65_536));
         check(&large, Err(Code::EventTooLarge));
     }

@@ -10,14 +10,16 @@ use actix::{AsyncContext, Context};
 use super::decoder::Incoming;
 use super::gate::{Admission, Identity, Right};
 use super::request::{self, Request};
-use super::{Answered, Session, Subscription, Task, Who};
-use crate::directory::TopicHandle;
-use crate::event::NewEvent;
+use super::{Answered, Session, Subscription, Task, Wanted, Who};
+use crate::directory::{Directory, TopicHandle};
+use crate::entry::Entry;
 use crate::frame::control::{self, Control, Ref};
 use crate::outlet::messages::FromSession;
 use crate::refusal::{Code, Refusal, close};
 use crate::topic::messages::{Publish, Reply};
-use crate::topic::state::Write;
+
+/// How often a publish looks for a topic that is gone whenever it comes.
+const AGAIN_MAX: u8 = 4;
 
 impl Session {
     pub(super) fn incoming(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
@@ -51,11 +53,11 @@ impl Session {
                 Ok(())
             }
             Request::Auth { token } => self.renew(&token, reference),
-            Request::Subscribe { topic, start, requested } => {
-                self.admit(&topic, Right::Read, Task::Subscribe { start, requested }, reference, ctx)
+            Request::Subscribe { topic, start, requested, fold } => {
+                self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold }, reference, ctx)
             }
-            Request::Publish { topic, event } => {
-                self.admit(&topic, Right::Write, Task::Publish { event }, reference, ctx)
+            Request::Publish { topic, entry } => {
+                self.admit(&topic, Right::Write, Task::Publish { entry }, reference, ctx)
             }
             Request::Unsubscribe { topic } => self.unsubscribe(&topic, reference),
         }
@@ -116,8 +118,32 @@ impl Session {
         }
     }
 
+    /// The answer that a task waited for has come.
+    pub(super) fn go_on(
+        &mut self,
+        task: Task,
+        reference: &Ref,
+        admitted: Result<TopicHandle, Refusal>,
+        ctx: &mut Context<Self>,
+    ) {
+        let refused = match (task, admitted) {
+            (Task::Again { publish, times }, Ok(topic)) => {
+                self.send(&topic, publish, times);
+                Ok(())
+            }
+            (Task::Again { publish, .. }, Err(refusal)) => {
+                publish.reply.send(Err(refusal));
+                Ok(())
+            }
+            (task, admitted) => admitted.and_then(|topic| self.admitted(task, &topic, reference.clone(), ctx)),
+        };
+        if let Err(refusal) = refused {
+            self.control(&control::error(&refusal, reference));
+        }
+    }
+
     /// A topic was found and may be used for the task.
-    pub(super) fn admitted(
+    fn admitted(
         &mut self,
         task: Task,
         topic: &TopicHandle,
@@ -125,7 +151,7 @@ impl Session {
         ctx: &mut Context<Self>,
     ) -> Result<(), Refusal> {
         match task {
-            Task::Subscribe { start, requested } => {
+            Task::Subscribe { start, requested, fold } => {
                 if self.subscriptions.iter().any(|subscription| subscription.key == topic.record.topic.key) {
                     return Err(Code::SubscribedAlready.into());
                 }
@@ -133,19 +159,42 @@ impl Session {
                     let most = self.limits.topics_max;
                     return Err(Refusal::new(Code::TopicLimit, format!("a session has at most {most} topics")));
                 }
-                self.subscribe(topic, start, requested, reference);
+                self.subscribe(Wanted { topic: topic.clone(), start, requested, fold }, reference);
+                Ok(())
             }
-            Task::Publish { event } => self.publish(topic, event, reference, ctx),
+            Task::Publish { entry } => self.publish(topic, entry, reference, ctx),
+            Task::Again { .. } => Ok(()),
         }
+    }
+
+    fn publish(
+        &mut self,
+        topic: &TopicHandle,
+        entry: Entry,
+        reference: Ref,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), Refusal> {
+        let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
+        let (session, mark) = (ctx.address(), topic.record.mark());
+        let write = entry.write(mark, &identity.principal.sub, None)?;
+        let reply = Reply::new(move |result| session.do_send(Answered { reference, result, mark }));
+        let publish = Publish { write, origin: identity.origin.clone(), reply };
+        self.publishes_in_flight += 1;
+        self.send(topic, publish, 0);
         Ok(())
     }
 
-    fn publish(&mut self, topic: &TopicHandle, event: NewEvent, reference: Ref, ctx: &mut Context<Self>) {
-        let Who::Known(identity) = &self.who else { return };
-        let (session, mark) = (ctx.address(), topic.record.mark());
-        let reply = Reply::new(move |result| session.do_send(Answered { reference, result, mark }));
-        let publish = Publish { write: Write::Events(vec![event]), origin: identity.origin.clone(), reply };
-        self.publishes_in_flight += 1;
-        self.worker.directory.publish_now(topic, publish);
+    /// Sends a publish. When its topic is gone it is found again before anything else is done, so that publishes of one
+    /// session keep their order.
+    fn send(&mut self, topic: &TopicHandle, publish: Publish, times: u8) {
+        let Err(publish) = Directory::try_publish(topic, publish) else { return };
+        if times >= AGAIN_MAX {
+            // Dropped, its reply says that nobody knows.
+            return;
+        }
+        let (directory, record) = (self.worker.directory.clone(), topic.record.clone());
+        let again = Task::Again { publish, times: times + 1 };
+        let finding = Box::pin(async move { directory.find_again(&record).await });
+        self.admitting = Some(Box::new((again, None, finding)));
     }
 }

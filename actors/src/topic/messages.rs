@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 use parking_lot::RwLock;
+use tokio::sync::oneshot;
 
 use super::state::{OutletId, Published, Start, Started, Write};
 use crate::cursor::Mark;
 use crate::event::{Origin, Seq};
 use crate::frame::Batch;
-use crate::log::Bounds;
+use crate::log::{Bounds, TopicRecord};
 use crate::refusal::{Code, Refusal};
 use crate::topic_key::TopicKey;
 
@@ -122,8 +123,55 @@ pub enum FromOutlet {
         cursor: Seq,
         /// How much they want.
         bytes: usize,
+        /// How.
+        fold: Fold,
     },
 }
+
+/// How a reader is given what lies behind the head, and whether they may be given what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    /// Every event as it was written.
+    No,
+    /// With appends folded into what they were appended to. The reader is owed what a page had folded into what follows it:
+    /// nothing but the next page may follow.
+    Owed,
+    /// The same; and the reader has everything up to their cursor, so that what is live may follow.
+    Whole,
+}
+
+impl Fold {
+    /// Of a reader who starts at `cursor`.
+    #[must_use]
+    pub fn starting(folds: bool, cursor: Seq, head: Seq) -> Self {
+        match folds {
+            false => Self::No,
+            true if cursor < head => Self::Owed,
+            true => Self::Whole,
+        }
+    }
+}
+
+/// Somebody polls: `reply` is used as soon as there is an event behind `after`, and dropped when the topic sleeps,
+/// dies or is deleted.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Watch {
+    /// What they have.
+    pub after: Seq,
+    /// Tells them to look.
+    pub reply: oneshot::Sender<()>,
+}
+
+/// The topic's record was changed in the store.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Changed(pub Arc<TopicRecord>);
+
+/// Retention took the events before this seq.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Trimmed(pub Seq);
 
 /// Go to sleep if nothing is under way and `consent` still says yes.
 #[derive(Message)]
@@ -145,6 +193,8 @@ pub enum EndReason {
     Closed,
     /// It was deleted.
     Deleted,
+    /// The reader may not read it any more.
+    Forbidden,
 }
 
 impl EndReason {
@@ -154,6 +204,7 @@ impl EndReason {
         match self {
             Self::Closed => "closed",
             Self::Deleted => "deleted",
+            Self::Forbidden => "forbidden",
         }
     }
 }
@@ -248,6 +299,11 @@ pub enum ToOutlet {
         key: TopicKey,
         /// Of its cursors: a topic made anew under the same name has another.
         mark: Mark,
+    },
+    /// A topic's record was changed: who reads it may have to be asked anew whether they may.
+    Changed {
+        /// What it is now.
+        record: Arc<TopicRecord>,
     },
     /// The hub drains: every session tells its client to come back, and ends.
     Drain {

@@ -4,26 +4,29 @@
 //! session or the log: what takes time is answered by a message. Only the directory starts it.
 
 pub mod messages;
+mod placing;
+mod replaying;
 mod start;
 pub mod state;
 mod tail;
+pub mod write;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, fut::wrap_future};
+use tokio::sync::oneshot;
 
 use crate::event::Seq;
-use crate::frame::Batch;
 use crate::log::appender::{Appended, Appender, Queue};
-use crate::log::{Append, AppendError, Bounds, EventLog, PageLimit, TopicRecord};
-use messages::{Delete, FromOutlet, Life, LineId, Outlets, Publish, Replayed, Reply, Sleep, ToOutlet};
-use state::{Effect, OutletId, Replay, TopicLimits, TopicState};
+use crate::log::{Append, AppendError, Bounds, EventLog, TopicRecord};
+use messages::{Changed, Delete, FromOutlet, Life, Outlets, Publish, Reply, Sleep, ToOutlet, Trimmed, Watch};
+use replaying::Early;
+use state::{Effect, TopicLimits, TopicState};
 
 /// Most messages that wait for a topic before publishers are told `topic.busy`.
 pub const MAILBOX_MESSAGES_MAX: usize = 4_096;
-/// Most events of one page of a replay from the log.
-const REPLAY_EVENTS_MAX: usize = 1_000;
 
 /// Milliseconds since 1970, by the system's clock.
 #[must_use]
@@ -59,6 +62,10 @@ pub struct TopicActor {
     log: Arc<dyn EventLog>,
     appender: Addr<Appender>,
     outlets: Outlets,
+    /// Who is answered behind the append in flight, because they know of it, or would.
+    early: Vec<Early>,
+    /// Who polls, and behind which seq.
+    watchers: Vec<(Seq, oneshot::Sender<()>)>,
     on_death: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -73,6 +80,8 @@ impl TopicActor {
             log: birth.log,
             appender: birth.appender,
             outlets: birth.outlets,
+            early: Vec::new(),
+            watchers: Vec::new(),
             on_death: Some(birth.on_death),
         }
     }
@@ -80,8 +89,8 @@ impl TopicActor {
     fn perform(&mut self, ctx: &mut Context<Self>) {
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Append(events) => {
-                    let append = Append { log: self.state.record().log, events };
+                Effect::Append(events, once) => {
+                    let append = Append { log: self.state.record().log, events, once };
                     self.appender.do_send(Queue { append, reply: ctx.address().recipient() });
                 }
                 Effect::Deliver(outlet, batch) => {
@@ -89,42 +98,27 @@ impl TopicActor {
                     self.outlets.send(outlet, ToOutlet::Deliver { key, life: self.life, batch });
                 }
                 Effect::Answer(reply, result) => reply.send(result),
+                Effect::Recall(recall) => {
+                    let once = recall.once();
+                    let found = self.log.recall(self.state.record().log, &once.sub, &once.key, now_ms());
+                    ctx.spawn(wrap_future::<_, Self>(found).map(move |found, topic, ctx| {
+                        if let Err(error) = &found {
+                            tracing::error!(topic = %topic.state.record().topic.key, %error, "a key can't be looked up");
+                        }
+                        topic.state.recalled(recall, &found, now_ms(), &mut topic.effects);
+                        topic.perform(ctx);
+                    }));
+                }
             }
         }
     }
 
-    fn tell(&self, outlet: OutletId, line: LineId, after: Seq, replayed: Replayed) {
-        let (key, life, bounds) = (self.state.record().topic.key.clone(), self.life, self.state.bounds());
-        self.outlets.send(outlet, ToOutlet::Replayed { key, life, line, after, replayed, bounds });
-    }
-
-    fn replay(&mut self, ctx: &mut Context<Self>, outlet: OutletId, line: LineId, cursor: Seq, bytes: usize) {
-        match self.state.replay(cursor, bytes) {
-            Replay::Tail(batch) => self.tell(outlet, line, cursor, Replayed::Frames(Arc::new(batch))),
-            Replay::UpToDate => self.tell(outlet, line, cursor, Replayed::UpToDate),
-            Replay::Log => {
-                self.state.reading(true);
-                let read = self.log.read(
-                    self.state.record().log,
-                    cursor,
-                    PageLimit { events: REPLAY_EVENTS_MAX, bytes: bytes / 2 },
-                );
-                ctx.spawn(wrap_future::<_, Self>(read).map(move |page, topic, _| {
-                    topic.state.reading(false);
-                    let replayed = match page {
-                        Ok(page) => {
-                            topic.state.trimmed(page.bounds.oldest);
-                            Batch::new(topic.state.encode(&page.events))
-                                .map_or(Replayed::UpToDate, |batch| Replayed::Frames(Arc::new(batch)))
-                        }
-                        Err(error) => {
-                            tracing::error!(topic = %topic.state.record().topic.key, %error, "a replay can't be read");
-                            Replayed::Unavailable
-                        }
-                    };
-                    topic.tell(outlet, line, cursor, replayed);
-                }));
-            }
+    /// Tells who polls that there is something behind where they stand.
+    fn wake_watchers(&mut self) {
+        let head = self.state.bounds().head;
+        for (_, watcher) in self.watchers.extract_if(.., |(after, _)| *after < head) {
+            // Who left needs no answer.
+            let _ = watcher.send(());
         }
     }
 
@@ -164,13 +158,18 @@ impl Handler<Appended> for TopicActor {
 
     fn handle(&mut self, Appended(result): Appended, ctx: &mut Self::Context) {
         let lost = matches!(result, Err(AppendError::Conflict));
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            // Of a full disk the store has said so, once.
+            && !matches!(error, AppendError::Rejected(_) | AppendError::Full(_))
+        {
             tracing::error!(topic = %self.state.record().topic.key, %error, "an append failed");
         }
         let outlets = &self.outlets;
         self.state.keep_outlets(|outlet| outlets.has(outlet));
         self.state.appended(result, now_ms(), &mut self.effects);
         self.perform(ctx);
+        self.answer_early(ctx);
+        self.wake_watchers();
         if lost {
             // The log is ahead of this actor: the directory starts a new one from the log.
             ctx.terminate();
@@ -183,6 +182,7 @@ impl Handler<FromOutlet> for TopicActor {
 
     fn handle(&mut self, message: FromOutlet, ctx: &mut Self::Context) {
         match message {
+            FromOutlet::Subscribe { start, .. } if self.state.is_early(start) => self.early.push(Early::Asked(message)),
             FromOutlet::Subscribe { outlet, line, ticket, start } => {
                 let started = self.state.locate(start);
                 let bounds = self.state.bounds();
@@ -198,7 +198,9 @@ impl Handler<FromOutlet> for TopicActor {
             }
             FromOutlet::Detach { outlet, readers } => self.state.detach(outlet, readers),
             FromOutlet::Delivered { outlet } => self.state.delivered(outlet, &mut self.effects),
-            FromOutlet::Replay { outlet, line, cursor, bytes } => self.replay(ctx, outlet, line, cursor, bytes),
+            FromOutlet::Replay { outlet, line, cursor, bytes, fold } => {
+                self.replay(ctx, (outlet, line), (cursor, bytes, fold));
+            }
         }
         self.perform(ctx);
     }
@@ -210,13 +212,40 @@ impl Handler<Sleep> for TopicActor {
     fn handle(&mut self, sleep: Sleep, ctx: &mut Self::Context) {
         let outlets = &self.outlets;
         self.state.keep_outlets(|outlet| outlets.has(outlet));
-        if self.state.idle() && (sleep.consent)() {
+        self.watchers.retain(|(_, watcher)| !watcher.is_closed());
+        if self.state.idle() && self.watchers.is_empty() && (sleep.consent)() {
             for outlet in self.state.outlets() {
                 let key = self.state.record().topic.key.clone();
                 self.outlets.send(outlet, ToOutlet::Asleep { key, life: self.life });
             }
             self.stop(ctx);
         }
+    }
+}
+
+impl Handler<Watch> for TopicActor {
+    type Result = ();
+
+    fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
+        self.watchers.retain(|(_, watcher)| !watcher.is_closed());
+        self.watchers.push((watch.after, watch.reply));
+        self.wake_watchers();
+    }
+}
+
+impl Handler<Changed> for TopicActor {
+    type Result = ();
+
+    fn handle(&mut self, Changed(record): Changed, _: &mut Self::Context) {
+        self.state.changed(record);
+    }
+}
+
+impl Handler<Trimmed> for TopicActor {
+    type Result = ();
+
+    fn handle(&mut self, Trimmed(oldest): Trimmed, _: &mut Self::Context) {
+        self.state.trimmed(oldest);
     }
 }
 

@@ -7,12 +7,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::messages::Fold;
+pub use super::placing::Recall;
+use super::placing::{InFlight, Put, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
 use super::tail::Tail;
-use crate::event::{Event, EventType, NewEvent, Origin, Seq};
+pub use super::write::{Chain, Expect, What, Write};
+use crate::event::{Event, Seq};
 use crate::frame::{Batch, Frame, FrameEncoder};
-use crate::log::{AppendError, Bounds, TopicRecord};
-use crate::refusal::{Code, Refusal};
+pub use crate::log::Published;
+use crate::log::{Bounds, Folded, OnceWrite, TopicRecord};
+use crate::refusal::Refusal;
 
 /// What an outlet has still to be sent stays encoded in memory up to this many times the backlog
 /// limit: an outlet always comes back for more, so only a burst can reach it; then readers go to
@@ -32,24 +37,6 @@ pub struct TopicLimits {
     pub delivery_bytes: usize,
 }
 
-/// The first and last seq that a publish was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Of its first event.
-    pub first: Seq,
-    /// Of its last event.
-    pub last: Seq,
-}
-
-/// What a writer asks for.
-#[derive(Debug)]
-pub enum Write {
-    /// These events, appended as one. Never empty.
-    Events(Vec<NewEvent>),
-    /// The topic's last event.
-    Close,
-}
-
 /// Names an outlet: the worker it lives on, and which life of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutletId {
@@ -63,33 +50,25 @@ pub struct OutletId {
 #[derive(Debug)]
 pub enum Effect<R> {
     /// Append these events; then call [`TopicState::appended`].
-    Append(Arc<[Event]>),
+    Append(Arc<[Event]>, Vec<OnceWrite>),
     /// Send this to an outlet; it answers with [`TopicState::delivered`].
     Deliver(OutletId, Arc<Batch>),
     /// Answer a writer.
     Answer(R, Result<Published, Refusal>),
+    /// Look whether this key is remembered; then call [`TopicState::recalled`].
+    Recall(Recall<R>),
 }
 
 /// What a topic can give a reader who is behind.
 #[derive(Debug)]
 pub enum Replay {
     /// These frames, from the tail.
-    Tail(Batch),
+    Tail(Arc<Batch>),
     /// Nothing is missing.
     UpToDate,
     /// It must be read from the log.
     Log,
 }
-
-struct Waiting<R> {
-    write: Write,
-    origin: Origin,
-    bytes: usize,
-    reply: R,
-}
-
-/// The events of the append in flight, and who waits for which of them.
-type InFlight<R> = (Arc<[Event]>, Vec<(R, Published)>);
 
 struct Seat {
     outlet: OutletId,
@@ -101,15 +80,19 @@ struct Seat {
 
 /// The state of a topic.
 pub struct TopicState<R> {
-    record: Arc<TopicRecord>,
+    pub(super) record: Arc<TopicRecord>,
     encoder: FrameEncoder,
-    limits: TopicLimits,
-    bounds: Bounds,
-    closing: bool,
+    pub(super) limits: TopicLimits,
+    pub(super) bounds: Bounds,
+    pub(super) closing: bool,
     tail: Tail,
-    waiting: VecDeque<Waiting<R>>,
-    waiting_bytes: usize,
-    in_flight: Option<InFlight<R>>,
+    pub(super) waiting: VecDeque<Waiting<R>>,
+    pub(super) waiting_bytes: usize,
+    pub(super) in_flight: Option<InFlight<R>>,
+    /// How many keys are being looked up.
+    pub(super) recalls: usize,
+    /// Chains of which one write is being looked up: what follows it waits.
+    pub(super) doubts: Vec<Chain>,
     seats: Vec<Seat>,
     replays: usize,
 }
@@ -129,9 +112,17 @@ impl<R> TopicState<R> {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             in_flight: None,
+            recalls: 0,
+            doubts: Vec::new(),
             seats: Vec::new(),
             replays: 0,
         }
+    }
+
+    /// The topic's record was changed.
+    pub fn changed(&mut self, record: Arc<TopicRecord>) {
+        debug_assert_eq!((record.log, record.mark()), (self.record.log, self.record.mark()));
+        self.record = record;
     }
 
     /// The topic's record.
@@ -162,58 +153,26 @@ impl<R> TopicState<R> {
     pub fn idle(&self) -> bool {
         self.in_flight.is_none()
             && self.waiting.is_empty()
-            && self.replays == 0
+            && self.replays + self.recalls == 0
             && self.seats.iter().all(|seat| !seat.unanswered)
     }
 
-    /// A writer wants to append. Answered once the events are durable, or refused at once.
-    pub fn write(&mut self, write: Write, origin: Origin, now_ms: i64, reply: R, effects: &mut Vec<Effect<R>>) {
-        if self.closing {
-            let refusal = Refusal::new(Code::TopicClosed, "nothing can be written behind the closed event");
-            effects.push(Effect::Answer(reply, Err(refusal)));
-            return;
-        }
-        let bytes = match &write {
-            Write::Events(events) => events.iter().map(|e| e.data.len() + e.kind.as_str().len()).sum(),
-            Write::Close => 0,
-        };
-        if !self.waiting.is_empty() && self.waiting_bytes + bytes > self.limits.backlog_bytes {
-            let refusal = Refusal::new(Code::TopicBusy, "the topic has as much waiting as it takes; try again");
-            effects.push(Effect::Answer(reply, Err(refusal)));
-            return;
-        }
-        self.closing = matches!(write, Write::Close);
-        self.waiting.push_back(Waiting { write, origin, bytes, reply });
-        self.waiting_bytes += bytes;
-        self.append_waiting(now_ms, effects);
-    }
-
-    /// The append in flight was answered.
-    pub fn appended(&mut self, result: Result<(), AppendError>, now_ms: i64, effects: &mut Vec<Effect<R>>) {
-        let Some((events, replies)) = self.in_flight.take() else {
-            debug_assert!(false, "an answer without an append");
-            return;
-        };
-        match result {
-            Ok(()) => self.commit(&events, replies, effects),
-            Err(error) => {
-                self.closing = self.bounds.closed || self.waiting.iter().any(|w| matches!(w.write, Write::Close));
-                let refusal = append_refusal(&error);
-                effects.extend(replies.into_iter().map(|(reply, _)| Effect::Answer(reply, Err(refusal.clone()))));
-            }
-        }
-        self.append_waiting(now_ms, effects);
-    }
-
-    fn commit(&mut self, events: &[Event], replies: Vec<(R, Published)>, effects: &mut Vec<Effect<R>>) {
+    pub(super) fn commit(&mut self, events: &[Event], writes: Vec<Put<R>>, effects: &mut Vec<Effect<R>>) {
         for event in events {
             assert_eq!(event.seq, self.bounds.head + 1, "seqs have no holes");
             self.bounds.head = event.seq;
+            if event.kind.as_str() == "redacted" {
+                // What was encoded has the data still; whoever needs it reads it anew from the log.
+                self.tail.clear();
+            }
             let frame = self.encoder.encode(event);
             self.bounds.closed = frame.closes;
             self.tail.push(frame);
         }
-        effects.extend(replies.into_iter().map(|(reply, published)| Effect::Answer(reply, Ok(published))));
+        for (mut waiting, places) in writes {
+            waiting.write.fulfil();
+            effects.push(Effect::Answer(waiting.reply, Ok(places)));
+        }
         let mut shared = None;
         for index in 0..self.seats.len() {
             self.deliver(index, &mut shared, effects);
@@ -244,30 +203,17 @@ impl<R> TopicState<R> {
         *shared = Some(batch);
     }
 
-    fn append_waiting(&mut self, now_ms: i64, effects: &mut Vec<Effect<R>>) {
-        if self.in_flight.is_some() || self.waiting.is_empty() {
-            return;
-        }
-        let mut events = Vec::new();
-        let mut replies = Vec::new();
-        for waiting in self.waiting.drain(..) {
-            let first = self.bounds.head + events.len() as Seq + 1;
-            let mut place = |kind: EventType, data| {
-                let seq = self.bounds.head + events.len() as Seq + 1;
-                events.push(Event { seq, time_ms: now_ms, kind, origin: waiting.origin.clone(), data });
-                seq
-            };
-            let last = match waiting.write {
-                Write::Events(new) => new.into_iter().map(|event| place(event.kind, event.data)).last(),
-                Write::Close => Some(place(EventType::closed(), bytes::Bytes::from_static(b"{}"))),
-            };
-            debug_assert!(last.is_some(), "a write is never empty");
-            replies.push((waiting.reply, Published { first, last: last.unwrap_or(first) }));
-            self.waiting_bytes -= waiting.bytes;
-        }
-        let events: Arc<[Event]> = events.into();
-        self.in_flight = Some((events.clone(), replies));
-        effects.push(Effect::Append(events));
+    /// Whether this is behind the head as it may be shown, and in the append in flight: it may be on disk.
+    #[must_use]
+    pub fn appends_up_to(&self, seq: Seq) -> bool {
+        let last = self.in_flight.as_ref().and_then(|(events, _)| events.last());
+        seq > self.bounds.head && last.is_some_and(|last| seq <= last.seq)
+    }
+
+    /// Whether a reader comes with the cursor of an event that is being appended, from whoever read the log itself.
+    #[must_use]
+    pub fn is_early(&self, start: Start) -> bool {
+        matches!(start, Start::After(cursor) if cursor.mark == self.record.mark() && self.appends_up_to(cursor.seq))
     }
 
     /// Where a reader would start now.
@@ -310,19 +256,25 @@ impl<R> TopicState<R> {
         self.seats.retain(|seat| !seat.unanswered || lives(seat.outlet));
     }
 
-    /// A read showed what the oldest event is that the log still keeps.
+    /// A read showed what the oldest event is that the log still keeps, or retention took what was before it.
     pub fn trimmed(&mut self, oldest: Seq) {
         self.bounds.oldest = self.bounds.oldest.max(oldest.min(self.bounds.head + 1));
+        // The newest stays: outlets that wait for a delivery learn of the head by it.
+        self.tail.forget_before(self.bounds.oldest.min(self.bounds.head));
     }
 
-    /// A reader who has everything up to `cursor` wants at most `bytes` of what follows.
+    /// A reader who has everything up to `cursor` wants at most `bytes` of what follows, perhaps folded. What the tail has is
+    /// never folded: who reads folded may have it as what is live.
     #[must_use]
-    pub fn replay(&self, cursor: Seq, bytes: usize) -> Replay {
+    pub fn replay(&self, cursor: Seq, bytes: usize, fold: Fold) -> Replay {
         if cursor >= self.bounds.head {
             return Replay::UpToDate;
         }
+        if fold == Fold::Owed {
+            return Replay::Log;
+        }
         match Batch::new(self.tail.behind(cursor, bytes)) {
-            Some(batch) if batch.first() == cursor + 1 => Replay::Tail(batch),
+            Some(batch) if batch.first() == cursor + 1 => Replay::Tail(Arc::new(batch)),
             _ => Replay::Log,
         }
     }
@@ -337,20 +289,17 @@ impl<R> TopicState<R> {
     pub fn encode(&self, events: &[Event]) -> Vec<Frame> {
         events.iter().map(|event| self.encoder.encode(event)).collect()
     }
-}
 
-fn append_refusal(error: &AppendError) -> Refusal {
-    match error {
-        AppendError::Gone => Refusal::topic_unknown(),
-        AppendError::Conflict => {
-            Refusal::new(Code::PublishUnknown, "the topic was started again meanwhile; read it before you repeat")
-        }
-        AppendError::Unavailable(_) => {
-            Refusal::new(Code::StoreUnavailable, "the log can't be written now; read the topic before you repeat")
-        }
+    /// Frames of what was read with appends folded.
+    #[must_use]
+    pub fn encode_folded(&self, items: &[Folded]) -> Vec<Frame> {
+        items.iter().map(|folded| self.encoder.encode_folded(folded)).collect()
     }
 }
 
 #[cfg(test)]
-#[path = "state_tests.rs"]
+#[path = "tests/state.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "tests/writes.rs"]
+mod write_tests;

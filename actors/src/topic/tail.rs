@@ -48,6 +48,19 @@ impl Tail {
         }
     }
 
+    /// Lets go of everything.
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
+    /// Lets go of the frames before `oldest`.
+    pub(super) fn forget_before(&mut self, oldest: Seq) {
+        while let Some(old) = self.frames.pop_front_if(|frame| frame.seq < oldest) {
+            self.bytes -= old.size_bytes();
+        }
+    }
+
     /// How many frames there are, and their bytes.
     #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {

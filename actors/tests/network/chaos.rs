@@ -1,5 +1,4 @@
-//! Any interleaving of what can happen, by seed. A failure prints its seed; `TAMBOUR_SEED` repeats one,
-//! `TAMBOUR_SOAK=1` goes on for a minute.
+//! Any interleaving of what can happen, by seed.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,32 +9,16 @@ use tambour_actors::frame::Wire;
 use tambour_actors::log::{EventLog as _, PageLimit, TopicRecord};
 use tambour_actors::refusal::Refusal;
 use tambour_actors::topic::messages::Sleep;
-use tambour_actors::topic::state::{Published, Start, Write};
+use tambour_actors::topic::state::{Published, Start, What, Write};
 use tokio::sync::oneshot;
 
 use super::client::{Client, Truth};
 use super::hub::{BOMB, Hub, PATIENCE, Setup, key, new_event, run};
+use super::random::{Random, seeded};
 use super::socket::UNLIMITED;
 
 const STEPS: usize = 400;
 const TOPICS: [&str; 5] = ["thread/a", "thread/b", "thread/c", "canvas/a", "thread/d"];
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
 
 type Answer = oneshot::Receiver<Result<Published, Refusal>>;
 
@@ -98,6 +81,9 @@ impl Chaos {
                 Some(client)
             }
         };
+        if let Some(client) = client.as_ref().filter(|_| self.random.below(2) == 0) {
+            client.net.hold_records(1 + self.random.below(600));
+        }
         self.clients.extend(client);
     }
 
@@ -108,7 +94,7 @@ impl Chaos {
             self.number += 1;
             let padding = "x".repeat(self.random.below(3) * self.random.below(400));
             let data = format!("{{\"n\":{},\"p\":\"{padding}\"}}", self.number);
-            let answer = self.hub.write(topic, Write::Events(vec![new_event(&data)])).await;
+            let answer = self.hub.write(topic, Write::events(vec![new_event(&data)])).await;
             self.writes.push((record.clone(), self.number, answer));
         }
     }
@@ -170,7 +156,7 @@ impl Chaos {
                 self.records.remove(topic);
             }
             4 if self.random.below(4) == 0 => {
-                drop(self.hub.write(topic, Write::Close).await);
+                drop(self.hub.write(topic, What::Close.into()).await);
             }
             5 => self.hub.log.hold_reads(),
             _ => (0..self.hub.workers.len()).for_each(|worker| self.hub.directory.sweep(worker)),
@@ -250,38 +236,15 @@ fn behind(client: &mut Client, heads: &HashMap<Mark, Seq>) -> Option<String> {
     })
 }
 
-fn chaos(seed: u64) {
-    /// Says which seed it was when the test fails.
-    struct Seed(u64);
-    impl Drop for Seed {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                eprintln!("repeat it with TAMBOUR_SEED={}", self.0);
-            }
-        }
-    }
-    let _seed = Seed(seed);
-    run(async move || {
-        let mut chaos = Chaos::new(seed).await;
-        for _ in 0..STEPS {
-            chaos.step().await;
-        }
-        chaos.settle().await;
-    });
-}
-
 #[test]
 fn any_interleaving_gives_each_reader_every_event_once_and_in_order() {
-    if let Some(seed) = std::env::var("TAMBOUR_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return chaos(seed);
-    }
-    (0..12).for_each(chaos);
-    if std::env::var_os("TAMBOUR_SOAK").is_some() {
-        let until = Instant::now() + Duration::from_secs(60);
-        let mut seed = u64::from(std::process::id()) << 20;
-        while Instant::now() < until {
-            seed += 1;
-            chaos(seed);
-        }
-    }
+    seeded(|seed| {
+        run(async move || {
+            let mut chaos = Chaos::new(seed).await;
+            for _ in 0..STEPS {
+                chaos.step().await;
+            }
+            chaos.settle().await;
+        });
+    });
 }

@@ -9,10 +9,12 @@ use serde_json::Value;
 use tambour_actors::cursor::{Cursor, Mark};
 use tambour_actors::event::Seq;
 use tambour_actors::frame::Wire;
+use tambour_actors::session::Wanted;
 use tambour_actors::topic::state::Start;
 
-use super::hub::{Hub, key};
+use super::hub::{Hub, Visit, key};
 use super::socket::Net;
+use super::view::{self, View};
 
 /// What all clients of a test know together.
 #[derive(Clone, Default)]
@@ -46,6 +48,14 @@ pub(crate) struct Reading {
     pub(crate) at: Option<Cursor>,
     /// How many events came.
     pub(crate) events: usize,
+    /// What a reader holds who reads folded.
+    pub(crate) view: Option<View>,
+}
+
+impl Reading {
+    fn new(reference: u64, start: Start) -> Self {
+        Self { reference, start, at: None, events: 0, view: None }
+    }
 }
 
 /// The client.
@@ -73,8 +83,13 @@ pub(crate) struct Client {
 impl Client {
     /// A client of no topic yet.
     pub(crate) async fn ws(hub: &Hub, truth: &Truth, worker: usize) -> Self {
+        Self::ws_of("alice", hub, truth, worker).await
+    }
+
+    /// The same for somebody.
+    pub(crate) async fn ws_of(sub: &'static str, hub: &Hub, truth: &Truth, worker: usize) -> Self {
         let client = Self::new(Wire::Ws, truth, worker, Net::new(super::socket::UNLIMITED));
-        hub.open(worker, Wire::Ws, &client.net, None).await;
+        hub.open(&client.net, Visit { worker, wire: Wire::Ws, sub, topic: None }).await;
         client
     }
 
@@ -99,11 +114,24 @@ impl Client {
         topic: &str,
         start: Start,
     ) -> Option<Self> {
+        Self::folding(net, hub, truth, (worker, wire), topic, (start, None)).await
+    }
+
+    /// The same, folded: with what the client holds already.
+    pub(crate) async fn folding(
+        net: Net,
+        hub: &Hub,
+        truth: &Truth,
+        (worker, wire): (usize, Wire),
+        topic: &str,
+        (start, view): (Start, Option<View>),
+    ) -> Option<Self> {
         let mut client = Self::new(wire, truth, worker, net);
-        client.readings.insert(topic.into(), Reading { reference: 0, start, at: None, events: 0 });
+        let fold = view.is_some();
+        client.readings.insert(topic.into(), Reading { view, ..Reading::new(0, start) });
         client.sole = Some(topic.into());
-        let handle = hub.find(topic).await?;
-        hub.open(worker, wire, &client.net, Some((handle, start, requested(start)))).await;
+        let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold };
+        hub.open(&client.net, Visit { worker, wire, sub: "alice", topic: Some(wanted) }).await;
         Some(client)
     }
 
@@ -134,6 +162,11 @@ impl Client {
     }
 
     pub(crate) fn subscribe(&mut self, topic: &str, start: Start) {
+        self.subscribe_with(topic, start, None);
+    }
+
+    /// The same, folded: with what the client holds already.
+    pub(crate) fn subscribe_with(&mut self, topic: &str, start: Start, view: Option<View>) {
         self.references += 1;
         let mut frame = serde_json::json!({"t": "subscribe", "topic": topic, "ref": self.references});
         match start {
@@ -142,8 +175,11 @@ impl Client {
             Start::Last(count) => frame["last"] = count.into(),
             Start::After(cursor) => frame["after"] = cursor.to_string().into(),
         }
+        if view.is_some() {
+            frame["fold"] = true.into();
+        }
         self.send(&frame);
-        let reading = Reading { reference: self.references, start, at: None, events: 0 };
+        let reading = Reading { view, ..Reading::new(self.references, start) };
         assert!(self.readings.insert(topic.into(), reading).is_none(), "the test subscribes once at a time");
     }
 
@@ -173,13 +209,13 @@ impl Client {
         let mut at = 0;
         while let Some(whole) = match self.wire {
             Wire::Ws => ws_frame(&bytes[at..]),
-            Wire::Sse => sse_block(&bytes[at..]),
+            Wire::Sse | Wire::SseUnnamed => sse_block(&bytes[at..]),
         } {
             let frame = bytes[at..at + whole].to_vec();
             at += whole;
             match self.wire {
                 Wire::Ws => self.frame(&frame),
-                Wire::Sse => self.block(&frame),
+                Wire::Sse | Wire::SseUnnamed => self.block(&frame),
             }
         }
         self.parsed += at;
@@ -203,8 +239,15 @@ impl Client {
     fn block(&mut self, block: &[u8]) {
         let text = std::str::from_utf8(block).expect("SSE is UTF-8");
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(ToOwned::to_owned);
-        let Some(name) = field("event: ") else { return };
-        let mut json: Value = serde_json::from_str(&field("data: ").expect("data")).expect("data is JSON");
+        let Some(data) = field("data: ") else { return };
+        let mut json: Value = serde_json::from_str(&data).expect("data is JSON");
+        let name = match self.wire {
+            Wire::SseUnnamed => {
+                assert_eq!(field("event: "), None, "nothing has a name: {text}");
+                json["t"].as_str().or(json["type"].as_str()).expect("what it is").to_owned()
+            }
+            _ => field("event: ").expect("a name"),
+        };
         let topic = self.sole.clone().expect("SSE has one topic");
         match name.as_str() {
             "connected" => {
@@ -213,9 +256,9 @@ impl Client {
                 assert_eq!(field("id: ").as_deref(), json["cursor"].as_str());
                 self.told("subscribed", &json);
             }
-            "gap" | "ended" | "reconnect" | "token_expiring" => self.told(&name, &json),
+            "gap" | "subscription_ended" | "reconnect" | "token_expiring" => self.told(&name, &json),
             _ => {
-                assert_eq!(field("id: ").as_deref(), json["id"].as_str());
+                assert_eq!(field("id: ").as_deref(), view::place(&json).as_str());
                 self.event(&topic, &json);
                 if name == "closed" {
                     self.end(&topic, "closed");
@@ -231,7 +274,7 @@ impl Client {
             "subscribed" => self.subscribed(&topic, json),
             "unsubscribed" => assert!(self.readings.remove(&format!("{topic} left")).is_some()),
             "gap" => self.gap(&topic, json),
-            "ended" => self.end(&topic, json["reason"].as_str().unwrap()),
+            "subscription_ended" => self.end(&topic, json["reason"].as_str().unwrap()),
             "error" => self.refused(json),
             "published" => self.published.push(json.clone()),
             "reconnect" => self.reconnects += 1,
@@ -299,6 +342,9 @@ impl Client {
             other => panic!("a gap because of {other}"),
         }
         reading.at = Some(oldest.mark.at(oldest.seq - 1));
+        if let Some(view) = &mut reading.view {
+            view.begin_behind(oldest.seq - 1);
+        }
     }
 
     fn event(&mut self, topic: &str, json: &Value) {
@@ -308,13 +354,21 @@ impl Client {
             id.mark.same_topic(&Mark::new(&key(topic), tambour_actors::cursor::Incarnation(0))),
             "of {topic}: {json}"
         );
-        let first = self.truth.seen.lock().entry(id).or_insert_with(|| data.clone()).clone();
-        assert_eq!(first, data, "two readers see the same event");
+        if json["redacted"] != true && json.get("fold").is_none() {
+            let first = self.truth.seen.lock().entry(id).or_insert_with(|| data.clone()).clone();
+            assert_eq!(first, data, "two readers see the same event");
+        }
         let reading = self.reading(topic);
         let at = reading.at.unwrap_or_else(|| panic!("an event before subscribed: {json}"));
-        assert_eq!((id.mark, id.seq), (at.mark, at.seq + 1), "the next event of {topic}, behind {at}");
-        reading.at = Some(id);
         reading.events += 1;
+        if let Some(view) = &mut reading.view {
+            assert_eq!(id.mark, at.mark, "of this life of {topic}: {json}");
+            reading.at = Some(id.mark.at(view.take(json)));
+            return;
+        }
+        assert_eq!((id.mark, id.seq), (at.mark, at.seq + 1), "the next event of {topic}, behind {at}");
+        assert!(json.get("fold").is_none(), "folded for who did not ask: {json}");
+        reading.at = Some(id);
     }
 
     /// Where the reader of a topic stands.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tambour_actors::event::Seq;
 use tambour_actors::log::memory::MemoryLog;
-use tambour_actors::log::{Append, AppendError, Bounds, EventLog, LogId, Page, PageLimit, PortFuture, Unavailable};
+use tambour_actors::log::{
+    Append, AppendError, Bounds, EventLog, FoldedPage, LogId, Page, PageLimit, PortFuture, Remembered, Unavailable,
+};
 use tokio::sync::watch;
 
 use super::hub::BOMB;
@@ -105,8 +107,32 @@ impl EventLog for Flaky {
         faults.reads += 1;
         assert!(!faults.poisoned.remove(&log), "{BOMB}");
         if faults.unreadable {
-            return Box::pin(std::future::ready(Err(Unavailable("the test says so".into()))));
+            return Box::pin(std::future::ready(Err("the test says so".into())));
         }
         self.after_release(faults.hold_reads, self.memory.read(log, after, limit))
+    }
+
+    fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
+        let mut faults = self.faults.lock();
+        faults.reads += 1;
+        assert!(!faults.poisoned.remove(&log), "{BOMB}");
+        if faults.unreadable {
+            return Box::pin(std::future::ready(Err("the test says so".into())));
+        }
+        self.after_release(faults.hold_reads, self.memory.read_folded(log, after, limit))
+    }
+
+    fn recall(
+        &self,
+        log: LogId,
+        sub: &str,
+        key: &str,
+        now_ms: i64,
+    ) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
+        self.memory.recall(log, sub, key, now_ms)
+    }
+
+    fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
+        self.memory.trim(log, oldest)
     }
 }

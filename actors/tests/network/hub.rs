@@ -16,15 +16,15 @@ use tambour_actors::directory::{Directory, Ground, Seat, TopicHandle};
 use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
-use tambour_actors::log::{NewTopic, TopicRecord, Topics as _, Visibility};
-use tambour_actors::outlet::{self, worker::Pace, worker::Worker};
+use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
+use tambour_actors::outlet::{self, line::Pace, worker::Worker};
 use tambour_actors::principal::{ActorType, Principal, Role};
-use tambour_actors::refusal::Refusal;
+use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Admission, Gate, Identity, Right};
 use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
-use tambour_actors::topic::state::{Published, Start, TopicLimits, Write};
+use tambour_actors::topic::state::{Published, TopicLimits, Write};
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
 use tokio::sync::oneshot;
 
@@ -72,10 +72,21 @@ pub(crate) struct Hub {
     pub(crate) log: Flaky,
     pub(crate) workers: Vec<ArbiterHandle>,
     pub(crate) permits: Arc<AtomicUsize>,
+    pace: Pace,
     /// The newest seq that was trimmed, by the log's mark.
     pub(crate) trimmed: Arc<Mutex<HashMap<Mark, Seq>>>,
+    /// What the next to ask for a topic is given, though it may be gone since it was found.
+    pub(crate) stale: Arc<Mutex<Option<TopicHandle>>>,
     incarnations: AtomicUsize,
     _arbiters: Vec<Arbiter>,
+}
+
+/// How somebody comes in.
+pub(crate) struct Visit {
+    pub(crate) worker: usize,
+    pub(crate) wire: Wire,
+    pub(crate) sub: &'static str,
+    pub(crate) topic: Option<Wanted>,
 }
 
 struct Permit(Arc<AtomicUsize>);
@@ -87,17 +98,29 @@ impl Drop for Permit {
     }
 }
 
-struct TestGate(Directory);
+struct TestGate {
+    directory: Directory,
+    stale: Arc<Mutex<Option<TopicHandle>>>,
+}
 
 impl Gate for TestGate {
     fn admit(self: Rc<Self>, principal: &Arc<Principal>, topic: &str, _: Right) -> Admission {
         let key = TopicKey::parse(&principal.scope, topic).unwrap();
-        if let Some(handle) = self.0.find_awake(&key) {
+        if let Some(handle) = self.stale.lock().take().or_else(|| self.directory.find_awake(&key)) {
             return Admission::Now(Ok(handle));
         }
         Admission::Later(Box::pin(async move {
-            self.0.find(&key).await.expect("the store answers").ok_or_else(Refusal::topic_unknown)
+            self.directory.find(&key).await.expect("the store answers").ok_or_else(Refusal::topic_unknown)
         }))
+    }
+
+    fn may(&self, principal: &Principal, record: &TopicRecord, _: Right) -> Result<(), Refusal> {
+        let topic = &record.topic;
+        let member = topic.members.iter().any(|member| member.sub == principal.sub);
+        if member || topic.creator == principal.sub || topic.visibility != Visibility::Private {
+            return Ok(());
+        }
+        Err(Code::Forbidden.into())
     }
 
     fn renew(&self, principal: &Principal, _: &str) -> Result<Principal, Refusal> {
@@ -113,12 +136,12 @@ pub(crate) fn key(topic: &str) -> TopicKey {
     TopicKey::parse(&scope(), topic).unwrap()
 }
 
-fn origin() -> Origin {
-    Origin { routing: Bytes::from_static(b"\"actor_id\":\"alice\""), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
+pub(crate) fn origin(sub: &str) -> Origin {
+    Origin { routing: format!("\"actor_id\":\"{sub}\"").into(), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
 }
 
 pub(crate) fn new_event(data: &str) -> NewEvent {
-    NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::copy_from_slice(data.as_bytes()) }
+    NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::copy_from_slice(data.as_bytes()), target: None }
 }
 
 /// Runs a test on a system of its own.
@@ -162,7 +185,7 @@ impl Hub {
             let (seated, wait) = std::sync::mpsc::channel();
             arbiter.spawn_fn(move || {
                 let worker = directory.seat_next(|index| {
-                    let worker = Worker::new(index, directory.clone(), setup.pace);
+                    let worker = Worker::new(index, directory.clone());
                     outlet::start(&worker);
                     let appender = Appender::new(Arc::new(log)).start();
                     (Seat { arbiter: Arbiter::current(), appender }, worker)
@@ -178,7 +201,9 @@ impl Hub {
             log,
             workers: arbiters.iter().map(Arbiter::handle).collect(),
             permits: Arc::default(),
+            pace: setup.pace,
             trimmed: Arc::default(),
+            stale: Arc::default(),
             incarnations: AtomicUsize::new(1),
             _arbiters: arbiters,
         }
@@ -221,14 +246,14 @@ impl Hub {
         let (send, answer) = oneshot::channel();
         let reply = Reply::new(move |result| drop(send.send(result)));
         match self.find(topic).await {
-            Some(handle) => self.directory.publish_now(&handle, Publish { write, origin: origin(), reply }),
+            Some(handle) => self.directory.publish_now(&handle, Publish { write, origin: origin("alice"), reply }),
             None => reply.send(Err(Refusal::topic_unknown())),
         }
         answer
     }
 
     pub(crate) async fn publish(&self, topic: &str, data: &str) -> Result<Published, Refusal> {
-        self.write(topic, Write::Events(vec![new_event(data)])).await.await.expect("every writer is answered")
+        self.write(topic, Write::events(vec![new_event(data)])).await.await.expect("every writer is answered")
     }
 
     /// Publishes events whose data is their number.
@@ -242,44 +267,41 @@ impl Hub {
         let mut trimmed = self.trimmed.lock();
         let newest = trimmed.entry(record.mark()).or_default();
         *newest = seq.max(*newest);
-        self.log.memory.trim(record.log, seq);
+        drop(self.log.memory.trim(record.log, seq + 1));
     }
 
-    /// Opens a session on a worker, with or without a first topic.
-    pub(crate) async fn open(
-        &self,
-        worker: usize,
-        wire: Wire,
-        net: &Net,
-        topic: Option<(TopicHandle, Start, Option<String>)>,
-    ) {
+    /// Opens a session.
+    pub(crate) async fn open(&self, net: &Net, visit: Visit) {
         self.permits.fetch_add(1, Ordering::SeqCst);
-        let (permit, socket) = (Permit(self.permits.clone()), net.socket());
+        let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
+        let Visit { worker, wire, sub, topic } = visit;
+        let stale = self.stale.clone();
         self.on(worker, move |worker| {
             let principal = Principal {
-                sub: "alice".into(),
+                sub: sub.into(),
                 scope: scope(),
                 role: Role::Member,
                 actor_type: ActorType::Human,
                 expires_at_ms: now_ms() + 3_600_000,
             };
-            let identity = Identity { principal: Arc::new(principal), origin: origin() };
+            let identity = Identity { principal: Arc::new(principal), origin: origin(sub) };
             let opening = Opening {
                 wire,
                 socket: Box::new(socket),
                 early: Bytes::new(),
                 greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
-                topic: topic.map(|(topic, start, requested)| Wanted { topic, start, requested }),
-                permit: Box::new(permit),
-                gate: Rc::new(TestGate(worker.directory.clone())),
-                limits: Rc::new(SessionLimits {
+                topic,
+                permit: Rc::new(permit),
+                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale }),
+                limits: Arc::new(SessionLimits {
                     frame_bytes_max: 1 << 18,
                     topics_max: 128,
                     publishes_in_flight_max: 64,
                     hello_timeout_ms: 5_000,
                     sse_retry_ms: 2_000,
                     expiry_warning_ms: 60_000,
+                    pace,
                 }),
             };
             session::open(worker, opening);

@@ -1,10 +1,11 @@
 //! Topics that sleep, wake, are deleted, made anew, trimmed and closed under their readers.
 
 use tambour_actors::frame::Wire;
-use tambour_actors::topic::state::{Start, Write};
+use tambour_actors::refusal::Code;
+use tambour_actors::topic::state::{Start, TopicLimits, What, Write};
 
 use super::client::{Client, Truth};
-use super::hub::{Hub, Setup, key, run, until};
+use super::hub::{Hub, Setup, key, new_event, run, until};
 use super::socket::Net;
 
 const TOPIC: &str = "thread/x";
@@ -213,7 +214,7 @@ fn leaving_a_closed_topic_moves_nobody_else() {
             leaves.subscribe(topic, Start::Head);
             until("subscribed", || leaves.at(topic).is_some()).await;
         }
-        hub.write("thread/a", Write::Close).await.await.unwrap().unwrap();
+        hub.write("thread/a", What::Close.into()).await.await.unwrap().unwrap();
         until("ended", || {
             leaves.read();
             !leaves.ended.is_empty()
@@ -255,7 +256,7 @@ fn closing_ends_every_reader_of_many_topics_and_no_other() {
             until("subscribed", || topics.iter().all(|topic| client.at(topic).is_some())).await;
         }
         for (round, closing) in topics.iter().enumerate() {
-            hub.write(closing, Write::Close).await.await.unwrap().unwrap();
+            hub.write(closing, What::Close.into()).await.await.unwrap().unwrap();
             for topic in &topics[round + 1..] {
                 hub.publish(topic, &round.to_string()).await.unwrap();
             }
@@ -272,5 +273,39 @@ fn closing_ends_every_reader_of_many_topics_and_no_other() {
         }
         clients.iter().for_each(|client| client.net.end_input());
         hub.expect_nothing_left().await;
+    });
+}
+
+/// The limits of a hub were changed: who is awake keeps those it woke with.
+#[test]
+fn other_limits_are_for_topics_that_wake_later() {
+    run(async || {
+        let hub = Hub::start(Setup::default()).await;
+        for topic in ["thread/awake", TOPIC] {
+            hub.create(topic).await;
+        }
+        hub.publish("thread/awake", "0").await.unwrap();
+        hub.directory.limit(TopicLimits { backlog_bytes: 1, ..Setup::default().limits }, 60_000);
+        hub.publish(TOPIC, "0").await.unwrap();
+        hub.log.hold_appends();
+        let mut answers = Vec::new();
+        for topic in ["thread/awake", TOPIC] {
+            // One in flight, one that waits, and one that finds it waiting.
+            for data in ["1", "2", "3"] {
+                answers.push(hub.write(topic, Write::events(vec![new_event(data)])).await);
+            }
+        }
+        let busy = answers.pop().unwrap().await.unwrap();
+        assert_eq!(busy.unwrap_err().code, Code::TopicBusy);
+        hub.log.release();
+        for answer in answers {
+            answer.await.unwrap().unwrap();
+        }
+        // The time after which a topic sleeps is for all of them.
+        (0..hub.workers.len()).for_each(|worker| hub.directory.sweep(worker));
+        hub.publish(TOPIC, "4").await.unwrap();
+        assert_eq!(hub.directory.awake(), 2);
+        hub.directory.limit(Setup::default().limits, -1_000);
+        falls_asleep(&hub).await;
     });
 }

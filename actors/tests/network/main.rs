@@ -4,10 +4,16 @@
 mod chaos;
 mod client;
 mod flaky;
+mod folding;
+mod folding_chaos;
 mod hub;
 mod lifecycle;
 mod panics;
+mod random;
 mod readers;
+mod records;
 mod sizes;
 mod socket;
 mod sockets;
+mod view;
+mod writes;

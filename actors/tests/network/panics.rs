@@ -6,7 +6,7 @@ use tambour_actors::frame::Wire;
 use tambour_actors::log::{Append, EventLog as _};
 use tambour_actors::refusal::Code;
 use tambour_actors::topic::messages::Sleep;
-use tambour_actors::topic::state::{Start, Write};
+use tambour_actors::topic::state::{Start, What, Write};
 
 use super::client::{Client, Truth};
 use super::hub::{BOMB, Hub, Setup, new_event, run, until};
@@ -71,13 +71,13 @@ fn writers_of_a_topic_that_dies_are_told_that_nobody_knows() {
         hub.log.hold_appends();
         let mut answers = Vec::new();
         for number in 0..5 {
-            answers.push(hub.write("thread/a", Write::Events(vec![new_event(&number.to_string())])).await);
+            answers.push(hub.write("thread/a", Write::events(vec![new_event(&number.to_string())])).await);
         }
         let handle = hub.find("thread/a").await.unwrap();
         // A reply that panics when it is asked to answer takes the topic with it.
         let (origin, reply) = bomb_reply();
-        handle.addr.do_send(tambour_actors::topic::messages::Publish { write: Write::Close, origin, reply });
-        let late = hub.write("thread/a", Write::Events(vec![new_event("9")])).await;
+        handle.addr.do_send(tambour_actors::topic::messages::Publish { write: What::Close.into(), origin, reply });
+        let late = hub.write("thread/a", Write::events(vec![new_event("9")])).await;
         assert_eq!(late.await.unwrap().unwrap_err().code, Code::TopicClosed);
         hub.log.release();
         for answer in answers {
@@ -106,7 +106,11 @@ fn somebody_else_wrote_to_the_log() {
         let page = hub.log.read(record.log, 1, tambour_actors::log::PageLimit { events: 1, bytes: 1 }).await.unwrap();
         let mut foreign = page.events[0].clone();
         foreign.seq = 3;
-        let appended = hub.log.memory.append(vec![Append { log: record.log, events: Arc::from([foreign]) }]).await;
+        let appended = hub
+            .log
+            .memory
+            .append(vec![Append { log: record.log, events: Arc::from([foreign]), once: Vec::new() }])
+            .await;
         assert_eq!(appended, [Ok(())]);
         assert_eq!(hub.publish("thread/a", "4").await.unwrap_err().code, Code::PublishUnknown);
         // The reader learns of the foreign event though nobody publishes.

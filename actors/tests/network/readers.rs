@@ -1,11 +1,12 @@
 //! Readers of many topics, readers that are behind, and stores that can't answer for a while.
 
 use tambour_actors::frame::Wire;
+use tambour_actors::log::EventLog as _;
 use tambour_actors::refusal::Code;
-use tambour_actors::topic::state::Start;
+use tambour_actors::topic::state::{Start, Write};
 
 use super::client::{Client, Truth};
-use super::hub::{Hub, Setup, run, until};
+use super::hub::{Hub, Setup, new_event, run, until};
 use super::socket::UNLIMITED;
 
 async fn reaches(client: &mut Client, topic: &str, seq: u64) {
@@ -170,6 +171,49 @@ fn a_store_that_can_not_answer_for_a_while_costs_no_event() {
         hub.publish(topic, "61").await.unwrap();
         reaches(&mut client, topic, 61).await;
         assert!(client.gaps.is_empty());
+    });
+}
+
+/// A page of the log may hold what the topic was not told of yet. Who was given it, and comes back, would be ahead of the head.
+#[test]
+fn nobody_is_ahead_of_what_the_topic_has_shown() {
+    run(async || {
+        let hub = Hub::start(Setup::default()).await;
+        let truth = Truth::of(&hub);
+        let topics = topics(&hub, 2).await;
+        let record = hub.find(&topics[0]).await.unwrap().record;
+        hub.publish_many(&topics[0], 1..=3).await;
+        until("its tail is gone with it", || {
+            (0..2).for_each(|worker| hub.directory.sweep(worker));
+            hub.directory.awake() == 0
+        })
+        .await;
+        hub.log.hold_appends();
+        let unanswered = hub.write(&topics[0], Write::events(vec![new_event("4")])).await;
+        while hub.log.bounds(record.log).await.unwrap().head < 4 {
+            tokio::task::yield_now().await;
+        }
+        let reads = hub.log.reads();
+        let mut client = Client::of(&hub, &truth, 0, Wire::Sse, &topics[0], Start::Earliest).await.unwrap();
+        until("it was read", || hub.log.reads() > reads).await;
+        // Everybody who could tell it has had a turn.
+        for _ in 0..20 {
+            for worker in 0..2 {
+                hub.on(worker, |_| ()).await;
+            }
+        }
+        let at = client.at(&topics[0]).expect("connected");
+        let mut back = Client::of(&hub, &truth, 1, Wire::Ws, &topics[0], Start::After(at)).await.unwrap();
+        until("subscribed", || back.at(&topics[0]).is_some()).await;
+        // Who read a page of the log itself may know more than the topic.
+        let newest = Start::After(record.mark().at(4));
+        let mut early = Client::of(&hub, &truth, 0, Wire::Sse, &topics[0], newest).await.unwrap();
+        hub.log.release();
+        unanswered.await.unwrap().unwrap();
+        for client in [&mut client, &mut back, &mut early] {
+            reaches(client, &topics[0], 4).await;
+            assert!(client.gaps.is_empty(), "{:?}", client.gaps);
+        }
     });
 }
 

@@ -1,5 +1,6 @@
 //! A socket in memory, in which the test is the network: it says how many bytes are accepted, what
-//! comes in, and when the connection breaks. It never keeps a byte that it did not accept.
+//! comes in, and when the connection breaks. It never keeps a byte that it did not accept, unless it
+//! holds records, as one that encrypts does.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,11 +12,19 @@ use tambour_actors::outlet::socket::Socket;
 
 /// As much as a test ever writes.
 pub(crate) const UNLIMITED: usize = usize::MAX;
+/// Bytes that the goodbye of a socket with records takes.
+const GOODBYE_BYTES: usize = 5;
 
 #[derive(Default)]
 struct State {
     out: Vec<u8>,
     room: usize,
+    /// Bytes of a record; 0: no records.
+    record: usize,
+    /// What was accepted of a record and has not gone out.
+    held: VecDeque<u8>,
+    /// How much of the goodbye has not gone out, once it was said.
+    goodbye: Option<usize>,
     input: VecDeque<u8>,
     input_ends: bool,
     broken: bool,
@@ -31,6 +40,48 @@ struct State {
 impl State {
     fn wake(&mut self) {
         self.reading.take().into_iter().chain(self.writing.take()).for_each(Waker::wake);
+    }
+
+    /// Uses room for so many bytes at most; how many.
+    fn leave(&mut self, bytes: usize) -> usize {
+        let leaving = bytes.min(self.room);
+        if self.room != UNLIMITED {
+            self.room -= leaving;
+        }
+        leaving
+    }
+
+    /// Lets go out what is held.
+    fn flush(&mut self) {
+        let leaving = self.leave(self.held.len());
+        self.out.extend(self.held.drain(..leaving));
+        if let Some(left) = self.goodbye {
+            self.goodbye = Some(left - self.leave(left));
+            self.finished = self.goodbye == Some(0) && self.held.is_empty();
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        self.held.len() + self.goodbye.unwrap_or(0)
+    }
+
+    /// Takes record by record, up to the first that does not go out whole.
+    fn write_records(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.flush();
+        if self.unsent() > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let mut taken = 0;
+        for record in all.chunks(self.record) {
+            taken += record.len();
+            self.held.extend(record);
+            self.flush();
+            if !self.held.is_empty() {
+                break;
+            }
+        }
+        Ok(taken)
     }
 }
 
@@ -63,6 +114,16 @@ impl Net {
         let mut state = self.0.lock();
         state.room = state.room.saturating_add(bytes);
         state.wake();
+    }
+
+    /// From now on the socket accepts whole records of so many bytes, and holds what does not go out of one.
+    pub(crate) fn hold_records(&self, bytes: usize) {
+        self.0.lock().record = bytes;
+    }
+
+    /// Whether something was accepted that has not gone out.
+    pub(crate) fn holds(&self) -> bool {
+        self.0.lock().unsent() > 0
     }
 
     /// Accepts nothing any more.
@@ -125,19 +186,23 @@ impl Socket for TestSocket {
         if state.broken {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
+        if state.record > 0 {
+            return state.write_records(slices);
+        }
         let before = state.room;
         for slice in slices {
-            let taken = slice.len().min(state.room);
+            let taken = state.leave(slice.len());
             state.out.extend_from_slice(&slice[..taken]);
-            if state.room != UNLIMITED {
-                state.room -= taken;
-            }
         }
         let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
         match wanted.min(before) {
             0 if wanted > 0 => Err(io::ErrorKind::WouldBlock.into()),
             taken => Ok(taken),
         }
+    }
+
+    fn unsent(&self) -> usize {
+        self.0.0.lock().unsent()
     }
 
     fn try_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -174,7 +239,13 @@ impl Socket for TestSocket {
     }
 
     fn finish(&mut self) {
-        self.0.0.lock().finished = true;
+        let mut state = self.0.0.lock();
+        if state.record == 0 {
+            state.finished = true;
+        } else if !state.finished {
+            state.goodbye.get_or_insert(GOODBYE_BYTES);
+            state.flush();
+        }
     }
 
     fn abandon(&mut self) {

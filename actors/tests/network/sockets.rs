@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tambour_actors::frame::Wire;
-use tambour_actors::outlet::worker::Pace;
+use tambour_actors::outlet::line::Pace;
 use tambour_actors::topic::messages::ToOutlet;
-use tambour_actors::topic::state::{Start, Write};
+use tambour_actors::topic::state::{Start, What};
 
 use super::client::{Client, Truth};
 use super::hub::{Hub, Setup, run, until};
@@ -197,7 +197,7 @@ fn the_end_of_a_closed_topic_reaches_who_is_slow() {
             clients.push(client);
         }
         hub.publish_many(TOPIC, 1..=40).await;
-        hub.write(TOPIC, Write::Close).await.await.unwrap().unwrap();
+        hub.write(TOPIC, What::Close.into()).await.await.unwrap().unwrap();
         for client in &mut clients {
             while client.ended.is_empty() {
                 client.net.make_room(50);

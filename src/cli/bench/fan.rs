@@ -46,6 +46,8 @@ pub(crate) struct Fan {
     pub(crate) seconds: f64,
     /// Length of the phase before it, which is not counted.
     pub(crate) warmup_seconds: f64,
+    /// Whether the hub speaks TLS.
+    pub(crate) tls: bool,
     /// Don't measure a hub.
     pub(crate) floor_only: bool,
     /// Don't measure the floor.
@@ -138,7 +140,7 @@ impl Fan {
 
     fn hub(&self, common: &Common) -> Result<Measured, BenchError> {
         let data = DataDir::new(common.data.as_deref())?;
-        let hub = Hub::start(common, &data)?;
+        let hub = Hub::start_with(common, &data, self.tls)?;
         setup::create_topics(&hub, self.topics)?;
         let memory = Memory::of(hub.server.pid())?;
         let mut readers = Readers::connect(self.plan(common, &hub.server, Peer::Hub(hub.token.clone())))?;

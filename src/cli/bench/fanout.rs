@@ -33,6 +33,9 @@ pub(crate) struct FanoutArgs {
     /// How readers are connected
     #[arg(long, value_enum, default_value_t = Transport::Both)]
     transport: Transport,
+    /// The hub over TLS, the floor without; needs openssl, for a certificate
+    #[arg(long)]
+    tls: bool,
     /// Measure the floor alone
     #[arg(long)]
     floor_only: bool,
@@ -49,7 +52,7 @@ impl FanoutArgs {
 
     /// The same without a hub.
     pub(crate) fn floor_only(&self) -> Self {
-        Self { floor_only: true, no_floor: false, ..self.clone() }
+        Self { floor_only: true, no_floor: false, tls: false, ..self.clone() }
     }
 
     /// Measures one transport once.
@@ -61,7 +64,13 @@ impl FanoutArgs {
         let speed =
             if self.full { Speed::Full(self.window) } else { Speed::Paced(Pace::single(self.rate, self.seconds)) };
         let fan = Fan {
-            mode: if self.full { "fanout-full" } else { "fanout" },
+            mode: match (self.full, self.tls) {
+                (false, false) => "fanout",
+                (false, true) => "fanout-tls",
+                (true, false) => "fanout-full",
+                (true, true) => "fanout-full-tls",
+            },
+            tls: self.tls,
             wire,
             connections: self.subscribers,
             topics: 1,

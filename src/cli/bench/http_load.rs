@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use memchr::memmem;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::BenchError;
 use super::histogram::Histogram;
 use super::proc_stat::now_ns;
+use super::tls::Stream;
 use super::{ENV, TENANT, scan, sockets};
 
 /// How long the load waits when not one answer comes.
@@ -48,7 +48,7 @@ impl Answers {
 }
 
 struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     out: Vec<u8>,
     written: usize,
     input: Vec<u8>,
@@ -165,7 +165,7 @@ impl Conn {
                 Ok(0) => return Err(BenchError::Refused("the hub ended a keep-alive connection".into())),
                 Ok(count) => {
                     self.input.extend_from_slice(&scratch[..count]);
-                    if count < scratch.len() {
+                    if count < scratch.len() && self.stream.short_is_all() {
                         break;
                     }
                 }

@@ -10,12 +10,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::tls::{self, Pair};
 use super::{BenchError, Common, ENV, TENANT};
 
 /// How long a server may take until it listens: a million events may have to be looked at.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a server may take to stop; the contract says 15 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// What connections of a measured hub are limited to.
+const CONNECTIONS_MAX: &str = "10000000";
 /// The counter of commits, each of which is one fsync.
 const COMMITS: &str = "tambour_store_commits_total";
 
@@ -54,7 +57,7 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a command and waits for its `listening on http://…` line.
+    /// Starts a command and waits for its `listening on http…` line.
     ///
     /// # Errors
     /// When it ends or stays silent instead; its last lines of stderr are in the error if
@@ -74,7 +77,9 @@ impl ServerProcess {
         while let Ok(line) = server.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             if let Some(addr) = address(&line, "metrics on http://") {
                 server.metrics = Some(addr);
-            } else if let Some(addr) = address(&line, "listening on http://") {
+            } else if let Some(addr) =
+                address(&line, "listening on http://").or_else(|| address(&line, "listening on https://"))
+            {
                 server.addr = addr;
                 return Ok(server);
             }
@@ -132,6 +137,7 @@ fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
+        tls::forget(self.addr);
         drop(self.child.stdin.take());
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             // It may have ended by itself, which is what is wanted.
@@ -164,6 +170,14 @@ impl Hub {
     /// # Errors
     /// When it does not start or has not made its development secret.
     pub(crate) fn start(common: &Common, data: &DataDir) -> Result<Self, BenchError> {
+        Self::start_with(common, data, false)
+    }
+
+    /// The same, if it is wanted with TLS on the client address.
+    ///
+    /// # Errors
+    /// As [`Hub::start`]; when no certificate can be made.
+    pub(crate) fn start_with(common: &Common, data: &DataDir, tls: bool) -> Result<Self, BenchError> {
         let program = common.server.clone().map_or_else(std::env::current_exe, Ok)?;
         let log = data.0.with_extension("log");
         let mut command = Command::new(program);
@@ -178,6 +192,15 @@ impl Hub {
             "--data",
         ]);
         command.arg(&data.0).stderr(std::fs::File::create(&log)?);
+        // All its sessions are one principal's, from one address.
+        for most in ["IP", "PRINCIPAL", "TENANT"].map(|of| format!("TAMBOUR__LIMITS__CONNECTIONS_PER_{of}_MAX")) {
+            command.env(most, CONNECTIONS_MAX);
+        }
+        command.env("TAMBOUR__LIMITS__CONNECTIONS_MAX", CONNECTIONS_MAX);
+        let pair = if tls { Some(Pair::make(&data.0)?) } else { None };
+        if let Some(pair) = &pair {
+            command.arg("--tls-cert").arg(&pair.cert).arg("--tls-key").arg(&pair.key);
+        }
         for setting in &common.set {
             let (key, value) =
                 setting.split_once('=').ok_or_else(|| BenchError::Usage(format!("--set {setting}: no =")))?;
@@ -187,6 +210,9 @@ impl Hub {
         // What it said is in the error, if it was one.
         let _ = std::fs::remove_file(&log);
         let server = server?;
+        if let Some(pair) = &pair {
+            pair.speak(server.addr)?;
+        }
         let secret = std::fs::read_to_string(data.0.join("development.secret"))?;
         Ok(Self { server, token: token(secret.trim())? })
     }

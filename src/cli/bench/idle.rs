@@ -24,6 +24,9 @@ pub(crate) struct IdleArgs {
     /// How they are connected
     #[arg(long, value_enum, default_value_t = Transport::Both)]
     transport: Transport,
+    /// Over TLS; needs openssl, for a certificate
+    #[arg(long)]
+    tls: bool,
 }
 
 impl IdleArgs {
@@ -39,7 +42,7 @@ impl IdleArgs {
     pub(crate) fn run(&self, common: &Common, wire: Wire) -> Result<Row, BenchError> {
         common.room_for(self.connections)?;
         let data = DataDir::new(common.data.as_deref())?;
-        let hub = Hub::start(common, &data)?;
+        let hub = Hub::start_with(common, &data, self.tls)?;
         setup::create_topics(&hub, self.topics)?;
         let pid = hub.server.pid();
         let before = Memory::of(pid)?;
@@ -64,7 +67,7 @@ impl IdleArgs {
         let seen = readers.take(vec![0; self.topics])?;
 
         let each = self.connections as f64;
-        let mut row = Row::new("idle", wire.as_str());
+        let mut row = Row::new(if self.tls { "idle-tls" } else { "idle" }, wire.as_str());
         row.set("subscribers", each);
         row.set("ended", seen.ended as f64);
         let (rss, anon) = settled.growth(before);

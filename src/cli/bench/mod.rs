@@ -27,6 +27,7 @@ mod setup;
 mod sleep;
 mod small;
 mod sockets;
+mod tls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

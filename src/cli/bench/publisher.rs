@@ -6,13 +6,13 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::histogram::Histogram;
 use super::proc_stat::now_ns;
 use super::readers::handshake::client_frame;
 use super::scan::{self, AT_BASE, AT_DIGITS, Piece, Wire, topic_id};
+use super::tls::Stream;
 use super::{BenchError, ENV, TENANT};
 
 /// How long the session waits for an ack that does not come.
@@ -30,7 +30,7 @@ pub(crate) fn data(bytes: usize) -> String {
 
 /// A publishing session.
 pub(crate) struct Publisher {
-    stream: TcpStream,
+    stream: Stream,
     poll: Poll,
     events: Events,
     /// A publish frame whose topic and clock are overwritten in every copy.
@@ -56,12 +56,9 @@ impl Publisher {
     /// # Errors
     /// When the hub refuses.
     pub(crate) fn connect(addr: SocketAddr, token: &str, topics: usize, bytes: usize) -> Result<Self, BenchError> {
-        let mut stream = TcpStream::from_std({
-            let stream = std::net::TcpStream::connect(addr)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            stream
-        });
+        let socket = std::net::TcpStream::connect(addr)?;
+        socket.set_nodelay(true)?;
+        let mut stream = Stream::over(socket)?;
         let poll = Poll::new()?;
         poll.registry().register(&mut stream, Token(0), Interest::READABLE | Interest::WRITABLE)?;
         write!(
@@ -81,7 +78,7 @@ impl Publisher {
         Ok(publisher)
     }
 
-    fn new(stream: TcpStream, poll: Poll, topics: usize, bytes: usize) -> Self {
+    fn new(stream: Stream, poll: Poll, topics: usize, bytes: usize) -> Self {
         let text =
             format!(r#"{{"t":"publish","topic":"thread/{}","type":"bench","data":{}}}"#, topic_id(0), data(bytes));
         let mut template = Vec::new();

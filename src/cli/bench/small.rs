@@ -71,6 +71,7 @@ impl SmallArgs {
             bytes: self.bytes,
             seconds: self.seconds,
             warmup_seconds: self.warmup_seconds,
+            tls: false,
             floor_only: self.floor_only,
             no_floor: self.no_floor,
         };

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
+use super::tls::Stream;
+
 /// Connections that share a source address: well below the 28,000 ports that it has.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;
 /// Open files that are asked for: what the kernel allows one process at most.
@@ -39,14 +41,12 @@ pub(crate) fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// The same, for an event loop.
+/// The same, for an event loop, with TLS where the peer speaks it.
 ///
 /// # Errors
-/// What the kernel says.
-pub(crate) fn connect_nonblocking(addr: SocketAddr) -> io::Result<mio::net::TcpStream> {
-    let stream = connect(addr)?;
-    stream.set_nonblocking(true)?;
-    Ok(mio::net::TcpStream::from_std(stream))
+/// What the kernel says, or TLS.
+pub(crate) fn connect_nonblocking(addr: SocketAddr) -> io::Result<Stream> {
+    Stream::over(connect(addr)?)
 }
 
 /// Raises the limit on open files as far as it goes, for this process and those it starts.

@@ -3,10 +3,10 @@
 //!
 //! A passive checkpoint runs beside the writer and copies nearly everything. Under a steady
 //! load it never catches up, and the log would grow for ever: so the rest, which is short, is
-//! copied while the writer is held at the [`Gate`], and then the log starts anew. It never
-//! runs for a log that is small.
+//! copied while the writer is held at the [`Gate`], and then the log starts anew. It runs for a small
+//! log only behind a redaction: what was taken away is in the log's old pages, so the log is cut to nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::Connection;
@@ -25,6 +25,11 @@ const PAGES_TRUNCATE: u64 = 32 * 1024;
 /// How long the writer is held for readers that still use the old log; they read one page each.
 const READERS_TIMEOUT: Duration = Duration::from_millis(20);
 
+/// Redactions of this time share a checkpoint.
+const SCRUB_EVERY: Duration = Duration::from_secs(10);
+/// How long until the log is cut again when readers were in the way, or it failed.
+const SCRUB_AGAIN: Duration = Duration::from_secs(5);
+
 /// Where the writer and the checkpointer meet.
 pub(super) struct Gate {
     turn: Mutex<()>,
@@ -36,11 +41,21 @@ struct State {
     pages: u64,
     due_at: u64,
     stopped: bool,
+    /// When the log is to be cut because something was redacted.
+    scrub_at: Option<Instant>,
+    scrub_not_before: Option<Instant>,
+}
+
+/// Why there is a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Grown,
+    Scrub,
 }
 
 impl Gate {
     pub(super) fn new() -> Self {
-        let state = State { pages: 0, due_at: PAGES_DUE, stopped: false };
+        let state = State { pages: 0, due_at: PAGES_DUE, stopped: false, scrub_at: None, scrub_not_before: None };
         Self { turn: Mutex::new(()), state: Mutex::new(state), due: Condvar::new() }
     }
 
@@ -63,22 +78,42 @@ impl Gate {
         self.due.notify_one();
     }
 
-    /// Waits until a checkpoint is due; `false` when there will be none.
-    fn wait(&self) -> bool {
+    /// Told behind the commit of a redaction.
+    pub(super) fn redacted(&self) {
         let mut state = self.state.lock();
-        while state.pages < state.due_at && !state.stopped {
-            self.due.wait(&mut state);
+        if state.scrub_at.is_none() {
+            let now = Instant::now();
+            state.scrub_at = Some(state.scrub_not_before.map_or(now, |not_before| not_before.max(now)));
+            self.due.notify_one();
         }
-        !state.stopped
+    }
+
+    /// Waits until a checkpoint is due; `None` when there will be none.
+    fn wait(&self) -> Option<Due> {
+        let mut state = self.state.lock();
+        loop {
+            match state.scrub_at {
+                _ if state.stopped => return None,
+                Some(at) if at <= Instant::now() => return Some(Due::Scrub),
+                _ if state.pages >= state.due_at => return Some(Due::Grown),
+                Some(at) => drop(self.due.wait_until(&mut state, at)),
+                None => self.due.wait(&mut state),
+            }
+        }
     }
 
     /// The log starts anew, or goes on behind `pages` because readers were in the way.
-    fn done(&self, restarted: bool, pages: u64) {
+    fn done(&self, due: Due, restarted: bool, pages: u64) {
         let mut state = self.state.lock();
         if restarted {
             state.pages = 0;
         }
         state.due_at = if restarted { PAGES_DUE } else { pages + PAGES_DUE };
+        if due == Due::Scrub {
+            let now = Instant::now();
+            state.scrub_at = (!restarted).then_some(now + SCRUB_AGAIN);
+            state.scrub_not_before = Some(now + SCRUB_EVERY);
+        }
     }
 }
 
@@ -91,19 +126,19 @@ struct Answered {
 
 /// Checkpoints whenever one is due, until the gate is stopped.
 pub(super) fn run(conn: &Connection, gate: &Gate, counters: &Counters) {
-    while gate.wait() {
-        match round(conn, gate) {
+    while let Some(due) = gate.wait() {
+        match round(conn, gate, due) {
             Ok(()) => counters.checkpointed(),
             Err(error) => {
                 tracing::error!(%error, "a checkpoint failed; the write-ahead log grows on");
                 let pages = gate.state.lock().pages;
-                gate.done(false, pages);
+                gate.done(due, false, pages);
             }
         }
     }
 }
 
-fn round(conn: &Connection, gate: &Gate) -> rusqlite::Result<()> {
+fn round(conn: &Connection, gate: &Gate, due: Due) -> rusqlite::Result<()> {
     for _ in 0..PASSIVE_ROUNDS {
         let answered = checkpoint(conn, "PASSIVE")?;
         let left = gate.state.lock().pages.saturating_sub(answered.copied);
@@ -113,9 +148,9 @@ fn round(conn: &Connection, gate: &Gate) -> rusqlite::Result<()> {
     }
     let turn = gate.turn();
     let pages = gate.state.lock().pages;
-    let mode = if pages > PAGES_TRUNCATE { "TRUNCATE" } else { "RESTART" };
+    let mode = if pages > PAGES_TRUNCATE || due == Due::Scrub { "TRUNCATE" } else { "RESTART" };
     let answered = checkpoint(conn, mode)?;
-    gate.done(!answered.busy, answered.pages.max(pages));
+    gate.done(due, !answered.busy, answered.pages.max(pages));
     drop(turn);
     Ok(())
 }

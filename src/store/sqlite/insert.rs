@@ -2,7 +2,7 @@
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql};
-use tambour_actors::event::{Event, EventType, Origin};
+use tambour_actors::event::{Event, EventType, Origin, Seq};
 use tambour_actors::log::LogId;
 
 use super::rows;
@@ -20,6 +20,18 @@ struct Bound {
     time_ms: i64,
     kind: EventType,
     origin: Origin,
+    target: Option<Seq>,
+}
+
+/// The place of an event in the store.
+pub(super) struct Place {
+    /// In commit order.
+    pub(super) position: i64,
+    pub(super) log: LogId,
+    /// What this event and all before it in its log have in bytes, as [`Event::size_bytes`] counts.
+    pub(super) log_bytes: u64,
+    /// Of an `append`: what all appends to its target have in bytes, this one included.
+    pub(super) appended_bytes: Option<usize>,
 }
 
 /// A text that is known to be UTF-8 without looking: JSON that was checked where it came in.
@@ -35,19 +47,20 @@ impl<'c> Insert<'c> {
     pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
         // OR FAIL: a constraint that fails here ends the whole transaction anyway, so SQLite
         // need not keep what would take back the statement alone.
-        let sql = "INSERT OR FAIL INTO events (position, log, seq, time_ms, type, routing, meta, data)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let sql = "INSERT OR FAIL INTO events
+                       (position, log, seq, time_ms, type, routing, meta, data, log_bytes, target, appended_bytes)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         Ok(Self { statement: conn.prepare(sql)?, bound: None })
     }
 
-    pub(super) fn row(&mut self, position: i64, log: LogId, event: &Event) -> rusqlite::Result<()> {
+    pub(super) fn row(&mut self, place: &Place, event: &Event) -> rusqlite::Result<()> {
         // Taken: a binding that fails half-way leaves nothing to be trusted.
         let before = self.bound.take();
         let before = before.as_ref();
         let statement = &mut self.statement;
-        statement.raw_bind_parameter(1, position)?;
-        if before.is_none_or(|bound| bound.log != log) {
-            statement.raw_bind_parameter(2, log.0)?;
+        statement.raw_bind_parameter(1, place.position)?;
+        if before.is_none_or(|bound| bound.log != place.log) {
+            statement.raw_bind_parameter(2, place.log.0)?;
         }
         statement.raw_bind_parameter(3, rows::sql_seq(event.seq))?;
         if before.is_none_or(|bound| bound.time_ms != event.time_ms) {
@@ -63,8 +76,19 @@ impl<'c> Insert<'c> {
             statement.raw_bind_parameter(7, Text(&event.origin.meta))?;
         }
         statement.raw_bind_parameter(8, Text(&event.data))?;
-        self.bound =
-            Some(Bound { log, time_ms: event.time_ms, kind: event.kind.clone(), origin: event.origin.clone() });
+        statement.raw_bind_parameter(9, place.log_bytes.cast_signed())?;
+        // Nearly no event has a target: then what is bound stays NULL.
+        if event.target.is_some() || before.is_none_or(|bound| bound.target.is_some()) {
+            statement.raw_bind_parameter(10, event.target.map(rows::sql_seq))?;
+            statement.raw_bind_parameter(11, place.appended_bytes.map(|bytes| bytes as i64))?;
+        }
+        self.bound = Some(Bound {
+            log: place.log,
+            time_ms: event.time_ms,
+            kind: event.kind.clone(),
+            origin: event.origin.clone(),
+            target: event.target,
+        });
         statement.raw_execute().map(|_| ())
     }
 }

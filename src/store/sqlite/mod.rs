@@ -1,20 +1,29 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
-//! Reading order: `schema` (the tables), `rows` (what is in them), `queue`, `writer` (group
-//! commit) with `insert`, `heads` and `wipe` (deleted logs), `readers`, `checkpoint`, `stats`. An answer comes when the
-//! change is synced to the disk. Nothing here blocks the thread that asks, and no SQL is
-//! anywhere else.
+//! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
+//! commit) with `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
+//! `readers`, `checkpoint`, `stats`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! thread that asks, and no SQL is anywhere else.
 
 mod checkpoint;
-mod heads;
+mod command;
+mod conditions;
+mod failure;
+mod fold;
 mod insert;
+mod once;
+mod pages;
 mod queue;
 mod readers;
+mod recent;
+mod redact;
 mod rows;
 mod schema;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod topics;
+mod trim;
 mod wipe;
 mod writer;
 
@@ -28,19 +37,19 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use tambour_actors::event::Seq;
 use tambour_actors::log::{
-    Append, AppendError, Bounds, CreateError, EventLog, LogId, NewTopic, Page, PageLimit, PortFuture, TopicQuery,
-    TopicRecord, Topics, Unavailable,
+    Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
+    PortFuture, Remembered, TopicChange, TopicQuery, TopicRecord, Topics, Unavailable,
 };
 use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::oneshot;
 
 use self::checkpoint::Gate;
+use self::command::{Command, Trim};
 use self::queue::Queue;
 use self::readers::Question;
 use self::schema::Role;
 use self::stats::Counters;
 pub use self::stats::StoreStats;
-use self::writer::Command;
 
 /// The name of the database in its directory.
 const FILE_NAME: &str = "tambour.db";
@@ -119,6 +128,7 @@ struct Inner {
     questions: Arc<Queue<Question>>,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
+    file_bytes_max: Arc<Mutex<Option<u64>>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -166,6 +176,7 @@ impl SqliteStore {
             questions: Arc::new(Queue::new(settings.queue_max, usize::MAX)),
             counters,
             gate,
+            file_bytes_max: Arc::new(Mutex::new(settings.file_bytes_max)),
             running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
         };
         // When a thread can't be started, dropping `inner` ends the others.
@@ -177,6 +188,11 @@ impl SqliteStore {
     /// answered `Unavailable`. Blocks until it is done; the second time there is nothing to do.
     pub fn close(&self) {
         self.0.close();
+    }
+
+    /// Another limit of the file, from the next write on; `None`: what the disk holds.
+    pub fn limit(&self, file_bytes_max: Option<u64>) {
+        *self.0.file_bytes_max.lock() = file_bytes_max;
     }
 
     /// What the store counted so far.
@@ -203,6 +219,7 @@ impl Inner {
             commands: Arc::clone(&self.commands),
             counters: Arc::clone(&self.counters),
             gate: Arc::clone(&self.gate),
+            file_bytes_max: Arc::clone(&self.file_bytes_max),
         };
         running.writer = Some(named("log-writer").spawn(move || writer::run(&writing, &shared))?);
         Ok(())
@@ -256,8 +273,8 @@ impl<T> Asked<T> {
 
     async fn answer(self) -> Result<T, Unavailable> {
         match self.0 {
-            Ok(answer) => answer.await.unwrap_or_else(|_| Err(Unavailable("the store did not answer".to_owned()))),
-            Err(why) => Err(Unavailable(why.to_owned())),
+            Ok(answer) => answer.await.unwrap_or_else(|_| Err("the store did not answer".into())),
+            Err(why) => Err(why.into()),
         }
     }
 }
@@ -266,9 +283,7 @@ impl EventLog for SqliteStore {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
         let count = items.len();
         let asked = self.0.command(|answer| Command::append(items, answer));
-        Box::pin(async move {
-            asked.answer().await.unwrap_or_else(|Unavailable(why)| vec![Err(AppendError::Unavailable(why)); count])
-        })
+        Box::pin(async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) })
     }
 
     fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
@@ -277,6 +292,25 @@ impl EventLog for SqliteStore {
 
     fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>> {
         Box::pin(self.0.question(|answer| Question::Read { log, after, limit, answer }).answer())
+    }
+
+    fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
+        Box::pin(self.0.question(|answer| Question::ReadFolded { log, after, limit, answer }).answer())
+    }
+
+    fn recall(
+        &self,
+        log: LogId,
+        sub: &str,
+        key: &str,
+        now_ms: i64,
+    ) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
+        let (sub, key) = (sub.into(), key.into());
+        Box::pin(self.0.question(|answer| Question::Recall { log, sub, key, now_ms, answer }).answer())
+    }
+
+    fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
+        Box::pin(self.0.command(|answer| Command::Trim(Trim { log, oldest, answer })).answer())
     }
 }
 
@@ -294,6 +328,12 @@ impl Topics for SqliteStore {
     fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
         let scope = scope.clone();
         Box::pin(self.0.question(|answer| Question::List { scope, query, answer }).answer())
+    }
+
+    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+        let key = key.clone();
+        let asked = self.0.command(|answer| Command::Change { key, change, answer });
+        Box::pin(async move { asked.answer().await? })
     }
 
     fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {

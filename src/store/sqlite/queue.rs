@@ -126,3 +126,12 @@ impl<T: Weighted> Queue<T> {
         self.ready.notify_all();
     }
 }
+
+/// Tells the queue when the thread ends, however it ends: nobody waits for a dead writer.
+pub(super) struct Obituary<'q, T: Weighted>(pub(super) &'q Queue<T>);
+
+impl<T: Weighted> Drop for Obituary<'_, T> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

@@ -8,15 +8,21 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tambour_actors::event::Seq;
-use tambour_actors::log::{Bounds, LogId, Page, PageLimit, TopicQuery, TopicRecord, Unavailable};
+use tambour_actors::log::{
+    Bounds, FoldedPage, LogId, Page, PageLimit, Remembered, TopicQuery, TopicRecord, Unavailable,
+};
 use tambour_actors::topic_key::{Scope, TopicKey};
 
+use super::failure::unavailable;
+use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
-use super::{Answer, rows};
+use super::{Answer, once, rows};
 
 /// A question to the readers.
 pub(super) enum Question {
     Read { log: LogId, after: Seq, limit: PageLimit, answer: Answer<Page> },
+    ReadFolded { log: LogId, after: Seq, limit: PageLimit, answer: Answer<FoldedPage> },
+    Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
     Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
     List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
 }
@@ -29,7 +35,7 @@ impl Weighted for Question {
 
 /// Answers questions until the queue ends.
 pub(super) fn run(conn: &Connection, questions: &Arc<Queue<Question>>) {
-    let mut pages = rows::PageReader::default();
+    let mut pages = PageReader::default();
     let one = Weight { events: 1, bytes: 0 };
     loop {
         let Taken::Some(taken) = questions.take(one, None) else { return };
@@ -45,12 +51,19 @@ pub(super) fn run(conn: &Connection, questions: &Arc<Queue<Question>>) {
     }
 }
 
-fn reply(conn: &Connection, pages: &mut rows::PageReader, question: Question) {
+fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
     // Who dropped the future left; whether the other end hears the answer is not our business.
     match question {
         Question::Read { answer, .. } if answer.is_closed() => {}
         Question::Read { log, after, limit, answer } => {
             let _ = answer.send(snapshot(conn, |conn| page(conn, pages, log, after, limit)));
+        }
+        Question::ReadFolded { answer, .. } if answer.is_closed() => {}
+        Question::ReadFolded { log, after, limit, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| pages.folded(conn, log, after, limit)));
+        }
+        Question::Recall { log, sub, key, now_ms, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| once::recall(conn, log, &sub, &key, now_ms)));
         }
         Question::Find { key, answer } => {
             let _ = answer.send(snapshot(conn, |conn| {
@@ -76,7 +89,7 @@ fn snapshot<T>(conn: &Connection, read: impl FnOnce(&Connection) -> rusqlite::Re
     read_all().map_err(|error| {
         tracing::error!(%error, "the store can't be read");
         end_transaction(conn);
-        Unavailable(error.to_string())
+        unavailable(&error)
     })
 }
 
@@ -89,13 +102,7 @@ fn end_transaction(conn: &Connection) {
     }
 }
 
-fn page(
-    conn: &Connection,
-    pages: &mut rows::PageReader,
-    log: LogId,
-    after: Seq,
-    limit: PageLimit,
-) -> rusqlite::Result<Page> {
+fn page(conn: &Connection, pages: &mut PageReader, log: LogId, after: Seq, limit: PageLimit) -> rusqlite::Result<Page> {
     let bounds = rows::bounds(conn, log)?;
     let events = if after < bounds.head { pages.events(conn, log, after, limit)? } else { Vec::new() };
     Ok(Page { events, bounds })

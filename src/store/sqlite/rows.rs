@@ -1,18 +1,13 @@
-//! Rows to values and back: events, topics, the ends of a log.
+//! Rows to values and back: topics, the ends of a log. Events are read by `pages`.
 //!
-//! The texts of one page share one allocation: an event that is kept keeps its page. This file
-//! never starts a transaction; whoever calls decides which snapshot is read.
+//! This file never starts a transaction; whoever calls decides which snapshot is read.
 
-use std::ops::Range;
-
-use bytes::Bytes;
-use rusqlite::types::{Type, ValueRef};
+use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use tambour_actors::cursor::Incarnation;
-use tambour_actors::event::{Event, EventType, Origin, Seq};
-use tambour_actors::log::{Bounds, LogId, Member, NewTopic, PageLimit, TopicQuery, TopicRecord, Visibility};
+use tambour_actors::event::Seq;
+use tambour_actors::log::{Bounds, LogId, Member, NewTopic, TopicQuery, TopicRecord, Visibility};
 use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
 
 /// The ends of a log: no row when it has no event, or is deleted. The whole is three index seeks.
@@ -21,9 +16,6 @@ pub(super) const BOUNDS: &str = "
     FROM events AS newest
     WHERE newest.log = ?1 AND NOT EXISTS (SELECT 1 FROM deleted_logs WHERE log = ?1)
     ORDER BY newest.seq DESC LIMIT 1";
-const PAGE: &str = "
-    SELECT seq, time_ms, type, routing, meta, data FROM events
-    WHERE log = ?1 AND seq > ?2 ORDER BY seq";
 const FIND: &str = "
     SELECT id, creator, title, visibility, members, incarnation, created_at_ms, topic FROM topics
     WHERE tenant = ?1 AND env = ?2 AND kind = ?3 AND topic = ?4";
@@ -31,29 +23,17 @@ const LIST: &str = "
     SELECT id, creator, title, visibility, members, incarnation, created_at_ms, topic FROM topics
     WHERE tenant = ?1 AND env = ?2 AND kind = ?3 AND topic > ?4 ORDER BY topic";
 
-/// Types that a reader remembers, so that an event's costs no allocation.
-const KINDS_MAX: usize = 1_024;
-/// What a reader keeps of its scratch buffer between pages.
-const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
-
 /// What SQLite calls a seq. A client can ask for any 64 bits; no log gets that far.
 pub(super) fn sql_seq(seq: Seq) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
+pub(super) fn unreadable(column: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
 }
 
-fn seq_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
+pub(super) fn seq_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     Seq::try_from(row.get_ref(column)?.as_i64()?).map_err(|_| unreadable(column, "a negative seq"))
-}
-
-fn text_at<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
-    match row.get_ref(column)? {
-        ValueRef::Text(text) => Ok(text),
-        _ => Err(unreadable(column, "not a text")),
-    }
 }
 
 /// The ends of `log`.
@@ -63,99 +43,6 @@ pub(super) fn bounds(conn: &Connection, log: LogId) -> rusqlite::Result<Bounds> 
         .query_row([log.0], |row| Ok(Bounds { head: seq_at(row, 0)?, closed: row.get(1)?, oldest: seq_at(row, 2)? }))
         .optional()?;
     Ok(found.unwrap_or(Bounds::EMPTY))
-}
-
-/// Builds pages, with buffers that serve one page after the other.
-#[derive(Default)]
-pub(super) struct PageReader {
-    text: Vec<u8>,
-    places: Vec<Place>,
-    kinds: FxHashMap<Box<[u8]>, EventType>,
-}
-
-/// An event whose texts are still in the scratch buffer.
-struct Place {
-    seq: Seq,
-    time_ms: i64,
-    kind: EventType,
-    routing: Range<usize>,
-    meta: Range<usize>,
-    data: Range<usize>,
-}
-
-impl PageReader {
-    /// The events of `log` behind `after`, up to `limit`.
-    pub(super) fn events(
-        &mut self,
-        conn: &Connection,
-        log: LogId,
-        after: Seq,
-        limit: PageLimit,
-    ) -> rusqlite::Result<Vec<Event>> {
-        self.text.clear();
-        self.places.clear();
-        let mut statement = conn.prepare_cached(PAGE)?;
-        let mut rows = statement.query((log.0, sql_seq(after)))?;
-        let mut bytes = 0;
-        while self.places.len() < limit.events && (bytes < limit.bytes || self.places.is_empty()) {
-            let Some(row) = rows.next()? else { break };
-            bytes += self.take(row)?;
-        }
-        drop(rows);
-        let page = Bytes::copy_from_slice(&self.text);
-        self.text.shrink_to(SCRATCH_BYTES_MAX);
-        Ok(self.places.drain(..).map(|place| place.event(&page)).collect())
-    }
-
-    /// Copies a row into the scratch buffers; the sum of its texts in bytes.
-    fn take(&mut self, row: &Row<'_>) -> rusqlite::Result<usize> {
-        let kind = self.kind(text_at(row, 2)?)?;
-        let (routing, meta, data) = (text_at(row, 3)?, text_at(row, 4)?, text_at(row, 5)?);
-        let bytes = kind.as_str().len() + routing.len() + meta.len() + data.len();
-        let before = self.places.last().map(|place| (place.routing.clone(), place.meta.clone()));
-        let (old_routing, old_meta) = before.unwrap_or((0..0, 0..0));
-        let place = Place {
-            seq: seq_at(row, 0)?,
-            time_ms: row.get_ref(1)?.as_i64()?,
-            kind,
-            // One request's events have the same origin: it is copied once.
-            routing: self.same_or_copied(old_routing, routing),
-            meta: self.same_or_copied(old_meta, meta),
-            data: self.copied(data),
-        };
-        self.places.push(place);
-        Ok(bytes)
-    }
-
-    fn same_or_copied(&mut self, old: Range<usize>, text: &[u8]) -> Range<usize> {
-        if self.text[old.clone()] == *text { old } else { self.copied(text) }
-    }
-
-    fn copied(&mut self, text: &[u8]) -> Range<usize> {
-        let start = self.text.len();
-        self.text.extend_from_slice(text);
-        start..self.text.len()
-    }
-
-    fn kind(&mut self, text: &[u8]) -> rusqlite::Result<EventType> {
-        if let Some(kind) = self.kinds.get(text) {
-            return Ok(kind.clone());
-        }
-        let parsed = std::str::from_utf8(text).ok().and_then(|text| EventType::stored(text).ok());
-        let kind = parsed.ok_or_else(|| unreadable(2, "not an event type"))?;
-        if self.kinds.len() == KINDS_MAX {
-            self.kinds.clear();
-        }
-        self.kinds.insert(text.into(), kind.clone());
-        Ok(kind)
-    }
-}
-
-impl Place {
-    fn event(self, page: &Bytes) -> Event {
-        let origin = Origin { routing: page.slice(self.routing), meta: page.slice(self.meta) };
-        Event { seq: self.seq, time_ms: self.time_ms, kind: self.kind, origin, data: page.slice(self.data) }
-    }
 }
 
 /// A member as it stands in the `members` column.

@@ -14,7 +14,8 @@ use super::{OpenError, StoreSettings};
 ///
 /// Events stand in commit order: an append touches the last page of the table and one leaf of
 /// the index per log, and the order of the whole store is there for nothing.
-const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE topics (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         tenant TEXT NOT NULL,
@@ -43,7 +44,28 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE deleted_logs (log INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO numbers VALUES ('position_floor', 1);
-"];
+",
+    // The columns are NULL where nothing is said: `target` of an append and of a redaction is the event that it is about;
+    // `log_bytes` and `appended_bytes` are sums up to the row, so that no question about them reads more than two rows.
+    "
+    ALTER TABLE events ADD COLUMN log_bytes INTEGER;
+    ALTER TABLE events ADD COLUMN target INTEGER;
+    ALTER TABLE events ADD COLUMN appended_bytes INTEGER;
+    CREATE INDEX events_by_target ON events (log, target, seq) WHERE target IS NOT NULL;
+    CREATE TABLE once (
+        id INTEGER PRIMARY KEY,
+        log INTEGER NOT NULL,
+        sub TEXT NOT NULL,
+        key TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX once_by_key ON once (log, sub, key);
+    CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
+",
+];
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +110,14 @@ pub(super) fn migrate(path: &Path) -> Result<(), OpenError> {
 /// Bytes of a page in a new file.
 pub(super) const PAGE_BYTES: i64 = 4096;
 
+/// Limits the size of the file, in bytes, for what this connection writes; `None`: what the disk holds.
+pub(super) fn limit(conn: &Connection, file_bytes_max: Option<u64>) -> rusqlite::Result<()> {
+    let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let bytes = file_bytes_max.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
+    conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+}
+
 /// Opens a connection to a migrated file.
 pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusqlite::Result<Connection> {
     let access = match role {
@@ -101,12 +131,10 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
         Role::Writer => {
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-            if let Some(bytes) = settings.file_bytes_max {
-                let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-                let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-                let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
-                conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
-            }
+            // What was redacted, trimmed or deleted is overwritten in the file. Always on, because a row that is moved
+            // when others around it go must not be left behind where it was.
+            conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+            limit(&conn, settings.file_bytes_max)?;
         }
         Role::Reader => {
             conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;

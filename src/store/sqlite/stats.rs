@@ -21,8 +21,10 @@ pub struct StoreStats {
     /// Transactions that failed.
     pub failures: u64,
     /// Whether a transaction failed and none has changed anything since: the disk is full or
-    /// broken. Only a write that comes through tells that it is well again.
+    /// broken. Only a write that comes through tells that it is well again; without any, the store tries one of its own every second.
     pub failing: bool,
+    /// Whether it failed for want of room: on the disk, or below `store.file_bytes_max`.
+    pub full: bool,
     /// Checkpoints that were finished.
     pub checkpoints: u64,
     /// Pages in the write-ahead log behind the last commit.
@@ -42,6 +44,7 @@ pub(super) struct Counters {
     commit_us: AtomicU64,
     failures: AtomicU64,
     failing: AtomicBool,
+    full: AtomicBool,
     checkpoints: AtomicU64,
     wal_pages: AtomicU64,
 }
@@ -57,16 +60,27 @@ impl Counters {
     pub(super) fn synced(&self, wal_pages: u64) {
         self.commits.fetch_add(1, Relaxed);
         self.wal_pages.store(wal_pages, Relaxed);
+    }
+
+    /// What needs room was written.
+    pub(super) fn well(&self) {
         self.failing.store(false, Relaxed);
+        self.full.store(false, Relaxed);
     }
 
     pub(super) fn commit_took(&self, took: Duration) {
         self.commit_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn failed(&self) {
+    /// A transaction failed. `true`: the one before had not, or not so.
+    pub(super) fn failed(&self, full: bool) -> bool {
         self.failures.fetch_add(1, Relaxed);
-        self.failing.store(true, Relaxed);
+        let was_full = self.full.swap(full, Relaxed);
+        !self.failing.swap(true, Relaxed) || was_full != full
+    }
+
+    pub(super) fn failing(&self) -> bool {
+        self.failing.load(Relaxed)
     }
 
     pub(super) fn checkpointed(&self) {
@@ -82,6 +96,7 @@ impl Counters {
             commit_us: self.commit_us.load(Relaxed),
             failures: self.failures.load(Relaxed),
             failing: self.failing.load(Relaxed),
+            full: self.full.load(Relaxed),
             checkpoints: self.checkpoints.load(Relaxed),
             wal_pages: self.wal_pages.load(Relaxed),
             write_queue,

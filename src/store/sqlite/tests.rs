@@ -1,5 +1,5 @@
-//! What the SQLite store promises beside the contract: restarts, locks, trimming, a full disk,
-//! a dead writer, deletes in slices, a write-ahead log that stays small.
+//! What the SQLite store promises beside the contract: restarts, locks, a dead writer, deletes in slices, a write-ahead
+//! log that stays small; and in files of their own a full disk, conditions, trims.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,10 @@ use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use tempfile::TempDir;
 
 use super::*;
+
+mod conditions;
+mod full;
+mod trims;
 
 const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
 /// Longer than any of these tests may take; only a failure waits for it.
@@ -41,8 +45,8 @@ fn key(id: &str) -> TopicKey {
     TopicKey::new(&scope, TopicKind::Thread, id).unwrap()
 }
 
-fn create(store: &SqliteStore, id: &str) -> TopicRecord {
-    let topic = NewTopic {
+fn new_topic(id: &str) -> NewTopic {
+    NewTopic {
         key: key(id),
         creator: "alice".into(),
         title: Some("t".into()),
@@ -50,19 +54,39 @@ fn create(store: &SqliteStore, id: &str) -> TopicRecord {
         members: Vec::new(),
         created_at_ms: 5,
         incarnation: Incarnation(u64::MAX - 1),
-    };
-    wait(store.create(topic)).unwrap()
+    }
+}
+
+fn create(store: &SqliteStore, id: &str) -> TopicRecord {
+    wait(store.create(new_topic(id))).unwrap()
 }
 
 fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
     let text = Bytes::from(format!("\"{}\"", "x".repeat(bytes)));
     let origin = Origin { routing: Bytes::from_static(b"\"r\":1"), meta: Bytes::from_static(b"\"m\":1") };
     let kind = EventType::parse("chat_message").unwrap();
-    seqs.map(|seq| Event { seq, time_ms: 1, kind: kind.clone(), origin: origin.clone(), data: text.clone() }).collect()
+    seqs.map(|seq| Event {
+        seq,
+        time_ms: 1,
+        kind: kind.clone(),
+        origin: origin.clone(),
+        data: text.clone(),
+        target: None,
+    })
+    .collect()
 }
 
 fn append(store: &SqliteStore, log: LogId, events: Arc<[Event]>) -> Result<(), AppendError> {
-    wait(store.append(vec![Append { log, events }])).remove(0)
+    wait(store.append(vec![Append { log, events, once: Vec::new() }])).remove(0)
+}
+
+/// Looks again and again until it is so.
+fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < FAR, "never came: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Has the writer take its turns until `done`: it removes a slice behind whatever it answers.
@@ -114,8 +138,9 @@ fn close_finishes_what_is_queued_and_refuses_the_rest() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let log = create(&store, "x").log;
-    let queued: Vec<_> =
-        (1..=50).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10) }])).collect();
+    let queued: Vec<_> = (1..=50)
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10), once: Vec::new() }]))
+        .collect();
     store.close();
     for answer in queued {
         assert_eq!(answer.now_or_never(), Some(vec![Ok(())]));
@@ -150,20 +175,6 @@ fn a_newer_schema_is_refused() {
     assert!(matches!(refused, OpenError::Newer { found: 1_000, .. }), "{refused}");
     let version: i64 = raw(&dir).pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 1_000);
-}
-
-#[test]
-fn trimming_moves_the_oldest() {
-    let dir = TempDir::new().unwrap();
-    let store = open(&dir);
-    let log = create(&store, "x").log;
-    append(&store, log, events(1..=100, 10)).unwrap();
-    assert_eq!(raw(&dir).execute("DELETE FROM events WHERE seq < 51", []).unwrap(), 50);
-    let bounds = Bounds { oldest: 51, head: 100, closed: false };
-    assert_eq!(wait(store.bounds(log)), Ok(bounds));
-    let page = wait(store.read(log, 7, PageLimit { events: 3, bytes: usize::MAX })).unwrap();
-    assert_eq!((page.events.as_slice(), page.bounds), (&*events(51..=53, 10), bounds));
-    append(&store, log, events(101..=101, 10)).unwrap();
 }
 
 #[test]
@@ -210,42 +221,15 @@ fn deletes_go_on_after_a_restart() {
 }
 
 #[test]
-fn a_full_disk_refuses_writers_and_serves_readers() {
-    let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
-    let store = SqliteStore::open(dir.path(), &settings).unwrap();
-    let log = create(&store, "x").log;
-    let mut head = 0;
-    let refused = loop {
-        match append(&store, log, events(head + 1..=head + 10, 2_000)) {
-            Ok(()) => head += 10,
-            Err(refused) => break refused,
-        }
-        assert!(head < 1_000, "the limit was passed");
-    };
-    assert!(matches!(&refused, AppendError::Unavailable(why) if why.contains("full")), "{refused}");
-    assert!(store.stats().failing);
-    assert!(head > 0);
-    let page = wait(store.read(log, 0, ALL)).unwrap();
-    assert_eq!((page.events.len() as u64, page.bounds.head), (head, head));
-    // Nothing of the refused item was kept, and the thread goes on: something small fits again
-    // when something large is gone.
-    assert_eq!(wait(store.bounds(log)).unwrap().head, head);
-    assert!(store.stats().failing, "a transaction without a change proves nothing");
-    assert_eq!(raw(&dir).execute("DELETE FROM events WHERE seq < ?1", [head.cast_signed()]).unwrap() as u64, head - 1);
-    append(&store, log, events(head + 1..=head + 10, 2_000)).unwrap();
-    assert!(!store.stats().failing);
-    assert_eq!(store.stats().events, head + 10);
-}
-
-#[test]
 fn a_panic_of_the_writer_is_an_answer_to_everybody() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let log = create(&store, "x").log;
     append(&store, log, events(1..=1, 1)).unwrap();
     store.0.commands.push(Command::Panic).unwrap();
-    let queued: Vec<_> = (2..100).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1) }])).collect();
+    let queued: Vec<_> = (2..100)
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new() }]))
+        .collect();
     for answer in queued {
         assert!(matches!(wait(answer).as_slice(), [Err(AppendError::Unavailable(_))]));
     }
@@ -266,7 +250,7 @@ fn a_full_queue_refuses_at_once() {
     let log = create(&store, "x").log;
     // While the gate is held the writer takes three at most and answers none: three more wait.
     let turn = store.0.gate.turn();
-    let calls = (1..=8).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1) }]));
+    let calls = (1..=8).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new() }]));
     let mut calls: Vec<_> = calls.map(|answer| (answer, None)).collect();
     for (answer, refused) in &mut calls {
         *refused = answer.now_or_never();
@@ -280,28 +264,6 @@ fn a_full_queue_refuses_at_once() {
     for (answer, _) in accepted {
         assert!(!matches!(wait(answer).as_slice(), [Err(AppendError::Unavailable(_))]));
     }
-}
-
-#[test]
-fn a_failure_takes_back_everything_that_shares_the_transaction() {
-    let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
-    let store = SqliteStore::open(dir.path(), &settings).unwrap();
-    let (small, large) = (create(&store, "small").log, create(&store, "large").log);
-    append(&store, small, events(1..=1, 10)).unwrap();
-    // One call is one transaction, whatever the writer is doing.
-    let items = vec![
-        Append { log: small, events: events(2..=3, 10) },
-        Append { log: large, events: events(1..=100, 60_000) },
-        Append { log: small, events: events(4..=4, 10) },
-    ];
-    let answers = wait(store.append(items));
-    assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Unavailable(_)))), "{answers:?}");
-    assert_eq!(wait(store.read(small, 0, ALL)).unwrap().events, *events(1..=1, 10));
-    append(&store, small, events(2..=2, 10)).unwrap();
-    append(&store, large, events(1..=1, 10)).unwrap();
-    assert_eq!(store.stats().failures, 1);
-    assert_eq!(store.stats().events, 3);
 }
 
 #[test]
@@ -330,8 +292,10 @@ fn many_appends_share_a_commit() {
     let logs: Vec<LogId> = (0..64).map(|n| create(&store, &format!("x{n}")).log).collect();
     let before = store.stats();
     let turn = store.0.gate.turn();
-    let answers: Vec<_> =
-        logs.iter().map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10) }])).collect();
+    let answers: Vec<_> = logs
+        .iter()
+        .map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10), once: Vec::new() }]))
+        .collect();
     drop(turn);
     for answer in answers {
         assert_eq!(wait(answer), [Ok(())]);

@@ -1,4 +1,4 @@
-//! Removing the events of deleted logs, in slices of a few milliseconds.
+//! Removing the events and keys of deleted logs, in slices of a few milliseconds.
 //!
 //! A delete only takes the topic away and notes its log; what is noted is never read again. The
 //! writer calls for a slice when nothing else waits, and now and then under load. A restart
@@ -68,6 +68,8 @@ impl Wiper {
         let mut wipe = conn.prepare_cached(
             "DELETE FROM events WHERE position IN (SELECT position FROM events WHERE log = ?1 ORDER BY seq LIMIT ?2)",
         )?;
+        let mut forget =
+            conn.prepare_cached("DELETE FROM once WHERE id IN (SELECT id FROM once WHERE log = ?1 LIMIT ?2)")?;
         conn.prepare_cached("UPDATE numbers SET value = ?1 WHERE name = 'position_floor'")?
             .execute([position_floor])?;
         while start.elapsed() < SLICE {
@@ -75,6 +77,10 @@ impl Wiper {
                 return Ok(Progress::AllGone);
             };
             let removed = wipe.execute((log, ROWS_PER_STATEMENT as i64))?;
+            if removed == ROWS_PER_STATEMENT {
+                continue;
+            }
+            let removed = forget.execute((log, ROWS_PER_STATEMENT as i64))?;
             if removed < ROWS_PER_STATEMENT {
                 conn.prepare_cached("DELETE FROM deleted_logs WHERE log = ?1")?.execute([log])?;
             }

@@ -9,18 +9,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Statement};
 use tambour_actors::event::{Event, Seq};
-use tambour_actors::log::{Append, AppendError, Bounds, CreateError, LogId, NewTopic, TopicRecord, Unavailable};
-use tambour_actors::topic_key::TopicKey;
+use tambour_actors::log::{Append, AppendError, LogId};
 
 use super::checkpoint::Gate;
-use super::heads::Heads;
-use super::insert::Insert;
-use super::queue::{Queue, Taken, Weight, Weighted};
+use super::command::{Command, Outcome};
+use super::conditions::Conditions;
+use super::failure::{is_full, unavailable};
+use super::insert::{Insert, Place};
+use super::once::Keys;
+use super::queue::{Obituary, Queue, Taken, Weight};
+use super::recent::Recent;
+use super::redact::redact;
 use super::stats::Counters;
+use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::{Answer, rows};
+use super::{rows, schema, topics};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -29,93 +35,27 @@ const TRANSACTION_EVENTS_MAX: usize = 4_096;
 const TRANSACTION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the writer sleeps before it tries again to wipe after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long behind a failure the writer tries by itself whether it can write again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Room that it tries to get: what a few events need.
+const PROBE_BYTES: i64 = 64 * 1024;
+/// Logs whose head is remembered, so that an append needs no look-up.
+const HEADS_MAX: usize = 65_536;
 
-/// What the writer is asked to do.
-pub(super) enum Command {
-    Append {
-        items: Vec<Append>,
-        weight: Weight,
-        answer: Answer<Vec<Result<(), AppendError>>>,
-    },
-    Bounds {
-        log: LogId,
-        answer: Answer<Bounds>,
-    },
-    Create {
-        topic: NewTopic,
-        answer: Answer<Result<TopicRecord, CreateError>>,
-    },
-    Delete {
-        key: TopicKey,
-        answer: Answer<bool>,
-    },
-    #[cfg(test)]
-    Panic,
-}
-
-impl Command {
-    /// A call to append, weighed by the caller's thread.
-    pub(super) fn append(items: Vec<Append>, answer: Answer<Vec<Result<(), AppendError>>>) -> Self {
-        let mut weight = Weight::default();
-        for item in &items {
-            weight.events += item.events.len();
-            weight.bytes += item.events.iter().map(Event::size_bytes).sum::<usize>();
-        }
-        Self::Append { items, weight, answer }
-    }
-
-    fn answer(self, outcome: Result<Outcome, &Unavailable>) {
-        // A caller who dropped the future does not hear the answer: that is theirs to decide.
-        match (self, outcome) {
-            (Self::Append { answer, .. }, Ok(Outcome::Appended(answers))) => drop(answer.send(Ok(answers))),
-            (Self::Bounds { answer, .. }, Ok(Outcome::Bounds(bounds))) => drop(answer.send(Ok(bounds))),
-            (Self::Create { answer, .. }, Ok(Outcome::Created(created))) => drop(answer.send(Ok(created))),
-            (Self::Delete { answer, .. }, Ok(Outcome::Deleted(deleted))) => drop(answer.send(Ok(deleted))),
-            (Self::Append { answer, .. }, Err(why)) => drop(answer.send(Err(why.clone()))),
-            (Self::Bounds { answer, .. }, Err(why)) => drop(answer.send(Err(why.clone()))),
-            (Self::Create { answer, .. }, Err(why)) => drop(answer.send(Err(why.clone()))),
-            (Self::Delete { answer, .. }, Err(why)) => drop(answer.send(Err(why.clone()))),
-            (_, Ok(_)) => unreachable!("an outcome is made from its own command"),
-            #[cfg(test)]
-            (Self::Panic, Err(_)) => {}
-        }
-    }
-}
-
-impl Weighted for Command {
-    fn weight(&self) -> Weight {
-        match self {
-            Self::Append { weight, .. } => *weight,
-            Self::Bounds { .. } => Weight { events: 1, bytes: 0 },
-            Self::Create { .. } | Self::Delete { .. } => Weight { events: 1, bytes: 1_024 },
-            #[cfg(test)]
-            Self::Panic => Weight { events: 1, bytes: 0 },
-        }
-    }
-}
-
-/// What a command came to, told when the transaction is on disk.
-enum Outcome {
-    Appended(Vec<Result<(), AppendError>>),
-    Bounds(Bounds),
-    Created(Result<TopicRecord, CreateError>),
-    Deleted(bool),
-}
+/// The newest event of a log; nothing of it when there was never one, or the topic is unknown.
+const HEAD: &str = "
+    SELECT newest.seq, newest.log_bytes FROM topics
+    LEFT JOIN events AS newest
+        ON newest.position = (SELECT position FROM events WHERE log = topics.id ORDER BY seq DESC LIMIT 1)
+    WHERE topics.id = ?1";
 
 /// What the writer shares with the rest of the store.
 pub(super) struct Shared {
     pub(super) commands: Arc<Queue<Command>>,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: Arc<Gate>,
-}
-
-/// Tells the queue when the thread ends, however it ends: nobody waits for a dead writer.
-struct Obituary<'s>(&'s Queue<Command>);
-
-impl Drop for Obituary<'_> {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
+    /// Largest database file, in bytes; `None`: what the disk holds.
+    pub(super) file_bytes_max: Arc<Mutex<Option<u64>>>,
 }
 
 /// Carries out commands until the queue ends.
@@ -134,11 +74,28 @@ struct Writer<'c> {
     commit: Statement<'c>,
     head: Statement<'c>,
     insert: Insert<'c>,
-    heads: Heads,
+    conditions: Conditions<'c>,
+    keys: Keys<'c>,
+    heads: Recent<LogId, Head>,
+    /// Whether the transaction takes data away.
+    redacts: bool,
+    /// When a write is tried although nobody asks for one, if the store is failing still.
+    probe_at: Option<Instant>,
+    /// What the file is limited to, once that was looked at.
+    file_bytes_max: Option<Option<u64>>,
     /// The position of the next event. Never one that was used before, not by events that are gone
     /// nor in a transaction that failed: the order of the whole store is by it.
     next_position: i64,
     wiper: Wiper,
+    trimmer: Trimmer,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    seq: Seq,
+    /// What all its events have in bytes, those that are gone included.
+    bytes: u64,
 }
 
 impl<'c> Writer<'c> {
@@ -154,20 +111,24 @@ impl<'c> Writer<'c> {
             shared,
             begin: conn.prepare("BEGIN IMMEDIATE")?,
             commit: conn.prepare("COMMIT")?,
-            head: conn.prepare(
-                "SELECT (SELECT seq FROM events WHERE log = ?1 ORDER BY seq DESC LIMIT 1) FROM topics WHERE id = ?1",
-            )?,
+            head: conn.prepare(HEAD)?,
             insert: Insert::new(conn)?,
-            heads: Heads::default(),
+            conditions: Conditions::new(conn)?,
+            keys: Keys::new(conn)?,
+            heads: Recent::new(HEADS_MAX),
+            redacts: false,
+            probe_at: None,
+            file_bytes_max: None,
             next_position,
             wiper: Wiper::load(conn)?,
+            trimmer: Trimmer::default(),
         })
     }
 
     fn run(&mut self) {
         let limit = Weight { events: TRANSACTION_EVENTS_MAX, bytes: TRANSACTION_BYTES_MAX };
         loop {
-            match self.shared.commands.take(limit, self.wiper.patience(Instant::now())) {
+            match self.shared.commands.take(limit, self.patience(Instant::now())) {
                 Taken::Some(commands) => self.carry_out(commands),
                 Taken::Nothing => {}
                 Taken::End => return,
@@ -176,30 +137,56 @@ impl<'c> Writer<'c> {
             if self.wiper.is_due(Instant::now(), idle) {
                 self.wipe();
             }
+            if self.trimmer.is_due(Instant::now(), idle) {
+                self.trim();
+            }
+            if self.probe_at.is_some_and(|at| at <= Instant::now()) {
+                self.probe();
+            }
         }
     }
 
+    /// How long the writer may wait for something better to do; `None`: for ever.
+    fn patience(&self, now: Instant) -> Option<Duration> {
+        let trim = self.trimmer.is_pending().then_some(Duration::ZERO);
+        let probe = self.probe_at.map(|at| at.saturating_duration_since(now));
+        [trim, probe, self.wiper.patience(now)].into_iter().flatten().min()
+    }
+
     /// Everything in one transaction, answered behind its fsync.
-    fn carry_out(&mut self, commands: Vec<Command>) {
+    fn carry_out(&mut self, mut commands: Vec<Command>) {
+        for command in commands.extract_if(.., |command| matches!(command, Command::Trim(_))) {
+            if let Command::Trim(trim) = command {
+                self.trimmer.push(trim);
+            }
+        }
+        if commands.is_empty() {
+            return;
+        }
         let mut outcomes = Vec::with_capacity(commands.len());
         let done = self.transaction(|writer| {
             for command in &commands {
                 outcomes.push(writer.outcome(command)?);
             }
-            Ok(())
+            writer.keys.purge()
         });
         match done {
             Ok(()) => {
-                self.count(&commands, &outcomes);
-                for (command, outcome) in commands.into_iter().zip(outcomes) {
-                    command.answer(Ok(outcome));
+                if commands.iter().any(Command::adds) {
+                    self.shared.counters.well();
                 }
+                self.count(&commands, &outcomes);
+                commands.into_iter().zip(outcomes).for_each(|(command, outcome)| command.answer(outcome));
             }
             Err(error) => {
-                let why = Unavailable(error.to_string());
-                tracing::error!(%error, calls = commands.len(), "the store can't be written");
-                for command in commands {
-                    command.answer(Err(&why));
+                let why = unavailable(&error);
+                // What adds nothing may come through alone: readers ask for ends, and deletes make room.
+                let (refused, others): (Vec<_>, Vec<_>) =
+                    commands.into_iter().partition(|command| !why.full || command.adds());
+                let (refused, others) = if refused.is_empty() { (others, refused) } else { (refused, others) };
+                refused.into_iter().for_each(|command| command.refuse(&why));
+                if !others.is_empty() {
+                    self.carry_out(others);
                 }
             }
         }
@@ -209,15 +196,22 @@ impl<'c> Writer<'c> {
     fn transaction(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
         let shared = self.shared;
         let turn = shared.gate.turn();
+        self.limit();
         let done = self.begin.raw_execute().and_then(|_| work(self)).and_then(|()| {
             let start = Instant::now();
             self.commit.raw_execute()?;
             shared.counters.commit_took(start.elapsed());
             Ok(())
         });
-        if done.is_err() {
-            shared.counters.failed();
+        let redacts = std::mem::take(&mut self.redacts);
+        if let Err(error) = &done {
+            if shared.counters.failed(is_full(error)) {
+                tracing::error!(%error, "the store can't be written; it is tried again every second");
+            }
+            self.probe_at.get_or_insert_with(|| Instant::now() + PROBE_EVERY);
             self.heads.clear();
+            self.conditions.clear();
+            self.keys.clear();
             // Some errors end the transaction by themselves.
             if !self.conn.is_autocommit()
                 && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -226,7 +220,21 @@ impl<'c> Writer<'c> {
             }
         }
         drop(turn);
+        if done.is_ok() && redacts {
+            shared.gate.redacted();
+        }
         done
+    }
+
+    /// Takes another limit of the file over.
+    fn limit(&mut self) {
+        let wanted = *self.shared.file_bytes_max.lock();
+        if self.file_bytes_max != Some(wanted) {
+            match schema::limit(self.conn, wanted) {
+                Ok(()) => self.file_bytes_max = Some(wanted),
+                Err(error) => tracing::error!(%error, "the size of the file can't be limited"),
+            }
+        }
     }
 
     fn outcome(&mut self, command: &Command) -> rusqlite::Result<Outcome> {
@@ -236,76 +244,79 @@ impl<'c> Writer<'c> {
                 Outcome::Appended(answers?)
             }
             Command::Bounds { log, .. } => Outcome::Bounds(rows::bounds(self.conn, *log)?),
-            Command::Create { topic, .. } => Outcome::Created(self.create(topic)?),
-            Command::Delete { key, .. } => Outcome::Deleted(self.delete(key)?),
+            Command::Create { topic, .. } => {
+                let created = topics::create(self.conn, topic)?;
+                if let Ok(record) = &created {
+                    self.heads.set(record.log, Head::default());
+                }
+                Outcome::Created(created)
+            }
+            Command::Change { key, change, .. } => Outcome::Changed(topics::change(self.conn, key, change)?),
+            Command::Delete { key, .. } => {
+                let deleted = topics::delete(self.conn, key)?;
+                deleted.iter().for_each(|log| self.heads.forget(log));
+                Outcome::Deleted(deleted.is_some())
+            }
+            Command::Trim(_) => unreachable!("trims are carried out in slices"),
             #[cfg(test)]
             Command::Panic => panic!("asked to by a test"),
         })
     }
 
     fn append(&mut self, item: &Append) -> rusqlite::Result<Result<(), AppendError>> {
-        let Some(head) = self.head(item.log)? else { return Ok(Err(AppendError::Gone)) };
-        let consecutive = item.events.iter().zip(head + 1..).all(|(event, seq)| event.seq == seq);
+        let Some(mut head) = self.head(item.log)? else { return Ok(Err(AppendError::Gone)) };
+        let consecutive = item.events.iter().zip(head.seq + 1..).all(|(event, seq)| event.seq == seq);
         if !consecutive {
             return Ok(Err(AppendError::Conflict));
         }
+        let checked = match self.conditions.check(item, &self.keys)? {
+            Ok(checked) => checked,
+            Err(rejected) => return Ok(Err(AppendError::Rejected(rejected))),
+        };
+        let mut appended_bytes = checked.appended_bytes.iter().copied();
         for event in item.events.iter() {
-            self.insert.row(self.next_position, item.log, event)?;
+            head = Head { seq: event.seq, bytes: head.bytes + event.size_bytes() as u64 };
+            let is_append = event.target.is_some() && event.kind.as_str() == "append";
+            let place = Place {
+                position: self.next_position,
+                log: item.log,
+                log_bytes: head.bytes,
+                appended_bytes: if is_append { appended_bytes.next() } else { None },
+            };
+            self.insert.row(&place, event)?;
             self.next_position += 1;
         }
-        self.heads.set(item.log, head + item.events.len() as Seq);
+        self.heads.set(item.log, head);
+        self.conditions.kept(item.log, checked);
+        for event in item.events.iter() {
+            if let Some(target) = event.target
+                && event.kind.as_str() == "redacted"
+            {
+                redact(self.conn, item.log, target)?;
+                self.redacts = true;
+            }
+        }
+        for write in &item.once {
+            let first = item.events.iter().find(|event| event.seq == write.places.first);
+            self.keys.remember(item.log, write, first.map_or(0, |event| event.time_ms))?;
+        }
         Ok(Ok(()))
     }
 
     /// The head of a log; `None` when there is no such log.
-    fn head(&mut self, log: LogId) -> rusqlite::Result<Option<Seq>> {
-        if let Some(head) = self.heads.get(log) {
-            return Ok(Some(head));
+    fn head(&mut self, log: LogId) -> rusqlite::Result<Option<Head>> {
+        if let Some(head) = self.heads.get(&log) {
+            return Ok(Some(*head));
         }
-        let found = self.head.query_row([log.0], |row| row.get::<_, Option<i64>>(0)).optional()?;
-        let head = found.map(|head| head.unwrap_or(0).cast_unsigned());
-        if let Some(head) = head {
+        let read = |row: &rusqlite::Row<'_>| {
+            let number = |column| row.get::<_, Option<i64>>(column).map(|n| n.unwrap_or(0).cast_unsigned());
+            Ok(Head { seq: number(0)?, bytes: number(1)? })
+        };
+        let found = self.head.query_row([log.0], read).optional()?;
+        if let Some(head) = found {
             self.heads.set(log, head);
         }
-        Ok(head)
-    }
-
-    fn create(&mut self, topic: &NewTopic) -> rusqlite::Result<Result<TopicRecord, CreateError>> {
-        let members =
-            rows::members_text(&topic.members).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        let key = &topic.key;
-        let mut insert = self.conn.prepare_cached(
-            "INSERT INTO topics
-                 (tenant, env, kind, topic, creator, title, visibility, members, incarnation, created_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (tenant, env, kind, topic) DO NOTHING",
-        )?;
-        let inserted = insert.execute((
-            key.tenant().as_str(),
-            key.env().as_str(),
-            key.kind().as_str(),
-            key.id(),
-            &*topic.creator,
-            &topic.title,
-            topic.visibility.as_str(),
-            members,
-            topic.incarnation.0.cast_signed(),
-            topic.created_at_ms,
-        ))?;
-        if inserted == 0 {
-            return Ok(Err(CreateError::Exists));
-        }
-        let log = LogId(self.conn.last_insert_rowid());
-        self.heads.set(log, 0);
-        Ok(Ok(TopicRecord { log, topic: topic.clone() }))
-    }
-
-    fn delete(&mut self, key: &TopicKey) -> rusqlite::Result<bool> {
-        let Some(record) = rows::find(self.conn, key)? else { return Ok(false) };
-        self.conn.prepare_cached("DELETE FROM topics WHERE id = ?1")?.execute([record.log.0])?;
-        self.conn.prepare_cached("INSERT INTO deleted_logs VALUES (?1)")?.execute([record.log.0])?;
-        self.heads.forget(record.log);
-        Ok(true)
+        Ok(found)
     }
 
     /// One slice of the events of deleted logs.
@@ -324,6 +335,46 @@ impl<'c> Writer<'c> {
             }
             (Ok(()), None) => {}
         }
+    }
+
+    /// Tries to write when the last write failed. Room is asked for and given back in one transaction, so that nothing
+    /// stays of it.
+    fn probe(&mut self) {
+        self.probe_at = None;
+        if !self.shared.counters.failing() {
+            return;
+        }
+        let done = self.transaction(|writer| {
+            writer.conn.prepare_cached("INSERT INTO probe VALUES (zeroblob(?1))")?.execute([PROBE_BYTES])?;
+            writer.conn.prepare_cached("DELETE FROM probe")?.execute([])?;
+            Ok(())
+        });
+        match done {
+            Ok(()) => {
+                self.shared.counters.well();
+                tracing::info!("the store can be written again");
+            }
+            Err(error) => tracing::debug!(%error, "the store still can't be written"),
+        }
+    }
+
+    /// One slice of what is to be trimmed.
+    fn trim(&mut self) {
+        let start = Instant::now();
+        let mut slice = None;
+        let done = self.transaction(|writer| {
+            slice = Some(writer.trimmer.slice(writer.conn)?);
+            Ok(())
+        });
+        if slice.as_ref().is_some_and(|slice| slice.removed) {
+            // What is remembered of targets may be of events that are gone.
+            self.conditions.clear();
+        }
+        let done = done.map(|()| slice.unwrap_or_default()).map_err(|error| {
+            tracing::error!(%error, "events can't be trimmed");
+            unavailable(&error)
+        });
+        self.trimmer.finished(start, done);
     }
 
     fn count(&mut self, commands: &[Command], outcomes: &[Outcome]) {

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use crate::support::http::Ask;
 use crate::support::hub::Running;
-use reader::{Begin, Reader, WIRES, Wire};
+use crate::support::tls::Pair;
+use reader::{Begin, Reader, Topic, WIRES, Wire};
 
-/// One case, on one thread per wire.
+/// One case, on one topic per wire.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -102,39 +103,39 @@ enum End {
     Deleted,
 }
 
-/// Appends events to a thread, in arrays.
-fn append(addr: SocketAddr, thread: &str, count: u64) {
+/// Appends events to a topic, in arrays.
+fn append(addr: SocketAddr, topic: &Topic, count: u64) {
     let events: Vec<Value> = (0..count).map(|n| json!({ "type": "note", "data": { "n": n } })).collect();
     for array in events.chunks(500) {
-        let ask = Ask::by("alice", "POST", &format!("/v1/threads/{thread}/events"));
-        ask.json(Value::from(array)).send(addr).ok(201);
+        Ask::by("alice", "POST", &topic.path("/events")).json(Value::from(array)).send(addr).ok(201);
     }
 }
 
-fn post(addr: SocketAddr, path: &str, body: Value) -> Value {
-    Ask::by("alice", "POST", path).json(body).send(addr).ok(201)
+fn make(addr: SocketAddr, topic: &Topic) {
+    let ask = Ask::by("alice", "POST", &format!("/v1/{}", topic.plural));
+    ask.json(json!({ "id": topic.id })).send(addr).ok(201);
 }
 
-/// The front part of a thread's cursors.
-fn mark(addr: SocketAddr, thread: &str) -> String {
-    let shown = Ask::by("alice", "GET", &format!("/v1/threads/{thread}")).send(addr).ok(200);
+/// The front part of a topic's cursors.
+fn mark(addr: SocketAddr, topic: &Topic) -> String {
+    let shown = Ask::by("alice", "GET", &topic.path("")).send(addr).ok(200);
     shown["cursor"].as_str().unwrap().split('.').next().unwrap().to_owned()
 }
 
-/// Makes the thread of a case, and says where its reader begins.
-fn prepare(addr: SocketAddr, case: &Case, thread: &str) -> Option<Begin> {
-    let other = format!("{thread}-other");
+/// Makes the topic of a case, and says where its reader begins.
+fn prepare(addr: SocketAddr, case: &Case, topic: &Topic) -> Option<Begin> {
+    let other = Topic { id: format!("{}-other", topic.id), ..*topic };
     let mut old = None;
     if let Start::Old(_) = case.start {
-        post(addr, "/v1/threads", json!({ "id": thread }));
-        append(addr, thread, 5);
-        old = Some(mark(addr, thread));
-        Ask::by("alice", "DELETE", &format!("/v1/threads/{thread}")).send(addr).ok(204);
+        make(addr, topic);
+        append(addr, topic, 5);
+        old = Some(mark(addr, topic));
+        Ask::by("alice", "DELETE", &topic.path("")).send(addr).ok(204);
     }
-    post(addr, "/v1/threads", json!({ "id": thread }));
-    append(addr, thread, case.publish);
+    make(addr, topic);
+    append(addr, topic, case.publish);
     if case.close == Some(Close::Before) {
-        let closed = Ask::by("alice", "POST", &format!("/v1/threads/{thread}/close")).send(addr).ok(200);
+        let closed = Ask::by("alice", "POST", &topic.path("/close")).send(addr).ok(200);
         assert_eq!(closed["seq"], case.publish + 1);
     }
     let after = |mark: &str, seq: u64| Begin::After(format!("{mark}.{seq}"));
@@ -142,11 +143,11 @@ fn prepare(addr: SocketAddr, case: &Case, thread: &str) -> Option<Begin> {
         Start::Head => Begin::Head,
         Start::Earliest => Begin::After("earliest".to_owned()),
         Start::Last(count) => Begin::Last(*count),
-        Start::After(seq) => after(&mark(addr, thread), *seq),
+        Start::After(seq) => after(&mark(addr, topic), *seq),
         Start::Old(seq) => after(&old?, *seq),
         Start::Text(text) => Begin::After(text.clone()),
         Start::Foreign(seq) => {
-            post(addr, "/v1/threads", json!({ "id": other }));
+            make(addr, &other);
             append(addr, &other, 5);
             after(&mark(addr, &other), *seq)
         }
@@ -154,22 +155,22 @@ fn prepare(addr: SocketAddr, case: &Case, thread: &str) -> Option<Begin> {
 }
 
 /// Takes events away as a trimming hub would, while none runs.
-fn trim(dir: &Path, cases: &[(String, u64)]) {
+fn trim(dir: &Path, cases: &[(Topic, u64)]) {
     let database = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let database: Vec<_> = database.filter(|path| path.extension().is_some_and(|kind| kind == "db")).collect();
     let [database] = database.as_slice() else { panic!("one database is in {}", dir.display()) };
     let database = rusqlite::Connection::open(database).unwrap();
-    for (thread, up_to) in cases {
+    for (topic, up_to) in cases {
         let log = "SELECT id FROM topics WHERE topic = ?1";
         let sql = format!("DELETE FROM events WHERE log = ({log}) AND seq <= ?2");
-        let gone = database.execute(&sql, rusqlite::params![thread, i64::try_from(*up_to).unwrap()]).unwrap();
+        let gone = database.execute(&sql, rusqlite::params![topic.id, i64::try_from(*up_to).unwrap()]).unwrap();
         assert_eq!(gone as u64, *up_to);
     }
 }
 
-fn check(addr: SocketAddr, case: &Case, wire: Wire, thread: &str, begin: &Begin) {
+fn check(addr: SocketAddr, case: &Case, wire: Wire, topic: &Topic, begin: &Begin) {
     let what = format!("{} over {wire:?}", case.name);
-    let mut reader = match Reader::open(addr, wire, thread, begin) {
+    let mut reader = match Reader::open(addr, wire, topic, begin) {
         Ok(reader) => reader,
         Err(refused) => {
             assert_eq!(Some(refused), case.refused, "{what}");
@@ -186,40 +187,51 @@ fn check(addr: SocketAddr, case: &Case, wire: Wire, thread: &str, begin: &Begin)
     }
     assert_eq!(reader.take(case.events.list().len()), case.events.list(), "{what}");
     if case.close == Some(Close::Meanwhile) {
-        Ask::by("alice", "POST", &format!("/v1/threads/{thread}/close")).send(addr).ok(200);
+        Ask::by("alice", "POST", &topic.path("/close")).send(addr).ok(200);
     } else {
-        append(addr, thread, case.live.len() as u64);
+        append(addr, topic, case.live.len() as u64);
     }
     assert_eq!(reader.take(case.live.len()), case.live, "{what}, live");
     if case.delete {
-        Ask::by("alice", "DELETE", &format!("/v1/threads/{thread}")).send(addr).ok(204);
+        Ask::by("alice", "DELETE", &topic.path("")).send(addr).ok(204);
     }
     match case.end {
         Some(End::Deleted) => reader.deleted(&what),
         Some(_) => {
             reader.closed(&what);
-            let late = Ask::by("alice", "POST", &format!("/v1/threads/{thread}/events"));
+            let late = Ask::by("alice", "POST", &topic.path("/events"));
             let late = late.json(json!({ "type": "note", "data": 1 })).send(addr);
             assert_eq!(late.refusal(), (409, "topic.closed".to_owned()), "{what}");
         }
-        None => reader.nothing_more(addr, thread, &what),
+        None => reader.nothing_more(addr, topic, &what),
     }
 }
 
 /// Runs the cases of a file, from memory (`warm`) or from the disk alone (`cold`).
 #[track_caller]
 fn run(file: &str, cold: bool) {
+    run_on(Running::start(), file, cold);
+}
+
+/// The same with every reader over TLS.
+#[track_caller]
+fn run_over_tls(file: &str, cold: bool) {
+    let pair = Pair::make();
+    run_on(Running::with(|set| pair.set(set)), file, cold);
+}
+
+#[track_caller]
+fn run_on(mut hub: Running, file: &str, cold: bool) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(file);
     let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert!(!cases.is_empty());
-    let mut hub = Running::start();
     let mut begins = HashMap::new();
     let mut trims = Vec::new();
     for (index, case) in cases.iter().enumerate() {
         for wire in WIRES {
-            let thread = format!("{wire:?}-{index}");
-            begins.insert(thread.clone(), prepare(hub.addr(), case, &thread).unwrap());
-            trims.extend(case.trim.map(|up_to| (thread, up_to)));
+            let topic = Topic::of(wire, index);
+            begins.insert(topic.id.clone(), prepare(hub.addr(), case, &topic).unwrap());
+            trims.extend(case.trim.map(|up_to| (topic, up_to)));
         }
     }
     assert!(cold || trims.is_empty(), "what is trimmed is trimmed while the hub is down");
@@ -228,8 +240,8 @@ fn run(file: &str, cold: bool) {
     }
     for (index, case) in cases.iter().enumerate() {
         for wire in WIRES {
-            let thread = format!("{wire:?}-{index}");
-            check(hub.addr(), case, wire, &thread, &begins[&thread]);
+            let topic = Topic::of(wire, index);
+            check(hub.addr(), case, wire, &topic, &begins[&topic.id]);
         }
     }
 }
@@ -267,4 +279,24 @@ fn endings_warm() {
 #[test]
 fn endings_cold() {
     run("endings.json", true);
+}
+
+#[test]
+fn starts_over_tls() {
+    run_over_tls("starts.json", false);
+}
+
+#[test]
+fn cursors_over_tls() {
+    run_over_tls("cursors.json", false);
+}
+
+#[test]
+fn trimmed_over_tls() {
+    run_over_tls("trimmed.json", true);
+}
+
+#[test]
+fn endings_over_tls() {
+    run_over_tls("endings.json", false);
 }

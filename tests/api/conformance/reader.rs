@@ -20,10 +20,40 @@ pub(super) enum Wire {
     Ws,
     WsThread,
     Poll,
+    /// Pages that wait.
+    LongPoll,
+    /// Pages from the end backwards, where everything is asked for.
+    Backwards,
 }
 
 /// All of them.
-pub(super) const WIRES: [Wire; 6] = [Wire::Sse, Wire::SseHeader, Wire::SseQuery, Wire::Ws, Wire::WsThread, Wire::Poll];
+pub(super) const WIRES: [Wire; 8] =
+    [Wire::Sse, Wire::SseHeader, Wire::SseQuery, Wire::Ws, Wire::WsThread, Wire::Poll, Wire::LongPoll, Wire::Backwards];
+
+/// A thread or a canvas.
+#[derive(Debug, Clone)]
+pub(super) struct Topic {
+    pub(super) kind: &'static str,
+    pub(super) plural: &'static str,
+    pub(super) id: String,
+}
+
+impl Topic {
+    /// Of a case on a wire. Each wire reads threads and canvases in turn.
+    pub(super) fn of(wire: Wire, index: usize) -> Self {
+        let of_wire = WIRES.iter().position(|known| *known == wire).unwrap();
+        let (kind, plural) = if (of_wire + index) % 2 == 0 { ("thread", "threads") } else { ("canvas", "canvases") };
+        Self { kind, plural, id: format!("{wire:?}-{index}") }
+    }
+
+    pub(super) fn path(&self, behind: &str) -> String {
+        format!("/v1/{}/{}{behind}", self.plural, self.id)
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.kind, self.id)
+    }
+}
 
 /// Where a reader begins.
 #[derive(Debug, Clone)]
@@ -69,14 +99,15 @@ pub(super) struct Poll {
     came: VecDeque<Value>,
     oldest: Value,
     newest: Value,
+    waits: bool,
 }
 
 type Refused = (u16, String);
 
 impl Reader {
     /// Starts to read, or says how that was refused.
-    pub(super) fn open(addr: SocketAddr, wire: Wire, thread: &str, begin: &Begin) -> Result<Self, Refused> {
-        let path = format!("/v1/threads/{thread}/events");
+    pub(super) fn open(addr: SocketAddr, wire: Wire, topic: &Topic, begin: &Begin) -> Result<Self, Refused> {
+        let path = topic.path("/events");
         match wire {
             Wire::Sse => Self::sse(addr, &with_query(Ask::stream("bob", &path), begin.query("after"))),
             Wire::SseQuery => Self::sse(addr, &with_query(Ask::stream("bob", &path), begin.query("last_event_id"))),
@@ -87,9 +118,11 @@ impl Reader {
                 }
                 _ => Self::sse(addr, &with_query(Ask::stream("bob", &path), begin.query("after"))),
             },
-            Wire::Ws => Self::ws(addr, thread, begin),
-            Wire::WsThread => Self::ws_thread(addr, thread, begin),
-            Wire::Poll => Poll::open(addr, path, begin).map(Self::Poll),
+            Wire::Ws => Self::ws(addr, topic, begin),
+            Wire::WsThread => Self::ws_thread(addr, topic, begin),
+            Wire::Poll => Poll::open(addr, path, begin, false).map(Self::Poll),
+            Wire::LongPoll => Poll::open(addr, path, begin, true).map(Self::Poll),
+            Wire::Backwards => Poll::backwards(addr, path, begin).map(Self::Poll),
         }
     }
 
@@ -108,8 +141,8 @@ impl Reader {
         Err(answer.refusal())
     }
 
-    fn ws(addr: SocketAddr, thread: &str, begin: &Begin) -> Result<Self, Refused> {
-        let topic = format!("thread/{thread}");
+    fn ws(addr: SocketAddr, topic: &Topic, begin: &Begin) -> Result<Self, Refused> {
+        let topic = topic.name();
         let mut ws = Ws::session(addr, "bob");
         let mut frame = json!({ "t": "subscribe", "topic": topic, "ref": 7 });
         match begin {
@@ -135,8 +168,8 @@ impl Reader {
         }
     }
 
-    fn ws_thread(addr: SocketAddr, thread: &str, begin: &Begin) -> Result<Self, Refused> {
-        let ask = with_query(Ask::by("bob", "GET", &format!("/v1/threads/{thread}/ws")), begin.query("after"));
+    fn ws_thread(addr: SocketAddr, topic: &Topic, begin: &Begin) -> Result<Self, Refused> {
+        let ask = with_query(Ask::by("bob", "GET", &topic.path("/ws")), begin.query("after"));
         let mut connection = Connection::open(addr);
         connection.send(&ask.clone().upgrade().bytes());
         if !connection.some().starts_with(b"HTTP/1.1 101") {
@@ -145,7 +178,7 @@ impl Reader {
         let mut ws = Ws::open(addr, &ask);
         ws.expect("welcome");
         ws.expect("subscribed");
-        Ok(Self::Ws { ws, topic: format!("thread/{thread}"), sole: true })
+        Ok(Self::Ws { ws, topic: topic.name(), sole: true })
     }
 
     /// Whether there was nothing to read any more.
@@ -196,7 +229,7 @@ impl Reader {
         match self {
             Self::Sse(stream) => assert_eq!(stream.next(), None, "{what}"),
             Self::Ws { ws, topic, sole } => {
-                let ended = ws.expect("ended");
+                let ended = ws.expect("subscription_ended");
                 assert_eq!((&ended["topic"], &ended["reason"]), (&json!(topic), &json!("closed")), "{what}");
                 if *sole {
                     assert_eq!(ws.closed(), 1000, "{what}");
@@ -212,11 +245,11 @@ impl Reader {
         match self {
             Self::Sse(stream) => {
                 let (name, ended) = stream.named();
-                assert_eq!((name.as_str(), &ended["reason"]), ("ended", &json!("deleted")), "{what}");
+                assert_eq!((name.as_str(), &ended["reason"]), ("subscription_ended", &json!("deleted")), "{what}");
                 assert_eq!(stream.next(), None, "{what}");
             }
             Self::Ws { ws, topic, sole } => {
-                let ended = ws.expect("ended");
+                let ended = ws.expect("subscription_ended");
                 assert_eq!((&ended["topic"], &ended["reason"]), (&json!(topic), &json!("deleted")), "{what}");
                 if *sole {
                     assert_eq!(ws.closed(), 4404, "{what}");
@@ -228,8 +261,9 @@ impl Reader {
     }
 
     /// One event more is published, and it is the next that comes.
-    pub(super) fn nothing_more(&mut self, addr: SocketAddr, thread: &str, what: &str) {
-        let (_, seq) = crate::support::http::publish(addr, "alice", thread, &json!("the last"));
+    pub(super) fn nothing_more(&mut self, addr: SocketAddr, topic: &Topic, what: &str) {
+        let ask = Ask::by("alice", "POST", &topic.path("/events")).json(json!({ "type": "note", "data": "the last" }));
+        let seq = ask.send(addr).ok(201)["seq"].as_u64().unwrap();
         assert_eq!(self.take(1), [seq], "{what}: nothing came between");
     }
 }
@@ -242,9 +276,9 @@ fn with_query(ask: Ask, query: Option<String>) -> Ask {
 }
 
 impl Poll {
-    fn open(addr: SocketAddr, path: String, begin: &Begin) -> Result<Self, Refused> {
-        let mut poll =
-            Self { addr, path, next: String::new(), came: VecDeque::new(), oldest: Value::Null, newest: Value::Null };
+    fn open(addr: SocketAddr, path: String, begin: &Begin, waits: bool) -> Result<Self, Refused> {
+        let (oldest, newest) = (Value::Null, Value::Null);
+        let mut poll = Self { addr, path, next: String::new(), came: VecDeque::new(), oldest, newest, waits };
         match begin {
             // A page from the head is one behind the cursor that a page at the end gives.
             Begin::Head => {
@@ -260,7 +294,8 @@ impl Poll {
             }
             Begin::After(cursor) => {
                 cursor.clone_into(&mut poll.next);
-                let answer = poll.ask();
+                // Only whether it is refused: a poll of nothing would wait.
+                let answer = Ask::by("bob", "GET", &poll.path).query(&format!("after={cursor}")).send(addr);
                 if answer.status >= 400 && answer.status != 410 {
                     return Err(answer.refusal());
                 }
@@ -269,8 +304,31 @@ impl Poll {
         Ok(poll)
     }
 
+    /// Reads what there is from the end to the oldest, then on as anybody.
+    fn backwards(addr: SocketAddr, path: String, begin: &Begin) -> Result<Self, Refused> {
+        let mut poll = Self::open(addr, path, begin, false)?;
+        if !matches!(begin, Begin::After(cursor) if cursor == "earliest") {
+            return Ok(poll);
+        }
+        let mut query = "limit=7".to_owned();
+        let mut events = VecDeque::new();
+        loop {
+            let page = Ask::by("bob", "GET", &poll.path).query(&query).send(addr).ok(200);
+            if events.is_empty() {
+                page["cursor"].as_str().unwrap().clone_into(&mut poll.next);
+            }
+            let older = page["events"].as_array().unwrap();
+            older.iter().rev().for_each(|event| events.push_front(event.clone()));
+            let Some(first) = older.first() else { break };
+            query = format!("limit=50&before={}", first["id"].as_str().unwrap());
+        }
+        poll.came = events;
+        Ok(poll)
+    }
+
     fn ask(&self) -> crate::support::http::Answer {
-        Ask::by("bob", "GET", &self.path).query(&format!("after={}", self.next)).send(self.addr)
+        let wait = if self.waits { "&wait=2" } else { "" };
+        Ask::by("bob", "GET", &self.path).query(&format!("after={}{wait}", self.next)).send(self.addr)
     }
 
     fn keep(&mut self, page: &Value) {

@@ -2,12 +2,15 @@
 //!
 //! It is lenient with nothing: an answer that is not framed as HTTP says fails the test.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::WITHIN;
+use super::tls::Channel;
 use super::token::{ENV, TENANT, token};
 
 /// A request before it is bytes.
@@ -74,6 +77,11 @@ impl Ask {
         self.with("content-type", "application/json")
     }
 
+    /// Sends lines, whose end is not known yet: the body follows in chunks.
+    pub(crate) fn lines(self) -> Self {
+        self.with("content-type", "application/x-ndjson").with("transfer-encoding", "chunked")
+    }
+
     /// Adds to the query.
     pub(crate) fn query(mut self, pair: &str) -> Self {
         self.path.push(if self.path.contains('?') { '&' } else { '?' });
@@ -103,7 +111,9 @@ impl Ask {
     pub(crate) fn send(&self, addr: SocketAddr) -> Answer {
         let mut connection = Connection::open(addr);
         connection.send(&self.bytes());
-        connection.answer()
+        let answer = connection.answer();
+        super::described::check(self, &answer);
+        answer
     }
 }
 
@@ -143,15 +153,22 @@ impl Answer {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// Status and `code` of a refusal; everything that every refusal has is checked.
+    /// Status and `code` of a refusal; everything that every refusal has is checked, and that it has no more.
     #[track_caller]
     pub(crate) fn refusal(&self) -> (u16, String) {
+        self.refusal_with(&[])
+    }
+
+    /// The same of a refusal with more members.
+    #[track_caller]
+    pub(crate) fn refusal_with(&self, more: &[&str]) -> (u16, String) {
         assert!(self.status >= 400, "not a refusal: {} {}", self.status, self.text());
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
         let problem = self.json();
-        let fields: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, ["code", "detail", "request_id", "status", "title", "type"]);
+        let fields: BTreeSet<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
+        let of_all = ["code", "detail", "request_id", "status", "title", "type"];
+        assert_eq!(fields, of_all.iter().chain(more).copied().collect());
         let code = problem["code"].as_str().unwrap().to_owned();
         assert_eq!(problem["status"], self.status);
         assert_eq!(problem["type"], format!("urn:tambour:problem:{code}"));
@@ -163,9 +180,14 @@ impl Answer {
     }
 }
 
+/// A chunk of a body as bytes.
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
 /// A connection to a hub.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Channel,
     buffer: Vec<u8>,
 }
 
@@ -173,8 +195,12 @@ impl Connection {
     /// Connects.
     #[track_caller]
     pub(crate) fn open(addr: SocketAddr) -> Self {
-        let socket = TcpStream::connect_timeout(&addr, WITHIN).unwrap();
-        Self::over(socket)
+        Self::try_open(addr).unwrap()
+    }
+
+    /// Connects, if somebody listens.
+    pub(crate) fn try_open(addr: SocketAddr) -> io::Result<Self> {
+        TcpStream::connect_timeout(&addr, WITHIN).map(Self::over)
     }
 
     /// Over a socket that is connected.
@@ -182,76 +208,145 @@ impl Connection {
         socket.set_read_timeout(Some(WITHIN)).unwrap();
         socket.set_write_timeout(Some(WITHIN)).unwrap();
         socket.set_nodelay(true).unwrap();
+        Self::on(Channel::over(socket))
+    }
+
+    /// On a channel of the test's making.
+    pub(crate) fn on(socket: Channel) -> Self {
         Self { socket, buffer: Vec::new() }
+    }
+
+    /// What it writes to and reads from.
+    pub(crate) fn channel(&mut self) -> &mut Channel {
+        &mut self.socket
     }
 
     /// Writes bytes, in one segment if they are few.
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).unwrap();
+    }
+
+    /// Writes a chunk of a body (RFC 9112, section 7.1). An empty one is its end.
+    #[track_caller]
+    pub(crate) fn chunk(&mut self, bytes: &[u8]) {
+        self.send(&chunk(bytes));
     }
 
     /// Writes bytes to a hub that may have hung up.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.socket.write_all(bytes).is_ok()
+        self.socket.write_all(bytes).and_then(|()| self.socket.flush()).is_ok()
     }
 
     /// Says that nothing more will be sent.
-    pub(crate) fn finish(&self) {
-        // The hub may have closed the connection already.
-        let _ = self.socket.shutdown(Shutdown::Write);
+    pub(crate) fn finish(&mut self) {
+        self.socket.finish();
     }
 
-    /// Reads what has come, at least a byte; 0 at the end. A reset is an end.
-    #[track_caller]
-    fn fill(&mut self) -> usize {
+    /// Whether something has come, or the end.
+    pub(crate) fn readable(&self) -> bool {
+        self.socket.tcp().set_nonblocking(true).unwrap();
+        let peeked = self.socket.tcp().peek(&mut [0]);
+        self.socket.tcp().set_nonblocking(false).unwrap();
+        !self.buffer.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Ends the connection as a client that crashed: by a reset, and what was not read yet is lost.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(self.socket.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// How long it waits for bytes, instead of [`WITHIN`].
+    pub(crate) fn patience(&self, most: Duration) {
+        self.socket.tcp().set_read_timeout(Some(most)).unwrap();
+    }
+
+    /// Reads what has come, at least a byte; 0 at the end. A reset is an end, and so is TLS that was cut off.
+    fn try_fill(&mut self) -> io::Result<usize> {
         let mut piece = [0; 16 * 1024];
         match self.socket.read(&mut piece) {
             Ok(read) => {
                 self.buffer.extend_from_slice(&piece[..read]);
-                read
+                Ok(read)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Ok(0)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::try_fill`], where the end comes too early.
+    fn need(&mut self) -> io::Result<()> {
+        match self.try_fill()? {
+            0 => Err(io::Error::new(ErrorKind::UnexpectedEof, "it ends too early")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What `read` gives, or the test fails with what came so far.
+    #[track_caller]
+    fn sure<T>(&mut self, read: impl FnOnce(&mut Self) -> io::Result<T>) -> T {
+        match read(self) {
+            Ok(read) => read,
             Err(error) => panic!("{error}, and so far: {}", String::from_utf8_lossy(&self.buffer)),
         }
     }
 
     /// The next bytes, at least one, or none at the end.
+    pub(crate) fn try_some(&mut self) -> io::Result<Vec<u8>> {
+        if self.buffer.is_empty() {
+            self.try_fill()?;
+        }
+        Ok(std::mem::take(&mut self.buffer))
+    }
+
+    /// The next bytes, at least one, or none at the end.
     #[track_caller]
     pub(crate) fn some(&mut self) -> Vec<u8> {
-        if self.buffer.is_empty() {
-            self.fill();
+        self.sure(Self::try_some)
+    }
+
+    fn try_exactly(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+        while self.buffer.len() < bytes {
+            self.need()?;
         }
-        std::mem::take(&mut self.buffer)
+        let rest = self.buffer.split_off(bytes);
+        Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
     /// Exactly so many bytes.
     #[track_caller]
     pub(crate) fn exactly(&mut self, bytes: usize) -> Vec<u8> {
-        while self.buffer.len() < bytes {
-            assert!(self.fill() > 0, "it ends after {} of {bytes} bytes", self.buffer.len());
-        }
-        let rest = self.buffer.split_off(bytes);
-        std::mem::replace(&mut self.buffer, rest)
+        self.sure(|connection| connection.try_exactly(bytes))
+    }
+
+    fn try_rest(&mut self) -> io::Result<Vec<u8>> {
+        while self.try_fill()? > 0 {}
+        Ok(std::mem::take(&mut self.buffer))
     }
 
     /// Everything to the end.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.fill() > 0 {}
-        std::mem::take(&mut self.buffer)
+        self.sure(Self::try_rest)
     }
 
-    /// Status and headers.
+    /// Status and headers, on a connection that may break. What is no HTTP fails the test all the same.
     #[track_caller]
-    pub(crate) fn head(&mut self) -> Answer {
+    pub(crate) fn try_head(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end;
             }
-            assert!(self.fill() > 0, "no answer, only: {:?}", String::from_utf8_lossy(&self.buffer));
+            self.need()?;
         };
-        let head = String::from_utf8(self.exactly(end + 4)).unwrap();
+        let head = String::from_utf8(self.try_exactly(end + 4)?).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap();
         let status = status.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|code| code.parse().ok());
@@ -259,55 +354,59 @@ impl Connection {
             let (name, value) = line.split_once(':').unwrap();
             (name.to_ascii_lowercase(), value.trim().to_owned())
         });
-        Answer { status: status.unwrap_or_else(|| panic!("{head}")), headers: headers.collect(), body: Vec::new() }
+        Ok(Answer { status: status.unwrap_or_else(|| panic!("{head}")), headers: headers.collect(), body: Vec::new() })
+    }
+
+    /// Status and headers.
+    #[track_caller]
+    pub(crate) fn head(&mut self) -> Answer {
+        self.sure(Self::try_head)
+    }
+
+    /// Status, headers and body, on a connection that may break.
+    #[track_caller]
+    pub(crate) fn try_answer(&mut self) -> io::Result<Answer> {
+        let mut answer = self.try_head()?;
+        answer.body = match answer.header("content-length").map(|length| length.parse().unwrap()) {
+            Some(length) => self.try_exactly(length)?,
+            None if answer.header("transfer-encoding").is_some() => self.try_chunks()?,
+            None if matches!(answer.status, 101 | 204 | 304) => Vec::new(),
+            None => self.try_rest()?,
+        };
+        Ok(answer)
     }
 
     /// Status, headers and body.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Answer {
-        let mut answer = self.head();
-        answer.body = match answer.header("content-length").map(|length| length.parse().unwrap()) {
-            Some(length) => self.exactly(length),
-            None if answer.header("transfer-encoding").is_some() => self.chunks(),
-            None if matches!(answer.status, 101 | 204 | 304) => Vec::new(),
-            None => self.rest(),
-        };
-        answer
+        self.sure(Self::try_answer)
     }
 
     /// The next chunk of a body in chunks; the last one is empty. `None`: it was cut before that.
     #[track_caller]
-    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn read_chunk(&mut self) -> Option<Vec<u8>> {
+        self.try_chunk().ok()
+    }
+
+    #[track_caller]
+    fn try_chunk(&mut self) -> io::Result<Vec<u8>> {
         let mut size = Vec::new();
         while !size.ends_with(b"\r\n") {
-            size.push(self.byte()?);
+            size.extend(self.try_exactly(1)?);
         }
         let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim_end(), 16).unwrap();
-        while self.buffer.len() < size + 2 {
-            if self.fill() == 0 {
-                return None;
-            }
-        }
-        let chunk = self.exactly(size);
-        assert_eq!(self.exactly(2), b"\r\n", "behind a chunk");
-        Some(chunk)
+        let chunk = self.try_exactly(size)?;
+        assert_eq!(self.try_exactly(2)?, b"\r\n", "behind a chunk");
+        Ok(chunk)
     }
 
     #[track_caller]
-    fn byte(&mut self) -> Option<u8> {
-        if self.buffer.is_empty() && self.fill() == 0 {
-            return None;
-        }
-        Some(self.buffer.remove(0))
-    }
-
-    #[track_caller]
-    fn chunks(&mut self) -> Vec<u8> {
+    fn try_chunks(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let chunk = self.chunk().expect("the body has an end");
+            let chunk = self.try_chunk()?;
             if chunk.is_empty() {
-                return body;
+                return Ok(body);
             }
             body.extend(chunk);
         }

@@ -8,19 +8,26 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tambour::config::Settings;
 use tambour::config::value::Secret;
 use tambour::hub::Hub;
 use tambour::identity::jwt::JwtVerifier;
+use tambour::reload::Reloader;
+use tambour::transport::tls::Certificates;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::WITHIN;
+use super::tls;
 use super::token::SECRET;
 
 /// A hub that runs until it is dropped.
 pub(crate) struct Running {
     addr: SocketAddr,
+    reloader: Reloader,
+    certificates: Option<Arc<Certificates>>,
     dir: Arc<TempDir>,
     settings: Settings,
     stop: Option<oneshot::Sender<()>>,
@@ -56,7 +63,7 @@ impl Running {
             actix_rt::System::new().block_on(async move {
                 let verifier = JwtVerifier::from_settings(&given).unwrap();
                 let hub = Hub::build(given, verifier).await.unwrap();
-                ready.send(hub.addr()).unwrap();
+                ready.send((hub.addr(), hub.reloader(), hub.certificates().cloned())).unwrap();
                 let told = async move {
                     // Dropped or told: both mean to stop.
                     let _ = stopped.await;
@@ -64,13 +71,30 @@ impl Running {
                 hub.run(told).await.unwrap();
             });
         });
-        let addr = readied.recv_timeout(WITHIN).expect("the hub starts");
-        Self { addr, dir, settings, stop: Some(stop), thread: Some(thread) }
+        let (addr, reloader, certificates) = readied.recv_timeout(WITHIN).expect("the hub starts");
+        if let Some(file) = &settings.tls.cert_file {
+            let certificate = CertificateDer::from_pem_file(file).unwrap();
+            tls::speaks(addr, Arc::new(tls::client(&[certificate], rustls::ALL_VERSIONS)));
+        }
+        Self { addr, reloader, certificates, dir, settings, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where clients connect.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Gives it other settings while it runs, and says which of them changed.
+    pub(crate) fn reload(&self, set: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
+        let mut settings = self.reloader.terms().settings.clone();
+        set(&mut settings);
+        let changes = self.reloader.reload(settings).unwrap();
+        changes.iter().map(|change| change.name).collect()
+    }
+
+    /// Its certificate, if it speaks TLS.
+    pub(crate) fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_deref()
     }
 
     /// Ends the hub, lets `meanwhile` have its directory, and starts it again, elsewhere.
@@ -85,6 +109,7 @@ impl Running {
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(ended.is_ok() || std::thread::panicking(), "the hub's thread panicked");
+            tls::forget(self.addr);
         }
     }
 }

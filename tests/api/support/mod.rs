@@ -2,12 +2,14 @@
 //!
 //! The clients are the tests' own (and `tungstenite`), so that a mistake of the hub is not made twice.
 
+pub(crate) mod described;
 pub(crate) mod http;
 pub(crate) mod hub;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod raw_ws;
 pub(crate) mod sse;
+pub(crate) mod tls;
 pub(crate) mod token;
 pub(crate) mod ws;
 

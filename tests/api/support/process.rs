@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use super::eventually;
 use super::http::Ask;
+use super::tls::{self, Pair};
 use super::token::SECRET;
 
 /// The binary under test.
@@ -84,6 +85,8 @@ pub(crate) fn own_host() -> String {
 pub(crate) struct Process {
     pub(crate) child: Guarded,
     pub(crate) addr: SocketAddr,
+    /// The same as it says it.
+    pub(crate) url: String,
     /// Where its `/metrics` is.
     pub(crate) admin: SocketAddr,
     said: Arc<Mutex<Vec<u8>>>,
@@ -96,12 +99,36 @@ impl Process {
         Self::spawn(Command::new(BINARY), data, listen, variables)
     }
 
+    /// Starts a hub that gets everything else, its key too, from a file of settings.
+    #[track_caller]
+    pub(crate) fn configured(data: &Path, listen: &str, file: &Path) -> Self {
+        let mut command = tambour(&["serve", "--config", file.to_str().unwrap(), "--listen", listen]);
+        command.args(["--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
+        Self::launch(command)
+    }
+
+    /// Starts a hub on a directory that speaks TLS, as every client of the tests then does with it.
+    #[track_caller]
+    pub(crate) fn with_tls(data: &Path, listen: &str, pair: &Pair, variables: &[(&str, &str)]) -> Self {
+        let of_pair = pair.variables();
+        let of_pair = of_pair.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let variables: Vec<_> = of_pair.chain(variables.iter().copied()).collect();
+        let hub = Self::start(data, listen, &variables);
+        tls::speaks(hub.addr, Arc::new(pair.client()));
+        hub
+    }
+
     /// Starts a hub by a command that ends with the binary.
     #[track_caller]
     pub(crate) fn spawn(mut command: Command, data: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
         clean(&mut command);
         command.args(["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
         command.env("TAMBOUR__AUTH__SECRET", SECRET).envs(variables.iter().copied());
+        Self::launch(command)
+    }
+
+    #[track_caller]
+    fn launch(mut command: Command) -> Self {
         let mut child = Guarded(command.spawn().unwrap());
         let said = Arc::new(Mutex::new(Vec::new()));
         let (mut stderr, heard) = (child.0.stderr.take().unwrap(), said.clone());
@@ -114,20 +141,29 @@ impl Process {
         let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map_while(Result::ok);
         let admin =
             lines.find_map(|line| Some(line.strip_prefix("metrics on http://")?.strip_suffix("/metrics")?.to_owned()));
-        let addr = lines.find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
-        let (Some(admin), Some(addr)) = (admin, addr) else {
+        let url = lines.find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        let (Some(admin), Some(url)) = (admin, url) else {
             child.ended();
             panic!("the hub does not start: {}", String::from_utf8_lossy(&said.lock().unwrap()));
         };
         // What it prints later must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, addr: addr.parse().unwrap(), admin: admin.parse().unwrap(), said }
+        let addr = url.split_once("://").unwrap().1.parse().unwrap();
+        Self { child, addr, url, admin: admin.parse().unwrap(), said }
     }
 
     /// Kills it, as a crash would.
     pub(crate) fn kill(&mut self) {
         self.child.0.kill().unwrap();
         self.child.0.wait().unwrap();
+    }
+
+    /// Sends it SIGHUP, and waits until its log says something once more.
+    #[track_caller]
+    pub(crate) fn reload_until(&self, says: &str) {
+        let before = self.said().matches(says).count();
+        self.child.signal("HUP");
+        eventually(says, || (self.said().matches(says).count() > before).then_some(()));
     }
 
     /// How many sessions it has.

@@ -57,6 +57,12 @@ impl RawWs {
     pub(crate) fn open(addr: SocketAddr, ask: &Ask, behind: &[u8]) -> Self {
         let mut connection = Connection::open(addr);
         connection.send(&[ask.clone().upgrade().bytes(), behind.to_vec()].concat());
+        Self::over(connection)
+    }
+
+    /// On a connection on which the upgrade was asked for.
+    #[track_caller]
+    pub(crate) fn over(mut connection: Connection) -> Self {
         let head = connection.head();
         assert_eq!(head.status, 101, "{head:?}");
         assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));

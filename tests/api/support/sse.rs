@@ -65,7 +65,7 @@ impl Stream {
         if !self.chunked {
             return self.connection.some();
         }
-        let chunk = self.connection.chunk();
+        let chunk = self.connection.read_chunk();
         self.broken = chunk.is_none();
         chunk.unwrap_or_default()
     }

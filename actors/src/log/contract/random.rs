@@ -1,15 +1,14 @@
 //! Random operations over many logs, checked against the plainest model there is.
 //!
-//! The seed is written to stderr, and taken from `TAMBOUR_CONTRACT_SEED` when that is set. It never asks
-//! for anything that the ports leave open.
+//! It never asks for anything that the ports leave open.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher as _, RandomState};
-
-use super::{ALL, Append, AppendError, Bounds, EventLog, LogId, NewTopic, PageLimit, Seq, Store, Topics};
-use super::{CreateError, Event, Incarnation, Member, TopicKind, TopicQuery, TopicRecord, Visibility};
-use super::{home, item, new_topic, text_event, thread, wait};
-use crate::log::PortFuture;
+use super::dice::Dice;
+use super::model::{Kept, Model};
+use super::targets::{append, redacted};
+use super::{ALL, Append, AppendError, EventLog, LogId, NewTopic, PageLimit, Seq, Store, Topics};
+use super::{CreateError, Event, Incarnation, Member, TopicKind, TopicQuery, Visibility};
+use super::{event, home, item, new_topic, text_event, thread, wait};
+use crate::log::{IDEMPOTENCY_KEPT_MS, Once, OnceWrite, PortFuture, Published, TopicChange};
 
 /// Operations of one run: a second or two on a disk that syncs slowly.
 const OPERATIONS: usize = 1_500;
@@ -17,59 +16,6 @@ const OPERATIONS: usize = 1_500;
 const NAMES: usize = 12;
 /// Calls that are under way before their answers are looked at.
 const UNANSWERED_MAX: usize = 40;
-
-/// Pseudo-random numbers that a seed determines (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % end as u64).unwrap_or(0)
-    }
-}
-
-/// What the store must hold when everything that was called for is done.
-#[derive(Default)]
-struct Model {
-    topics: BTreeMap<String, TopicRecord>,
-    logs: BTreeMap<LogId, Vec<Event>>,
-    deleted: BTreeSet<LogId>,
-}
-
-impl Model {
-    fn bounds(&self, log: LogId) -> Bounds {
-        let Some(newest) = self.logs.get(&log).and_then(|events| events.last()) else { return Bounds::EMPTY };
-        Bounds { oldest: 1, head: newest.seq, closed: newest.kind.as_str() == "closed" }
-    }
-
-    fn append(&mut self, item: &Append) -> Result<(), AppendError> {
-        let events = self.logs.get_mut(&item.log).ok_or(AppendError::Gone)?;
-        let head = events.len() as Seq;
-        if (head + 1..).zip(item.events.iter()).any(|(seq, event)| event.seq != seq) {
-            return Err(AppendError::Conflict);
-        }
-        events.extend(item.events.iter().cloned());
-        Ok(())
-    }
-
-    fn page(&self, log: LogId, after: Seq, limit: PageLimit) -> Vec<Event> {
-        let mut bytes = 0;
-        let behind = self.logs.get(&log).into_iter().flatten().filter(|event| event.seq > after);
-        let within = behind.take(limit.events).take_while(|event| {
-            let fits = bytes == 0 || bytes < limit.bytes;
-            bytes += event.size_bytes();
-            fits
-        });
-        within.cloned().collect()
-    }
-}
 
 /// Appends that were called for, with the answers they must get.
 type Unanswered = Vec<(PortFuture<Vec<Result<(), AppendError>>>, Vec<Result<(), AppendError>>)>;
@@ -81,21 +27,24 @@ fn settle(unanswered: &mut Unanswered) {
 }
 
 pub(super) fn agrees_with_a_model<L: EventLog, T: Topics>(store: &Store<L, T>) {
-    let given = std::env::var("TAMBOUR_CONTRACT_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
-    eprintln!("contract: TAMBOUR_CONTRACT_SEED={seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::seeded();
     let mut model = Model::default();
     let mut unanswered = Unanswered::new();
+    let mut now_ms = event(0).time_ms;
     for _ in 0..OPERATIONS {
+        if dice.below(20) == 0 {
+            now_ms += dice.roll().cast_signed().rem_euclid(IDEMPOTENCY_KEPT_MS / 2);
+        }
         match dice.below(100) {
             0..60 => {
-                let items: Vec<Append> = (0..dice.below(6)).filter_map(|_| random_item(&mut dice, &model)).collect();
+                let count = dice.below(6);
+                let items: Vec<Append> = (0..count).filter_map(|_| random_item(&mut dice, &model, now_ms)).collect();
                 // Later items of a call start behind the earlier ones only when the dice fall so.
                 let expected = items.iter().map(|item| model.append(item)).collect();
                 unanswered.push((store.log.append(items), expected));
             }
-            60..70 => create(store, &mut dice, &mut model),
+            60..67 => create(store, &mut dice, &mut model),
+            67..70 => change(store, &mut dice, &mut model),
             70..73 => {
                 let name = format!("x{}", dice.below(NAMES));
                 let gone = model.topics.remove(&name);
@@ -105,14 +54,23 @@ pub(super) fn agrees_with_a_model<L: EventLog, T: Topics>(store: &Store<L, T>) {
                 }
                 assert_eq!(wait(store.topics.delete(&thread(&name))), Ok(gone.is_some()));
             }
-            73..80 => {
+            73..78 => {
                 if let Some(log) = any_log(&mut dice, &model) {
                     assert_eq!(wait(store.log.bounds(log)), Ok(model.bounds(log)));
                 }
             }
-            80..95 => {
+            78..81 => {
+                // A trim is not ordered behind what was called for before.
+                settle(&mut unanswered);
+                if let Some(log) = any_log(&mut dice, &model) {
+                    let oldest = dice.roll() % (model.bounds(log).head + 3);
+                    assert_eq!(wait(store.log.trim(log, oldest)), Ok(model.trim(log, oldest)));
+                }
+            }
+            81..95 => {
                 settle(&mut unanswered);
                 check_page(store, &mut dice, &model);
+                check_key(store, &mut dice, &model, now_ms);
             }
             _ => {
                 settle(&mut unanswered);
@@ -137,16 +95,62 @@ fn any_log(dice: &mut Dice, model: &Model) -> Option<LogId> {
 }
 
 /// Mostly right, sometimes an item that must be refused.
-fn random_item(dice: &mut Dice, model: &Model) -> Option<Append> {
+fn random_item(dice: &mut Dice, model: &Model, now_ms: i64) -> Option<Append> {
     let log = any_log(dice, model)?;
     let head = model.bounds(log).head;
     let first = if dice.below(10) == 0 { dice.roll() % (head + 3) } else { head + 1 };
-    let kinds = ["chat_message", "token_chunk", "closed", "run.step"];
-    let events = (first..).take(1 + dice.below(8)).map(|seq| {
-        let text = format!("{{\"n\":{seq},\"x\":\"{}\"}}", "é\u{1f980}\\\"".repeat(dice.below(40)));
-        text_event(seq, kinds[dice.below(kinds.len())], &text)
+    let count = 1 + dice.below(8) as Seq;
+    let events: Vec<Event> =
+        (first..first + count).map(|seq| Event { time_ms: now_ms, ..random_event(dice, seq, head) }).collect();
+    let (mut once, mut next, mut keys) = (Vec::new(), first, vec!["k0", "k1", "k2", "k3"]);
+    while dice.below(3) == 0 && next < first + count && !keys.is_empty() {
+        let (from, key) = (next + dice.roll() % 3, keys.swap_remove(dice.below(keys.len())));
+        let last = from + dice.roll() % 3;
+        if last < first + count {
+            let once_of = Once { sub: "alice".into(), key: key.into(), digest: [dice.below(3) as u8; 32] };
+            once.push(OnceWrite { once: once_of, places: Published { first: from, last } });
+        }
+        next = last + 1;
+    }
+    Some(Append { once, ..item(log, events) })
+}
+
+fn random_event(dice: &mut Dice, seq: Seq, head: Seq) -> Event {
+    // Among the newest, so that most are kept, and a little ahead.
+    let target = (head + 2).saturating_sub(dice.below(12) as Seq);
+    match dice.below(40) {
+        0..8 => append(seq, target, &"é\\n".repeat(dice.below(20))),
+        8 => append(seq, target, &"x".repeat(dice.below(60_000))),
+        9 => redacted(seq, target),
+        _ => {
+            let kinds = ["chat_message", "token_chunk", "closed", "run.step"];
+            let text = format!("{{\"n\":{seq},\"x\":\"{}\"}}", "é\u{1f980}\\\"".repeat(dice.below(40)));
+            text_event(seq, dice.of::<&str>(&kinds), &text)
+        }
+    }
+}
+
+fn change<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &mut Model) {
+    let name = format!("x{}", dice.below(NAMES));
+    let member = Member { sub: (*dice.of(&["alice", "bob", "carol"])).into(), can_write: dice.below(2) == 0 };
+    let change = TopicChange {
+        title: (dice.below(2) == 0).then(|| (dice.below(2) == 0).then(|| format!("title {}", dice.below(9)))),
+        visibility: (dice.below(2) == 0).then(|| *dice.of(&[Visibility::Private, Visibility::Team])),
+        remove_member: (dice.below(2) == 0).then(|| "bob".into()),
+        put_member: (dice.below(2) == 0).then_some(member),
+    };
+    let expected = model.topics.get_mut(&name).map(|record| {
+        assert_eq!(change.apply(&mut record.topic), Ok(()));
+        record.clone()
     });
-    Some(item(log, events.collect()))
+    assert_eq!(wait(store.topics.change(&thread(&name), change)), Ok(expected));
+}
+
+fn check_key<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &Model, now_ms: i64) {
+    let Some(log) = any_log(dice, model) else { return };
+    let key = *dice.of(&["k0", "k1", "k2", "k3"]);
+    let expected = model.logs.get(&log).and_then(|kept| kept.recall("alice", key, now_ms));
+    assert_eq!(wait(store.log.recall(log, "alice", key, now_ms)), Ok(expected), "{key} of {log:?}");
 }
 
 fn create<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &mut Model) {
@@ -166,7 +170,7 @@ fn create<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &
     let record = created.expect("created");
     assert_eq!(record.topic, topic);
     assert!(!model.logs.contains_key(&record.log) && !model.deleted.contains(&record.log), "a log is used again");
-    model.logs.insert(record.log, Vec::new());
+    model.logs.insert(record.log, Kept::default());
     model.topics.insert(name, record);
 }
 

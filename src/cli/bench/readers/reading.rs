@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::handshake::{Stage, client_frame, opening, subscribes};
@@ -17,6 +16,7 @@ use crate::cli::bench::account::Account;
 use crate::cli::bench::proc_stat::now_ns;
 use crate::cli::bench::scan::{self, Piece, Shape, Wire};
 use crate::cli::bench::sockets;
+use crate::cli::bench::tls::Stream;
 
 /// The read buffer of a thread: large enough for one read to empty most sockets, small
 /// enough to stay in a core's cache.
@@ -29,7 +29,7 @@ const TURN: Duration = Duration::from_millis(10);
 const LOWEST_EVERY_NS: u64 = 200_000;
 
 struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     stage: Stage,
     /// The beginning of a piece whose rest has not come.
     carry: Vec<u8>,
@@ -163,7 +163,7 @@ impl Reading {
                     let filled = held + count;
                     let used = self.consume(index, &scratch[..filled])?;
                     self.conns[index].carry.extend_from_slice(&scratch[used..filled]);
-                    if filled < scratch.len() && !closed {
+                    if filled < scratch.len() && !closed && self.conns[index].stream.short_is_all() {
                         return Ok(());
                     }
                 }

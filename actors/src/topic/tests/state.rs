@@ -7,8 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cursor::{Incarnation, Mark};
+use crate::event::{EventType, NewEvent, Origin};
 use crate::frame::Wire;
-use crate::log::{LogId, NewTopic, Visibility};
+use crate::log::{AppendError, LogId, NewTopic, Visibility};
+use crate::refusal::Code;
 use crate::topic_key::{Env, Scope, Tenant, TopicKey};
 
 const LIMITS: TopicLimits = TopicLimits { tail_events: 6, tail_bytes: 4_000, backlog_bytes: 600, delivery_bytes: 900 };
@@ -19,8 +21,8 @@ fn key(topic: &str) -> TopicKey {
     TopicKey::parse(&scope, topic).unwrap()
 }
 
-fn record() -> Arc<TopicRecord> {
-    let topic = NewTopic {
+pub(super) fn new_topic() -> NewTopic {
+    NewTopic {
         key: key("thread/x"),
         creator: "alice".into(),
         title: None,
@@ -28,12 +30,19 @@ fn record() -> Arc<TopicRecord> {
         members: Vec::new(),
         created_at_ms: 0,
         incarnation: Incarnation(7),
-    };
-    Arc::new(TopicRecord { log: LogId(1), topic })
+    }
+}
+
+fn record() -> Arc<TopicRecord> {
+    Arc::new(TopicRecord { log: LogId(1), topic: new_topic() })
+}
+
+pub(super) fn origin_of(sub: &str) -> Origin {
+    Origin { routing: format!("\"actor_id\":\"{sub}\"").into(), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
 }
 
 fn origin() -> Origin {
-    Origin { routing: Bytes::from_static(b"\"actor_id\":\"a\""), meta: Bytes::from_static(b"\"request_id\":\"r\"") }
+    origin_of("a")
 }
 
 fn outlet(worker: usize) -> OutletId {
@@ -43,6 +52,7 @@ fn outlet(worker: usize) -> OutletId {
 #[derive(Debug, Clone, Copy)]
 enum Op {
     Write { events: usize, bytes: usize },
+    Redact,
     Close,
     Appended(Outcome),
     Attach { outlet: usize, old: bool },
@@ -84,6 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => outlets.clone().prop_map(Op::Restart),
         3 => (outlets, 1_usize..2_000).prop_map(|(outlet, bytes)| Op::Replay { outlet, bytes }),
         1 => (0_u64..40).prop_map(Op::Trim),
+        1 => Just(Op::Redact),
         1 => Just(Op::Close),
     ]
 }
@@ -137,9 +148,9 @@ impl Model {
         let writer = self.writers;
         self.writers += 1;
         let waited = self.state.waiting_bytes;
-        let (busy, bytes) = match &write {
-            Write::Events(events) => (!self.state.waiting.is_empty(), events.iter().map(|e| e.data.len() + 4).sum()),
-            Write::Close => (!self.state.waiting.is_empty(), 0),
+        let (busy, bytes) = match &write.what {
+            What::Events(events) => (!self.state.waiting.is_empty(), events.iter().map(|e| e.data.len() + 4).sum()),
+            What::Redact(_) | What::Close => (!self.state.waiting.is_empty(), 0),
         };
         let closing = self.state.closing;
         self.state.write(write, origin(), 1, writer, &mut self.effects);
@@ -167,7 +178,7 @@ impl Model {
     fn perform(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Append(events) => {
+                Effect::Append(events, _) => {
                     assert!(self.in_flight.is_none(), "one append at a time");
                     let seqs: Vec<Seq> = events.iter().map(|event| event.seq).collect();
                     let expected: Vec<Seq> = (self.head() + 1..).take(events.len()).collect();
@@ -190,6 +201,7 @@ impl Model {
                         reader.cursor = reader.cursor.max(batch.last());
                     }
                 }
+                Effect::Recall(..) => unreachable!("no writer has a key here"),
                 Effect::Answer(writer, result) => {
                     if let Ok(published) = result {
                         assert!(published.first <= published.last && self.log.contains_key(&published.last));
@@ -219,11 +231,14 @@ impl Model {
     fn replay(&mut self, worker: usize, bytes: usize) {
         let head = self.head();
         let Some(reader) = &mut self.readers[worker] else { return };
-        match self.state.replay(reader.cursor, bytes) {
+        match self.state.replay(reader.cursor, bytes, Fold::No) {
             Replay::UpToDate => assert_eq!(reader.cursor, head),
             Replay::Tail(batch) => {
                 assert_eq!(batch.first(), reader.cursor + 1, "a tail never skips");
                 assert!(batch.last() <= head);
+                let redaction = self.log.values().rfind(|event| event.kind.as_str() == "redacted");
+                let shows = redaction.is_some_and(|event| batch.first() < event.seq);
+                assert!(!shows, "what was encoded before a redaction is shown behind it");
                 assert!(size(&batch) <= bytes || batch.first() == batch.last());
                 reader.cursor = batch.last();
             }
@@ -238,10 +253,12 @@ impl Model {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Write { events, bytes } => {
-                let event = NewEvent { kind: EventType::parse("note").unwrap(), data: vec![b'1'; bytes].into() };
-                self.write(Write::Events(vec![event; events]));
+                let event =
+                    NewEvent { kind: EventType::parse("note").unwrap(), data: vec![b'1'; bytes].into(), target: None };
+                self.write(Write::events(vec![event; events]));
             }
-            Op::Close => self.write(Write::Close),
+            Op::Redact => self.write(What::Redact(1).into()),
+            Op::Close => self.write(What::Close.into()),
             Op::Appended(outcome) => self.appended(outcome),
             Op::Attach { outlet, old } => self.attach(outlet, old),
             Op::Detach(worker) => {
@@ -342,8 +359,8 @@ fn outlets_that_stand_at_one_place_share_one_batch() {
     let mut state = TopicState::new(record(), Bounds::EMPTY, LIMITS);
     let mut effects = Vec::new();
     (0..2).for_each(|worker| state.attach(outlet(worker), 1, 0, &mut effects));
-    let event = NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::from_static(b"1") };
-    state.write(Write::Events(vec![event]), origin(), 1, 0, &mut effects);
+    let event = NewEvent { kind: EventType::parse("note").unwrap(), data: Bytes::from_static(b"1"), target: None };
+    state.write(Write::events(vec![event]), origin(), 1, 0, &mut effects);
     effects.clear();
     state.appended(Ok(()), 1, &mut effects);
     let batches: Vec<_> = effects

@@ -1,0 +1,151 @@
+//! `GET /v1/limits`: what is in force now, and what the caller uses of it.
+//!
+//! Nothing of other principals, tenants or addresses is told.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use serde::Serialize;
+use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
+use tambour_actors::log::{MEMBERS_MAX, TITLE_BYTES_MAX};
+use tambour_actors::session::request::LAST_MAX;
+use utoipa::ToSchema;
+
+use crate::admission::Caller;
+use crate::admission::permit;
+use crate::config::Settings;
+use crate::transport::{page, read};
+
+/// The handler.
+pub async fn show(caller: Caller) -> HttpResponse {
+    let limits = limits(caller.settings(), caller.used());
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(limits)
+}
+
+/// What is in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Limits {
+    connections: ConnectionLimits,
+    requests: RequestLimits,
+    threads: ThreadLimits,
+    events: EventLimits,
+    pages: PageLimits,
+    session: SessionLimits,
+}
+
+/// How many connections there may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionLimits {
+    /// Of the caller's address.
+    ip: InUse,
+    /// Of the caller.
+    principal: InUse,
+    /// Of the caller's tenant in this env.
+    tenant: InUse,
+    /// In all.
+    all: AtMost,
+}
+
+/// How many there may be, and how many there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InUse {
+    max: usize,
+    used: usize,
+}
+
+/// How many there may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AtMost {
+    max: usize,
+}
+
+/// What a request may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequestLimits {
+    body_bytes_max: usize,
+    head_timeout_ms: u64,
+    body_timeout_ms: u64,
+    keep_alive_seconds: u64,
+}
+
+/// What a topic may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ThreadLimits {
+    title_bytes_max: usize,
+    members_max: usize,
+}
+
+/// What an event may be, and what is published.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventLimits {
+    data_bytes_max: usize,
+    type_bytes_max: usize,
+    batch_events_max: usize,
+    batch_bytes_max: usize,
+    backlog_bytes_max: usize,
+}
+
+/// What a page may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageLimits {
+    limit_max: usize,
+    limit_default: usize,
+    bytes_max: usize,
+    last_max: u64,
+}
+
+/// What a session may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionLimits {
+    frame_bytes_max: usize,
+    topics_max: usize,
+    publishes_in_flight_max: usize,
+    hello_timeout_ms: u64,
+    ws_ping_seconds: u64,
+    sse_comment_seconds: u64,
+    stall_seconds: u64,
+    sse_retry_ms: u64,
+    expiry_warning_seconds: u64,
+}
+
+fn limits(settings: &Settings, used: permit::Used) -> Limits {
+    let Settings { http, topic, session, limits, .. } = settings;
+    Limits {
+        connections: ConnectionLimits {
+            ip: InUse { max: limits.connections_per_ip_max, used: used.address },
+            principal: InUse { max: limits.connections_per_principal_max, used: used.principal },
+            tenant: InUse { max: limits.connections_per_tenant_max, used: used.tenant },
+            all: AtMost { max: limits.connections_max },
+        },
+        requests: RequestLimits {
+            body_bytes_max: http.body_bytes_max,
+            head_timeout_ms: http.request_timeout_ms,
+            body_timeout_ms: http.body_timeout_ms,
+            keep_alive_seconds: http.keep_alive_seconds,
+        },
+        threads: ThreadLimits { title_bytes_max: TITLE_BYTES_MAX, members_max: MEMBERS_MAX },
+        events: EventLimits {
+            data_bytes_max: DATA_BYTES_MAX,
+            type_bytes_max: TYPE_BYTES_MAX,
+            batch_events_max: BATCH_EVENTS_MAX,
+            batch_bytes_max: BATCH_BYTES_MAX.min(http.body_bytes_max),
+            backlog_bytes_max: topic.backlog_bytes,
+        },
+        pages: PageLimits {
+            limit_max: read::LIMIT_MAX,
+            limit_default: read::LIMIT_DEFAULT,
+            bytes_max: page::PAGE_BYTES_MAX,
+            last_max: LAST_MAX,
+        },
+        session: SessionLimits {
+            frame_bytes_max: session.frame_bytes_max,
+            topics_max: session.topics_max,
+            publishes_in_flight_max: session.publishes_in_flight_max,
+            hello_timeout_ms: session.hello_timeout_ms,
+            ws_ping_seconds: session.ws_ping_seconds,
+            sse_comment_seconds: session.sse_comment_seconds,
+            stall_seconds: session.stall_seconds,
+            sse_retry_ms: session.sse_retry_ms,
+            expiry_warning_seconds: session.expiry_warning_seconds,
+        },
+    }
+}

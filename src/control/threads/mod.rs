@@ -1,4 +1,0 @@
-//! Threads: create, list, get, close, delete.
-
-pub mod model;
-pub mod routes;

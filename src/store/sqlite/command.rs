@@ -1,0 +1,110 @@
+//! What the writer is asked, and how it answers. It never touches the file.
+
+use tambour_actors::event::{Event, Seq};
+use tambour_actors::log::{
+    Append, AppendError, Bounds, ChangeError, CreateError, LogId, NewTopic, TopicChange, TopicRecord, Unavailable,
+};
+use tambour_actors::topic_key::TopicKey;
+
+use super::Answer;
+use super::queue::{Weight, Weighted};
+
+/// What the writer is asked to do.
+pub(super) enum Command {
+    Append {
+        items: Vec<Append>,
+        weight: Weight,
+        answer: Answer<Vec<Result<(), AppendError>>>,
+    },
+    Bounds {
+        log: LogId,
+        answer: Answer<Bounds>,
+    },
+    Create {
+        topic: NewTopic,
+        answer: Answer<Result<TopicRecord, CreateError>>,
+    },
+    Change {
+        key: TopicKey,
+        change: TopicChange,
+        answer: Answer<Result<Option<TopicRecord>, ChangeError>>,
+    },
+    Delete {
+        key: TopicKey,
+        answer: Answer<bool>,
+    },
+    /// Carried out in slices, beside the others.
+    Trim(Trim),
+    #[cfg(test)]
+    Panic,
+}
+
+/// The events of a log before `oldest` are to go.
+pub(super) struct Trim {
+    pub(super) log: LogId,
+    pub(super) oldest: Seq,
+    pub(super) answer: Answer<Bounds>,
+}
+
+/// What a command came to, told when the transaction is on disk.
+pub(super) enum Outcome {
+    Appended(Vec<Result<(), AppendError>>),
+    Bounds(Bounds),
+    Created(Result<TopicRecord, CreateError>),
+    Changed(Result<Option<TopicRecord>, ChangeError>),
+    Deleted(bool),
+}
+
+impl Command {
+    /// A call to append, weighed by the caller's thread.
+    pub(super) fn append(items: Vec<Append>, answer: Answer<Vec<Result<(), AppendError>>>) -> Self {
+        let mut weight = Weight::default();
+        for item in &items {
+            weight.events += item.events.len();
+            weight.bytes += item.events.iter().map(Event::size_bytes).sum::<usize>();
+        }
+        Self::Append { items, weight, answer }
+    }
+
+    /// Whether it needs room in the file.
+    pub(super) fn adds(&self) -> bool {
+        matches!(self, Self::Append { .. } | Self::Create { .. } | Self::Change { .. })
+    }
+
+    pub(super) fn answer(self, outcome: Outcome) {
+        // A caller who dropped the future does not hear the answer: that is theirs to decide.
+        match (self, outcome) {
+            (Self::Append { answer, .. }, Outcome::Appended(answers)) => drop(answer.send(Ok(answers))),
+            (Self::Bounds { answer, .. }, Outcome::Bounds(bounds)) => drop(answer.send(Ok(bounds))),
+            (Self::Create { answer, .. }, Outcome::Created(created)) => drop(answer.send(Ok(created))),
+            (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
+            (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
+            _ => unreachable!("an outcome is made from its own command"),
+        }
+    }
+
+    pub(super) fn refuse(self, why: &Unavailable) {
+        let why = why.clone();
+        match self {
+            Self::Append { answer, .. } => drop(answer.send(Err(why))),
+            Self::Bounds { answer, .. } | Self::Trim(Trim { answer, .. }) => drop(answer.send(Err(why))),
+            Self::Create { answer, .. } => drop(answer.send(Err(why))),
+            Self::Change { answer, .. } => drop(answer.send(Err(why))),
+            Self::Delete { answer, .. } => drop(answer.send(Err(why))),
+            #[cfg(test)]
+            Self::Panic => {}
+        }
+    }
+}
+
+impl Weighted for Command {
+    fn weight(&self) -> Weight {
+        match self {
+            Self::Append { weight, .. } => *weight,
+            Self::Bounds { .. } | Self::Trim(_) => Weight { events: 1, bytes: 0 },
+            Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } => Weight { events: 1, bytes: 1_024 },
+            #[cfg(test)]
+            Self::Panic => Weight { events: 1, bytes: 0 },
+        }
+    }
+}

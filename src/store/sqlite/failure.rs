@@ -1,0 +1,29 @@
+//! What an error of the engine means to a caller. It never decides what is done about it.
+
+use rusqlite::{Error, ErrorCode, ffi};
+use tambour_actors::log::Unavailable;
+
+/// Whether there is no room: on the disk, or below the largest size that the settings allow.
+pub(super) fn is_full(error: &Error) -> bool {
+    let Error::SqliteFailure(failure, _) = error else { return false };
+    // The index of the write-ahead log is a file, too; that it can't grow has a code of its own.
+    failure.code == ErrorCode::DiskFull || failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+}
+
+/// The answer to whoever asked for what failed.
+pub(super) fn unavailable(error: &Error) -> Unavailable {
+    Unavailable { full: is_full(error), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        let full = |code| is_full(&Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(full(ffi::SQLITE_FULL) && full(ffi::SQLITE_IOERR_SHMSIZE));
+        assert!(!full(ffi::SQLITE_IOERR_WRITE) && !full(ffi::SQLITE_CORRUPT) && !full(ffi::SQLITE_BUSY));
+        assert!(!is_full(&Error::QueryReturnedNoRows));
+    }
+}

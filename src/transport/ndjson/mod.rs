@@ -1,0 +1,65 @@
+//! NDJSON to `POST …/{id}/events`: each line is appended as it arrives, and the answer comes at the end.
+//!
+//! In reading order: [`lines`] (bytes to entries), [`turn`] (entries to writes, answers to places), [`intake`] (one turn in
+//! flight while the next lines are read). A line never waits for a later one, and nothing is written behind a line that
+//! was refused. What is held of a body is bounded, however long the body is.
+
+mod intake;
+mod lines;
+mod turn;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use tambour_actors::refusal::Code;
+use tambour_actors::session::gate::Right;
+use tracing::Instrument as _;
+
+use self::intake::Intake;
+use super::body;
+use super::places::{Place, Places};
+use super::socket::TakeOver;
+use crate::admission::Named;
+use crate::problem::Problem;
+
+/// Whether a request's body is lines.
+#[must_use]
+pub fn is_ndjson(request: &HttpRequest) -> bool {
+    ["application/x-ndjson", "application/ndjson"].iter().any(|kind| body::is_of(request, kind))
+}
+
+/// The handler. The topic is looked for before the body is read. A client that leaves has written the lines that it sent
+/// in whole, so all of it is done by a task of its own, which the end of the connection does not end.
+///
+/// # Errors
+/// What admission refuses; what is wrong with a line, or what the topic refuses it for, with its number as `line` and
+/// the number of those on disk as `accepted`.
+pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let caller = named.caller.clone();
+    let taken = actix_rt::spawn(take_in(named, payload).in_current_span()).await;
+    let answered = taken.unwrap_or_else(|error| {
+        tracing::error!(%error, "an intake of lines died");
+        Err(caller.problem(Code::PublishUnknown))
+    });
+    if let Some(connection) = request.conn_data::<TakeOver>()
+        && answered.as_ref().is_err_and(|problem| problem.is_stream)
+    {
+        connection.linger();
+    }
+    answered
+}
+
+async fn take_in(named: Named, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let grant = named.grant(Right::Write).await?;
+    let mark = grant.record.mark();
+    match Intake::new(grant, payload).run().await {
+        Ok((count, first, last)) => {
+            let (first, last) = (Place::of(mark, first), Place::of(mark, last));
+            Ok(HttpResponse::Created().json(Places { count, first, last }))
+        }
+        Err(failed) => {
+            let mut problem = named.problem(failed.refusal);
+            // What is still to come of the body is no request.
+            problem.is_stream = !failed.is_read;
+            Err(problem)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Long polls: a page that waits until there is something on it.
+//!
+//! Who polls is a reader without a session: they ask the topic to be told of the next commit, and then read the log as
+//! any page does. Nothing of a poll stays behind in the hub: not in the topic, which forgets who left, nor here.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use tambour_actors::session::gate::Right;
+use tambour_actors::topic::messages::Watch;
+use tambour_actors::topic::now_ms;
+use tambour_actors::topic::state::Start;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::page::{self, Asked, Page, Span};
+use super::socket::TakeOver;
+use crate::admission::{Grant, Named};
+use crate::problem::Problem;
+
+/// Reads a page, at the latest after `wait`. It comes empty when nothing was published, when the hub drains, or when
+/// the client ended its side of the connection; at once, when the topic is closed. The caller's permit is held to the end.
+///
+/// # Errors
+/// What a page is refused for, also while it waits: `topic.unknown` when the topic is deleted, `permission.denied` when the
+/// caller may not read it any more.
+pub async fn read(
+    named: &Named,
+    mut grant: Grant,
+    mut asked: Asked,
+    wait: Duration,
+    request: &HttpRequest,
+) -> Result<Page, Problem> {
+    let caller = &named.caller;
+    let left_ms = u64::try_from(caller.principal.expires_at_ms.saturating_sub(now_ms())).unwrap_or(0);
+    let until = Instant::now() + wait.min(Duration::from_millis(left_ms));
+    let draining = &caller.ground().draining;
+    let connection = request.conn_data::<TakeOver>();
+    loop {
+        let page = page::read(&grant, &asked).await?;
+        if !page.is_bare || page.bounds.closed {
+            return Ok(page);
+        }
+        // From now on the same place is meant, wherever the head is.
+        asked.span = Span::From(Start::After(page.cursor));
+        let topic = grant.topic().await?;
+        let (reply, told) = oneshot::channel();
+        // Unbounded by itself, and bounded by the connections: each has one question.
+        topic.addr.do_send(Watch { after: page.cursor.seq, reply });
+        tokio::select! {
+            // Told or dropped: either way it is looked at again, by whom it may be looked at now.
+            _ = told => grant = named.grant(Right::Read).await?,
+            () = sleep_until(until) => return Ok(page),
+            () = draining.begun() => return Ok(page),
+            () = TakeOver::ended(connection) => return Ok(page),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A client without streams: it asks for page after page.
+//!
+//! It keeps its connection as long as that lasts, and never asks for more than a page.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Event, Parting, Reading, Way};
+use crate::support::http::{Answer, Ask, Connection};
+
+/// How much is asked for at once, in turns: a page that breaks has to be asked for again.
+const LIMITS: [u64; 5] = [100, 3, 250, 500, 1];
+
+/// Between two looks at a thread in which nothing was new.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// One page after another.
+pub(crate) const PAGES: Way = Way { name: "pages", visit: pages, many: true };
+/// Pages that wait for the next event.
+pub(crate) const LONG_POLLS: Way = Way { name: "long polls", visit: long_polls, many: false };
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    events: Vec<Event<'a>>,
+    cursor: &'a str,
+    has_more: bool,
+    newest: &'a str,
+}
+
+fn pages(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+    visit(addr, sub, readings, "")
+}
+
+fn long_polls(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+    visit(addr, sub, readings, "&wait=1")
+}
+
+fn visit(addr: SocketAddr, sub: &str, readings: &mut [Reading], wait: &str) -> Parting {
+    let Ok(mut connection) = Connection::try_open(addr) else { return Parting::Shut };
+    let ask = Ask::by(sub, "GET", "");
+    let (mut answered, mut asked) = (false, 0);
+    while !readings.iter().all(Reading::done) {
+        for reading in &mut *readings {
+            let mut ask = ask.clone();
+            let limit = LIMITS[asked % LIMITS.len()];
+            asked += 1;
+            ask.path = format!("/v1/threads/{}/events?limit={limit}{wait}&after={}", reading.thread, reading.after());
+            let broken = if answered { Parting::Sudden } else { Parting::Shut };
+            if !connection.try_send(&ask.bytes()) {
+                return broken;
+            }
+            let Ok(answer) = connection.try_answer() else { return broken };
+            answered = true;
+            if answer.status == 503 {
+                return Parting::Shut;
+            }
+            if keep(&answer, reading) == 0 && wait.is_empty() {
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+    Parting::Done
+}
+
+/// Takes the events of a page: how many there were.
+fn keep(answer: &Answer, reading: &mut Reading) -> usize {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let page: Page<'_> = serde_json::from_slice(&answer.body).unwrap();
+    page.events.iter().for_each(|event| reading.take(event));
+    let last = page.events.last().map_or(page.cursor, |event| &event.id);
+    assert_eq!((last, page.has_more), (page.cursor, page.cursor != page.newest), "{}", answer.text());
+    reading.cursor = Some(page.cursor.to_owned());
+    page.events.len()
+}
