@@ -5,13 +5,14 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde_json::{Value, json};
-use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
+use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
 use tambour_actors::log::{MEMBERS_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
 
 use crate::admission::Caller;
 use crate::admission::permit::Used;
 use crate::config::Settings;
+use crate::transport::ndjson::LINE_BYTES_MAX;
 use crate::transport::{page, read};
 
 /// The handler.
@@ -33,12 +34,15 @@ fn limits(settings: &Settings, used: Used) -> Value {
             "body_bytes_max": http.body_bytes_max,
             "head_timeout_ms": http.request_timeout_ms,
             "body_timeout_ms": http.body_timeout_ms,
+            "ndjson_idle_seconds": http.ndjson_idle_seconds,
             "keep_alive_seconds": http.keep_alive_seconds,
         },
         "threads": { "title_bytes_max": TITLE_BYTES_MAX, "members_max": MEMBERS_MAX },
         "events": {
             "data_bytes_max": DATA_BYTES_MAX,
             "type_bytes_max": TYPE_BYTES_MAX,
+            "line_bytes_max": LINE_BYTES_MAX,
+            "appended_bytes_max": APPENDED_BYTES_MAX,
             "batch_events_max": BATCH_EVENTS_MAX,
             "batch_bytes_max": BATCH_BYTES_MAX.min(http.body_bytes_max),
             "backlog_bytes_max": topic.backlog_bytes,
@@ -48,6 +52,7 @@ fn limits(settings: &Settings, used: Used) -> Value {
             "limit_default": read::LIMIT_DEFAULT,
             "bytes_max": page::PAGE_BYTES_MAX,
             "last_max": LAST_MAX,
+            "wait_seconds_max": read::WAIT_SECONDS_MAX,
         },
         "session": {
             "frame_bytes_max": session.frame_bytes_max,
