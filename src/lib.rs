@@ -13,6 +13,7 @@ pub mod control;
 pub mod development;
 pub mod hub;
 pub mod identity;
+pub mod openapi;
 pub mod problem;
 pub mod reload;
 pub mod routes;

@@ -43,15 +43,24 @@ pub struct Problem {
 #[derive(Debug, Clone, Copy)]
 pub struct StreamRequest;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What every refusal says, and how.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
     #[serde(flatten)]
+    #[schema(ignore)]
     more: Option<&'a serde_json::Map<String, serde_json::Value>>,
+    /// `urn:tambour:problem:` and the code.
     r#type: String,
+    /// What the code says, in a few words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What the caller can do about it. Not to be programmed against.
     detail: &'a str,
+    /// What to program against.
     code: &'static str,
+    /// As in `X-Request-Id`.
     request_id: &'a str,
 }
 

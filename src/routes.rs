@@ -7,10 +7,12 @@ use actix_web::Route;
 use actix_web::http::Method;
 use tambour_actors::topic_key::TopicKind;
 
+use crate::openapi::{Doc, events, limits, public, sockets, topics};
+
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: health, readiness and the console's static files, and no others.
+    /// Nothing: health, readiness, the description of the interface and the console's static files, and no others.
     Public,
     /// An identity in a scope.
     Caller,
@@ -33,6 +35,8 @@ pub struct RouteSpec {
     pub access: Access,
     /// Makes the route.
     pub route: fn() -> Route,
+    /// What it is, for who calls it.
+    pub doc: fn(&RouteSpec) -> Doc,
 }
 
 impl RouteSpec {
@@ -49,7 +53,7 @@ impl RouteSpec {
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $action:literal $access:ident $handler:path;)+) => {
+    ($($method:ident $path:literal $action:literal $access:ident $handler:path, $doc:path;)+) => {
         /// Every route of the client address.
         pub const ROUTES: &[RouteSpec] = &[$(RouteSpec {
             method: || Method::$method,
@@ -57,41 +61,43 @@ macro_rules! routes {
             action: $action,
             access: Access::$access,
             route: || actix_web::web::method(Method::$method).to($handler),
+            doc: $doc,
         }),+];
     };
 }
 
 routes! {
-    GET "/" "console.show" Public crate::transport::console::index;
-    GET "/console/{file}" "console.show" Public crate::transport::console::file;
-    GET "/healthz" "health.show" Public crate::transport::health::healthz;
-    GET "/readyz" "health.show" Public crate::transport::health::readyz;
-    GET "/v1/limits" "limits.show" Caller crate::control::limits::show;
-    POST "/v1/threads" "threads.create" Caller crate::control::topics::routes::create;
-    GET "/v1/threads" "threads.list" Caller crate::control::topics::routes::list;
-    GET "/v1/threads/{id}" "threads.get" Topic crate::control::topics::routes::get;
-    PATCH "/v1/threads/{id}" "threads.change" Topic crate::control::topics::routes::patch;
-    DELETE "/v1/threads/{id}" "threads.delete" Topic crate::control::topics::routes::delete;
-    GET "/v1/threads/{id}/snapshot" "threads.snapshot" Topic crate::control::topics::routes::snapshot;
-    PUT "/v1/threads/{id}/members/{sub}" "threads.members.put" Topic crate::control::topics::members::put;
-    DELETE "/v1/threads/{id}/members/{sub}" "threads.members.remove" Topic crate::control::topics::members::delete;
-    POST "/v1/threads/{id}/close" "threads.close" Topic crate::control::topics::routes::close;
-    POST "/v1/threads/{id}/events" "threads.publish" Topic crate::transport::publish::publish;
-    GET "/v1/threads/{id}/events" "threads.read" Topic crate::transport::read::read;
-    DELETE "/v1/threads/{id}/events/{event_id}" "threads.redact" Topic crate::transport::redact::redact;
-    GET "/v1/threads/{id}/ws" "threads.stream" Topic crate::transport::ws::topic;
-    POST "/v1/canvases" "canvases.create" Caller crate::control::topics::routes::create;
-    GET "/v1/canvases" "canvases.list" Caller crate::control::topics::routes::list;
-    GET "/v1/canvases/{id}" "canvases.get" Topic crate::control::topics::routes::get;
-    PATCH "/v1/canvases/{id}" "canvases.change" Topic crate::control::topics::routes::patch;
-    DELETE "/v1/canvases/{id}" "canvases.delete" Topic crate::control::topics::routes::delete;
-    GET "/v1/canvases/{id}/snapshot" "canvases.snapshot" Topic crate::control::topics::routes::snapshot;
-    PUT "/v1/canvases/{id}/members/{sub}" "canvases.members.put" Topic crate::control::topics::members::put;
-    DELETE "/v1/canvases/{id}/members/{sub}" "canvases.members.remove" Topic crate::control::topics::members::delete;
-    POST "/v1/canvases/{id}/close" "canvases.close" Topic crate::control::topics::routes::close;
-    POST "/v1/canvases/{id}/events" "canvases.publish" Topic crate::transport::publish::publish;
-    GET "/v1/canvases/{id}/events" "canvases.read" Topic crate::transport::read::read;
-    DELETE "/v1/canvases/{id}/events/{event_id}" "canvases.redact" Topic crate::transport::redact::redact;
-    GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic;
-    GET "/v1/ws" "session.open" Hello crate::transport::ws::open;
+    GET "/" "console.show" Public crate::transport::console::index, public::console;
+    GET "/console/{file}" "console.file" Public crate::transport::console::file, public::console_file;
+    GET "/healthz" "health.live" Public crate::transport::health::healthz, public::healthz;
+    GET "/readyz" "health.ready" Public crate::transport::health::readyz, public::readyz;
+    GET "/openapi.json" "openapi.show" Public crate::openapi::show, public::openapi;
+    GET "/v1/limits" "limits.show" Caller crate::control::limits::show, limits::show;
+    POST "/v1/threads" "threads.create" Caller crate::control::topics::routes::create, topics::create;
+    GET "/v1/threads" "threads.list" Caller crate::control::topics::routes::list, topics::list;
+    GET "/v1/threads/{id}" "threads.get" Topic crate::control::topics::routes::get, topics::get;
+    PATCH "/v1/threads/{id}" "threads.change" Topic crate::control::topics::routes::patch, topics::change;
+    DELETE "/v1/threads/{id}" "threads.delete" Topic crate::control::topics::routes::delete, topics::delete;
+    GET "/v1/threads/{id}/snapshot" "threads.snapshot" Topic crate::control::topics::routes::snapshot, topics::snapshot;
+    PUT "/v1/threads/{id}/members/{sub}" "threads.members.put" Topic crate::control::topics::members::put, topics::put_member;
+    DELETE "/v1/threads/{id}/members/{sub}" "threads.members.remove" Topic crate::control::topics::members::delete, topics::remove_member;
+    POST "/v1/threads/{id}/close" "threads.close" Topic crate::control::topics::routes::close, topics::close;
+    POST "/v1/threads/{id}/events" "threads.publish" Topic crate::transport::publish::publish, events::publish;
+    GET "/v1/threads/{id}/events" "threads.read" Topic crate::transport::read::read, events::read;
+    DELETE "/v1/threads/{id}/events/{event_id}" "threads.redact" Topic crate::transport::redact::redact, events::redact;
+    GET "/v1/threads/{id}/ws" "threads.stream" Topic crate::transport::ws::topic, sockets::topic;
+    POST "/v1/canvases" "canvases.create" Caller crate::control::topics::routes::create, topics::create;
+    GET "/v1/canvases" "canvases.list" Caller crate::control::topics::routes::list, topics::list;
+    GET "/v1/canvases/{id}" "canvases.get" Topic crate::control::topics::routes::get, topics::get;
+    PATCH "/v1/canvases/{id}" "canvases.change" Topic crate::control::topics::routes::patch, topics::change;
+    DELETE "/v1/canvases/{id}" "canvases.delete" Topic crate::control::topics::routes::delete, topics::delete;
+    GET "/v1/canvases/{id}/snapshot" "canvases.snapshot" Topic crate::control::topics::routes::snapshot, topics::snapshot;
+    PUT "/v1/canvases/{id}/members/{sub}" "canvases.members.put" Topic crate::control::topics::members::put, topics::put_member;
+    DELETE "/v1/canvases/{id}/members/{sub}" "canvases.members.remove" Topic crate::control::topics::members::delete, topics::remove_member;
+    POST "/v1/canvases/{id}/close" "canvases.close" Topic crate::control::topics::routes::close, topics::close;
+    POST "/v1/canvases/{id}/events" "canvases.publish" Topic crate::transport::publish::publish, events::publish;
+    GET "/v1/canvases/{id}/events" "canvases.read" Topic crate::transport::read::read, events::read;
+    DELETE "/v1/canvases/{id}/events/{event_id}" "canvases.redact" Topic crate::transport::redact::redact, events::redact;
+    GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic, sockets::topic;
+    GET "/v1/ws" "session.open" Hello crate::transport::ws::open, sockets::open;
 }

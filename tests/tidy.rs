@@ -151,3 +151,16 @@ fn the_page_of_event_types_is_the_catalogue() {
     let same = documented.len() == rows.len() && documented.iter().zip(&rows).all(|(line, row)| line.starts_with(row));
     assert!(same, "docs/event-types.md has\n{}\nand the catalogue\n{}", documented.join("\n"), rows.join("\n"));
 }
+
+#[test]
+fn the_description_is_the_code() {
+    let kept = fs::read_to_string(root().join("openapi.json")).unwrap();
+    let made = tambour::openapi::text();
+    let first = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
+    let line = first.map_or_else(|| kept.lines().count().min(made.lines().count()), |index| index) + 1;
+    // Not `assert_eq`, which would print both.
+    assert!(
+        kept == made,
+        "openapi.json is not what the code makes, from line {line}: cargo run -- openapi > openapi.json"
+    );
+}

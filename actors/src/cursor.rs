@@ -14,7 +14,7 @@ use crate::topic_key::TopicKey;
 /// Bytes of the mark before it is written as text.
 const MARK_BYTES: usize = 12;
 /// Characters of the mark in a cursor's text: base64url of 12 bytes, without padding.
-const MARK_CHARS: usize = 16;
+pub const MARK_CHARS: usize = 16;
 /// Longest text of a cursor: the mark, a dot and a 64-bit number.
 pub const CURSOR_BYTES_MAX: usize = MARK_CHARS + 1 + 20;
 

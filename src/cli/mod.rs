@@ -8,6 +8,7 @@ pub mod create;
 pub mod error;
 pub mod health;
 mod names;
+pub mod openapi;
 pub mod pretty;
 pub mod publish;
 pub mod remote;
@@ -61,6 +62,8 @@ enum Command {
     Health(health::Args),
     /// Print the effective settings, secrets hidden
     Config(config::Args),
+    /// Print the description of the HTTP interface (OpenAPI 3.1)
+    Openapi,
     /// Load a hub and measure it from outside
     Bench(Box<bench::Args>),
 }
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Some(Command::Publish(args)) => publish::run(&args),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
+        Some(Command::Openapi) => openapi::run(),
         Some(Command::Bench(args)) => return bench::run(&args),
     };
     match done {

@@ -4,13 +4,14 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
 use tambour_actors::log::{MEMBERS_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
+use utoipa::ToSchema;
 
 use crate::admission::Caller;
-use crate::admission::permit::Used;
+use crate::admission::permit;
 use crate::config::Settings;
 use crate::transport::ndjson::LINE_BYTES_MAX;
 use crate::transport::{page, read};
@@ -21,49 +22,139 @@ pub async fn show(caller: Caller) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(limits)
 }
 
-fn limits(settings: &Settings, used: Used) -> Value {
+/// What is in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Limits {
+    connections: ConnectionLimits,
+    requests: RequestLimits,
+    threads: ThreadLimits,
+    events: EventLimits,
+    pages: PageLimits,
+    session: SessionLimits,
+}
+
+/// How many connections there may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionLimits {
+    /// Of the caller's address.
+    ip: InUse,
+    /// Of the caller.
+    principal: InUse,
+    /// Of the caller's tenant in this env.
+    tenant: InUse,
+    /// In all.
+    all: AtMost,
+}
+
+/// How many there may be, and how many there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InUse {
+    max: usize,
+    used: usize,
+}
+
+/// How many there may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AtMost {
+    max: usize,
+}
+
+/// What a request may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequestLimits {
+    body_bytes_max: usize,
+    head_timeout_ms: u64,
+    body_timeout_ms: u64,
+    ndjson_idle_seconds: u64,
+    keep_alive_seconds: u64,
+}
+
+/// What a topic may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ThreadLimits {
+    title_bytes_max: usize,
+    members_max: usize,
+}
+
+/// What an event may be, and what is published.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventLimits {
+    data_bytes_max: usize,
+    type_bytes_max: usize,
+    line_bytes_max: usize,
+    appended_bytes_max: usize,
+    batch_events_max: usize,
+    batch_bytes_max: usize,
+    backlog_bytes_max: usize,
+}
+
+/// What a page may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageLimits {
+    limit_max: usize,
+    limit_default: usize,
+    bytes_max: usize,
+    last_max: u64,
+    wait_seconds_max: u64,
+}
+
+/// What a session may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionLimits {
+    frame_bytes_max: usize,
+    topics_max: usize,
+    publishes_in_flight_max: usize,
+    hello_timeout_ms: u64,
+    ws_ping_seconds: u64,
+    sse_comment_seconds: u64,
+    stall_seconds: u64,
+    sse_retry_ms: u64,
+    expiry_warning_seconds: u64,
+}
+
+fn limits(settings: &Settings, used: permit::Used) -> Limits {
     let Settings { http, topic, session, limits, .. } = settings;
-    json!({
-        "connections": {
-            "ip": { "max": limits.connections_per_ip_max, "used": used.address },
-            "principal": { "max": limits.connections_per_principal_max, "used": used.principal },
-            "tenant": { "max": limits.connections_per_tenant_max, "used": used.tenant },
-            "all": { "max": limits.connections_max },
+    Limits {
+        connections: ConnectionLimits {
+            ip: InUse { max: limits.connections_per_ip_max, used: used.address },
+            principal: InUse { max: limits.connections_per_principal_max, used: used.principal },
+            tenant: InUse { max: limits.connections_per_tenant_max, used: used.tenant },
+            all: AtMost { max: limits.connections_max },
         },
-        "requests": {
-            "body_bytes_max": http.body_bytes_max,
-            "head_timeout_ms": http.request_timeout_ms,
-            "body_timeout_ms": http.body_timeout_ms,
-            "ndjson_idle_seconds": http.ndjson_idle_seconds,
-            "keep_alive_seconds": http.keep_alive_seconds,
+        requests: RequestLimits {
+            body_bytes_max: http.body_bytes_max,
+            head_timeout_ms: http.request_timeout_ms,
+            body_timeout_ms: http.body_timeout_ms,
+            ndjson_idle_seconds: http.ndjson_idle_seconds,
+            keep_alive_seconds: http.keep_alive_seconds,
         },
-        "threads": { "title_bytes_max": TITLE_BYTES_MAX, "members_max": MEMBERS_MAX },
-        "events": {
-            "data_bytes_max": DATA_BYTES_MAX,
-            "type_bytes_max": TYPE_BYTES_MAX,
-            "line_bytes_max": LINE_BYTES_MAX,
-            "appended_bytes_max": APPENDED_BYTES_MAX,
-            "batch_events_max": BATCH_EVENTS_MAX,
-            "batch_bytes_max": BATCH_BYTES_MAX.min(http.body_bytes_max),
-            "backlog_bytes_max": topic.backlog_bytes,
+        threads: ThreadLimits { title_bytes_max: TITLE_BYTES_MAX, members_max: MEMBERS_MAX },
+        events: EventLimits {
+            data_bytes_max: DATA_BYTES_MAX,
+            type_bytes_max: TYPE_BYTES_MAX,
+            line_bytes_max: LINE_BYTES_MAX,
+            appended_bytes_max: APPENDED_BYTES_MAX,
+            batch_events_max: BATCH_EVENTS_MAX,
+            batch_bytes_max: BATCH_BYTES_MAX.min(http.body_bytes_max),
+            backlog_bytes_max: topic.backlog_bytes,
         },
-        "pages": {
-            "limit_max": read::LIMIT_MAX,
-            "limit_default": read::LIMIT_DEFAULT,
-            "bytes_max": page::PAGE_BYTES_MAX,
-            "last_max": LAST_MAX,
-            "wait_seconds_max": read::WAIT_SECONDS_MAX,
+        pages: PageLimits {
+            limit_max: read::LIMIT_MAX,
+            limit_default: read::LIMIT_DEFAULT,
+            bytes_max: page::PAGE_BYTES_MAX,
+            last_max: LAST_MAX,
+            wait_seconds_max: read::WAIT_SECONDS_MAX,
         },
-        "session": {
-            "frame_bytes_max": session.frame_bytes_max,
-            "topics_max": session.topics_max,
-            "publishes_in_flight_max": session.publishes_in_flight_max,
-            "hello_timeout_ms": session.hello_timeout_ms,
-            "ws_ping_seconds": session.ws_ping_seconds,
-            "sse_comment_seconds": session.sse_comment_seconds,
-            "stall_seconds": session.stall_seconds,
-            "sse_retry_ms": session.sse_retry_ms,
-            "expiry_warning_seconds": session.expiry_warning_seconds,
+        session: SessionLimits {
+            frame_bytes_max: session.frame_bytes_max,
+            topics_max: session.topics_max,
+            publishes_in_flight_max: session.publishes_in_flight_max,
+            hello_timeout_ms: session.hello_timeout_ms,
+            ws_ping_seconds: session.ws_ping_seconds,
+            sse_comment_seconds: session.sse_comment_seconds,
+            stall_seconds: session.stall_seconds,
+            sse_retry_ms: session.sse_retry_ms,
+            expiry_warning_seconds: session.expiry_warning_seconds,
         },
-    })
+    }
 }

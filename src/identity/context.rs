@@ -23,10 +23,10 @@ pub const SUBPROTOCOL: &str = "tambour.v1";
 /// What a subprotocol that carries a token begins with.
 const SUBPROTOCOL_BEARER: &str = "bearer.";
 /// Longest value of a routing key in bytes.
-const ROUTING_BYTES_MAX: usize = 128;
+pub const ROUTING_BYTES_MAX: usize = 128;
 
 /// Headers of routing keys, and the fields they become in `routing`.
-const ROUTING: [(&str, &str); 6] = [
+pub const ROUTING: [(&str, &str); 6] = [
     ("x-project-id", "project_id"),
     ("x-app-id", "app_id"),
     ("x-surface-id", "surface_id"),

@@ -7,6 +7,7 @@ pub mod health;
 mod linger;
 pub mod ndjson;
 pub mod page;
+pub mod places;
 pub mod poll;
 pub mod publish;
 pub mod read;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::json;
 use tambour_actors::cursor::Mark;
 use tambour_actors::entry::{Conditions, Entry, Object, RawEntry, present, write_array};
 use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
@@ -17,6 +16,7 @@ use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Published, Write};
 use tokio::sync::oneshot;
 
+use super::places::{Place, Places};
 use super::{body, ndjson};
 use crate::admission::{Grant, Named};
 use crate::problem::Problem;
@@ -38,16 +38,12 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
     let array = asked.count();
     let asked = asked.write(mark, &caller.principal.sub).map_err(|refusal| caller.problem(refusal))?;
     let Published { first, last } = write(&grant, asked).await?;
-    let answer = match array {
-        Some(count) => json!({ "count": count, "first": place(mark, first), "last": place(mark, last) }),
-        None => place(mark, last),
-    };
-    Ok(HttpResponse::Created().json(answer))
-}
-
-/// Where an event is, as answers say it.
-pub(super) fn place(mark: Mark, seq: u64) -> serde_json::Value {
-    json!({ "id": mark.at(seq).to_string(), "seq": seq })
+    let (first, last) = (Place::of(mark, first), Place::of(mark, last));
+    let mut answer = HttpResponse::Created();
+    Ok(match array {
+        Some(count) => answer.json(Places { count: count as u64, first, last }),
+        None => answer.json(last),
+    })
 }
 
 /// Sends a write to the topic and waits until it is on disk.

@@ -14,10 +14,12 @@ use tambour_actors::session::gate::Right;
 use tambour_actors::session::request;
 use tambour_actors::session::{Wanted, Who};
 use tambour_actors::topic::state::Start;
+use utoipa::IntoParams;
 
 use super::page::{Asked, Span};
 use super::{Ready, hand_over, page, poll, sse};
 use crate::admission::{Grant, Named, gate};
+use crate::openapi::shapes;
 use crate::problem::Problem;
 
 /// Most events of a page.
@@ -29,22 +31,41 @@ pub const WAIT_SECONDS_MAX: u64 = 60;
 
 /// The query of everything that reads a topic. Unknown parameters are refused, so that a misspelt one
 /// is not silently ignored; identity's own are looked at elsewhere.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Reading {
+    /// Just behind this cursor, or at the oldest event that is kept: `earliest`.
+    #[param(value_type = shapes::CursorOrEarliest, required = false)]
     after: Option<String>,
+    /// Pages: the last events before this cursor.
+    #[param(value_type = shapes::Cursor, required = false)]
     before: Option<String>,
+    /// Streams: as `Last-Event-ID`, which wins. It wins over `after` and `last`.
+    #[param(value_type = shapes::CursorOrEarliest, required = false)]
     last_event_id: Option<String>,
+    /// At so many events before the head.
+    #[param(value_type = shapes::Last, required = false)]
     last: Option<u64>,
+    /// Pages: how many events at most.
+    #[param(value_type = shapes::PageLimit, required = false)]
     limit: Option<usize>,
+    /// Pages: how long to wait for the first event, in seconds.
+    #[param(value_type = shapes::Wait, required = false)]
     wait: Option<u64>,
+    /// Whether appends come folded into the events that they belong to.
     #[serde(default)]
     fold: bool,
+    /// Where `auth.allow_jwt_in_query` is set: the token of a stream request. A header wins.
     #[serde(rename = "token")]
+    #[param(value_type = String, required = false)]
     _token: Option<String>,
+    /// Where it is set: the tenant. It must agree with the header's in any case.
     #[serde(rename = "tenant_id")]
+    #[param(value_type = shapes::Tenant, required = false)]
     _tenant_id: Option<String>,
+    /// Where it is set: the env. It must agree with the header's in any case.
     #[serde(rename = "env")]
+    #[param(value_type = shapes::Env, required = false)]
     _env: Option<String>,
 }
 

@@ -128,12 +128,12 @@ fn every_shape_is_answered_when_nothing_is_wrong() {
 fn public_routes_are_these() {
     let public = ROUTES.iter().filter(|route| route.access == Access::Public);
     let public: Vec<_> = public.map(|route| format!("{} {}", (route.method)(), route.path)).collect();
-    assert_eq!(public, ["GET /", "GET /console/{file}", "GET /healthz", "GET /readyz"]);
+    assert_eq!(public, ["GET /", "GET /console/{file}", "GET /healthz", "GET /readyz", "GET /openapi.json"]);
     // A session may say who it is in its first frame; nothing else may.
     let hello: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Hello).map(|route| route.path).collect();
     assert_eq!(hello, ["/v1/ws"]);
     let hub = Running::start();
-    for path in ["/", "/console/app.js", "/console/style.css", "/healthz", "/readyz"] {
+    for path in ["/", "/console/app.js", "/console/style.css", "/healthz", "/readyz", "/openapi.json"] {
         assert_eq!(Ask::new("GET", path).send(hub.addr()).status, 200, "{path}");
     }
     for path in

@@ -12,44 +12,66 @@ use tambour_actors::log::{
 };
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::TopicKey;
+use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::ArrayBuilder;
 
 use crate::identity::jwt::SUB_BYTES_MAX;
+use crate::openapi::shapes;
 
 /// The body of a create.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTopic {
     /// The id; made when it is missing.
+    #[schema(value_type = Option<shapes::TopicId>)]
     pub id: Option<String>,
+    #[schema(value_type = Option<shapes::Title>)]
     title: Option<String>,
+    /// `team` when it is missing.
+    #[schema(value_type = Option<shapes::Visibility>)]
     visibility: Option<String>,
+    /// Each subject once.
     #[serde(default)]
+    #[schema(schema_with = create_members)]
     members: Vec<Object<CreateMember>>,
 }
 
-#[derive(Debug, Deserialize)]
+fn create_members() -> ArrayBuilder {
+    ArrayBuilder::new().items(Ref::from_schema_name(CreateMember::name())).max_items(Some(MEMBERS_MAX))
+}
+
+/// A member from the beginning.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CreateMember {
+pub struct CreateMember {
+    #[schema(value_type = shapes::Sub)]
     sub: String,
+    /// `write` when it is missing.
+    #[schema(value_type = Option<shapes::Can>)]
     can: Option<String>,
 }
 
 /// The body of a change: what is left out stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeTopic {
     /// `null` takes it away.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<shapes::Title>)]
     title: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = shapes::Visibility)]
     visibility: Option<String>,
 }
 
 /// The body of a member.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutMember {
+    /// `write` when it is missing.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = shapes::Can)]
     can: Option<String>,
 }
 
@@ -147,34 +169,72 @@ impl PutMember {
 }
 
 /// A topic as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Topic)]
 pub struct Shown {
+    #[schema(value_type = shapes::TopicId)]
     id: String,
+    /// As WebSocket frames and events name it.
+    #[schema(value_type = shapes::TopicName)]
     topic: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Title)]
     title: Option<String>,
+    #[schema(value_type = shapes::Visibility)]
     visibility: &'static str,
+    /// Who made it.
+    #[schema(value_type = shapes::Sub)]
     creator: String,
     members: Vec<ShownMember>,
+    #[schema(value_type = shapes::Time)]
     created_at: String,
+    /// Whether nothing can be written to it any more.
     closed: bool,
     /// The head: a reader who starts behind it gets all that is still to come.
+    #[schema(value_type = shapes::Cursor)]
     cursor: String,
+    /// The oldest event that is kept; behind `newest` where there is none.
+    #[schema(value_type = shapes::Cursor)]
     oldest: String,
+    /// The newest event; in an empty topic the place before the first.
+    #[schema(value_type = shapes::Cursor)]
     newest: String,
 }
 
-#[derive(Debug, Serialize)]
-struct ShownMember {
+/// A member as clients see them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Member)]
+pub struct ShownMember {
+    #[schema(value_type = shapes::Sub)]
     sub: String,
+    #[schema(value_type = shapes::Can)]
     can: &'static str,
 }
 
+/// Threads, ascending by id.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ThreadList {
+    /// The threads.
+    pub threads: Vec<Shown>,
+    /// Whether there are more behind the last.
+    pub has_more: bool,
+}
+
+/// Canvases, ascending by id.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CanvasList {
+    /// The canvases.
+    pub canvases: Vec<Shown>,
+    /// Whether there are more behind the last.
+    pub has_more: bool,
+}
+
 /// A topic, and how much of its log is kept, from one moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Snapshot {
     #[serde(flatten)]
     topic: Shown,
+    /// How many events are kept.
     count: u64,
 }
 

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::json;
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::log::{
     Bounds, ChangeError, CreateError, TopicChange, TopicQuery, TopicRecord, Topics as _, Unavailable,
@@ -12,18 +11,21 @@ use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic::state::What;
 use tambour_actors::topic_key::TopicKind;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::model::{ChangeTopic, CreateTopic, Shown, Snapshot, members_full};
+use super::model::{CanvasList, ChangeTopic, CreateTopic, Shown, Snapshot, ThreadList, members_full};
 use crate::admission::{Caller, Kind, Named, gate, rights};
+use crate::openapi::shapes;
 use crate::problem::Problem;
 use crate::transport::body;
+use crate::transport::places::Place;
 use crate::transport::publish::write;
 
 /// Most topics in one list.
-const LIMIT_MAX: usize = 500;
+pub const LIMIT_MAX: usize = 500;
 /// Topics in a list when nothing is asked for.
-const LIMIT_DEFAULT: usize = 100;
+pub const LIMIT_DEFAULT: usize = 100;
 
 /// `POST /v1/threads`, `POST /v1/canvases`
 ///
@@ -54,10 +56,13 @@ pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Re
 }
 
 /// The query of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
+    /// How many at most.
+    #[param(value_type = shapes::ListLimit, required = false)]
     limit: Option<usize>,
+    /// The id behind which the list begins. There need be no topic of that id.
     after: Option<String>,
 }
 
@@ -75,12 +80,12 @@ pub async fn list(of: Kind, query: web::Query<ListQuery>) -> Result<HttpResponse
     let asked = TopicQuery { kind: of.kind, after_id: query.after.clone(), visible_to, limit: limit + 1 };
     let listed = caller.ground().store.list(caller.scope(), asked).await;
     let listed = listed.map_err(|error| unavailable(caller, &error))?;
-    let topics: Vec<_> = listed.iter().take(limit).map(|(record, bounds)| Shown::of(record, *bounds)).collect();
-    let name = match of.kind {
-        TopicKind::Thread => "threads",
-        TopicKind::Canvas => "canvases",
-    };
-    Ok(HttpResponse::Ok().json(json!({ name: topics, "has_more": listed.len() > limit })))
+    let topics = listed.iter().take(limit).map(|(record, bounds)| Shown::of(record, *bounds));
+    let (topics, has_more) = (topics.collect(), listed.len() > limit);
+    Ok(match of.kind {
+        TopicKind::Thread => HttpResponse::Ok().json(ThreadList { threads: topics, has_more }),
+        TopicKind::Canvas => HttpResponse::Ok().json(CanvasList { canvases: topics, has_more }),
+    })
 }
 
 /// `GET /v1/{threads,canvases}/{id}`
@@ -135,8 +140,7 @@ pub async fn delete(named: Named) -> Result<HttpResponse, Problem> {
 pub async fn close(named: Named) -> Result<HttpResponse, Problem> {
     let grant = named.grant(Right::Manage).await?;
     let closed = write(&grant, What::Close.into()).await?;
-    let id = grant.record.mark().at(closed.last).to_string();
-    Ok(HttpResponse::Ok().json(json!({ "id": id, "seq": closed.last })))
+    Ok(HttpResponse::Ok().json(Place::of(grant.record.mark(), closed.last)))
 }
 
 /// Carries out a change that the caller may make.

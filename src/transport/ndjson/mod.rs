@@ -9,7 +9,6 @@ mod lines;
 mod turn;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 use tambour_actors::refusal::Code;
 use tambour_actors::session::gate::Right;
 use tracing::Instrument as _;
@@ -17,7 +16,7 @@ use tracing::Instrument as _;
 use self::intake::Intake;
 pub use self::lines::LINE_BYTES_MAX;
 use super::body;
-use super::publish::place;
+use super::places::{Place, Places};
 use super::socket::TakeOver;
 use crate::admission::Named;
 use crate::problem::Problem;
@@ -56,8 +55,8 @@ async fn take_in(named: Named, payload: web::Payload) -> Result<HttpResponse, Pr
     let mark = grant.record.mark();
     match Intake::new(grant, payload).run().await {
         Ok((count, first, last)) => {
-            let answer = json!({ "count": count, "first": place(mark, first), "last": place(mark, last) });
-            Ok(HttpResponse::Created().json(answer))
+            let (first, last) = (Place::of(mark, first), Place::of(mark, last));
+            Ok(HttpResponse::Created().json(Places { count, first, last }))
         }
         Err(failed) => Err(closing(failed.is_read)(named.problem(failed.refusal))),
     }

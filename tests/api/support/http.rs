@@ -111,7 +111,9 @@ impl Ask {
     pub(crate) fn send(&self, addr: SocketAddr) -> Answer {
         let mut connection = Connection::open(addr);
         connection.send(&self.bytes());
-        connection.answer()
+        let answer = connection.answer();
+        super::described::check(self, &answer);
+        answer
     }
 }
 

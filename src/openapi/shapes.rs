@@ -1,0 +1,128 @@
+//! Shapes of single values: ids, cursors, types, numbers with limits. Each limit is the constant that is checked.
+//!
+//! A shape is a type without a value: what is parsed or written names it as its schema. JSON Schema counts characters
+//! where the hub counts bytes of UTF-8: there the limit is an upper bound, and the words say that bytes are meant.
+
+use serde_json::json;
+use tambour_actors::cursor::{CURSOR_BYTES_MAX, MARK_CHARS};
+use tambour_actors::event::TYPE_BYTES_MAX;
+use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
+use tambour_actors::session::request::LAST_MAX;
+use tambour_actors::topic_key::{TENANT_BYTES_MAX, TOPIC_ID_BYTES_MAX};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, RefBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::control::topics::routes as topics;
+use crate::identity::context::ROUTING_BYTES_MAX;
+use crate::identity::jwt::SUB_BYTES_MAX;
+use crate::transport::read;
+
+/// Text without control characters.
+const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
+macro_rules! shapes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $shape:expr;)+) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug)]
+            pub struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    $shape.description(Some(concat!($($doc),+).trim())).into()
+                }
+            }
+
+            impl ToSchema for $name {}
+        )+
+
+        /// Every shape, by its name in the document.
+        pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
+            vec![$(($name::name().into_owned(), $name::schema())),+]
+        }
+    };
+}
+
+shapes! {
+    /// A cursor: opaque, good for one life of one topic.
+    Cursor = form(format!("^{}$", cursor())).max_length(Some(CURSOR_BYTES_MAX)).examples(["GzUtezx6Zl28O70t.1"]);
+    /// A cursor, or `earliest`: the oldest event that is kept.
+    CursorOrEarliest = form(format!("^(earliest|{})$", cursor())).examples(["earliest"]);
+    /// A cursor, or `empty`: no event was ever written.
+    CursorOrEmpty = form(format!("^(empty|{})$", cursor())).examples(["empty"]);
+    /// The place of an event in its topic: 1, 2, 3… without holes. 0 is before the first.
+    Seq = number().format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).minimum(Some(0)).examples([1]);
+    /// A topic's id.
+    TopicId = form(format!("^{}$", topic_id())).examples(["plan"]);
+    /// A topic as frames and streams name it.
+    TopicName = form(format!("^(thread|canvas)/{}$", topic_id())).examples(["thread/plan"]);
+    /// The type of an event.
+    EventType = form(format!("^[a-z][a-z0-9_.]{{0,{}}}$", TYPE_BYTES_MAX - 1)).examples(["chat_message"]);
+    /// The `sub` of somebody's token: bytes are counted, and none of it is a control character.
+    Sub = form(NO_CONTROL).min_length(Some(1)).max_length(Some(SUB_BYTES_MAX)).examples(["alice"]);
+    /// A title for people: bytes are counted, and none of it is a control character.
+    Title = form(NO_CONTROL).max_length(Some(TITLE_BYTES_MAX)).examples(["The plan"]);
+    /// Who may see a topic: its members, everybody of the tenant who reads such topics, everybody of the tenant.
+    Visibility = one_of(["private", "team", "public"]);
+    /// What a member may do.
+    Can = one_of(["read", "write"]);
+    /// A tenant.
+    Tenant = form(format!("^t_[a-z0-9_-]{{1,{}}}$", TENANT_BYTES_MAX - 2)).examples(["t_demo"]);
+    /// An env.
+    Env = one_of(["dev", "staging", "prod"]);
+    /// What kind of sender: a person.
+    ActorType = one_of(["human"]);
+    /// A time in UTC.
+    Time = text()
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-11-22T08:25:14.303Z"]);
+    /// The writer's own name for a write, for 24 hours. The same again has the first answer; another body is refused.
+    IdempotencyKey = visible(IDEMPOTENCY_KEY_BYTES_MAX).examples(["0f8e-1"]);
+    /// A routing key.
+    RoutingKey = visible(ROUTING_BYTES_MAX).examples(["r-17"]);
+    /// How many topics a list has at most.
+    ListLimit = number().minimum(Some(1)).maximum(Some(topics::LIMIT_MAX)).default(Some(json!(topics::LIMIT_DEFAULT)));
+    /// How many events a page has at most.
+    PageLimit = number().minimum(Some(1)).maximum(Some(read::LIMIT_MAX)).default(Some(json!(read::LIMIT_DEFAULT)));
+    /// How many events before the head a reader starts.
+    Last = number().minimum(Some(0)).maximum(Some(LAST_MAX as usize));
+    /// How long a page waits for its first event, in seconds.
+    Wait = number().minimum(Some(0)).maximum(Some(read::WAIT_SECONDS_MAX as usize)).default(Some(json!(0)));
+}
+
+/// A shape, in words of its use.
+pub(super) fn of<T: ToSchema>(words: &str) -> Ref {
+    RefBuilder::new().ref_location_from_schema_name(T::name()).description(Some(words)).build()
+}
+
+/// What a cursor looks like: a mark, a dot, and a seq without leading zeros.
+fn cursor() -> String {
+    format!(r"[A-Za-z0-9_-]{{{MARK_CHARS}}}\.(0|[1-9][0-9]{{0,18}})")
+}
+
+fn topic_id() -> String {
+    format!("[A-Za-z0-9_.:-]{{1,{TOPIC_ID_BYTES_MAX}}}")
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn number() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer)
+}
+
+fn visible(bytes_max: usize) -> ObjectBuilder {
+    form(format!("^[!-~]{{1,{bytes_max}}}$"))
+}
+
+/// A text of a form.
+pub(super) fn form(pattern: impl Into<String>) -> ObjectBuilder {
+    text().pattern(Some(pattern))
+}
+
+/// One of some texts.
+pub(super) fn one_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> ObjectBuilder {
+    text().enum_values(Some(texts))
+}
