@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::hub::Running;
 use crate::support::token::{altered, claims, now, sign};
@@ -130,6 +131,24 @@ fn who_may_not_read_any_more_is_told_so() {
     // No longer than the token.
     assert_eq!(seqs(&poll.page()), [0; 0]);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn who_leaves_leaves_nothing_behind() {
+    let hub = hub();
+    let used = || {
+        let limits = Ask::by("bob", "GET", "/v1/limits").send(hub.addr()).ok(200);
+        limits["connections"]["principal"]["used"].as_u64().unwrap()
+    };
+    let polls: Vec<_> = (0..5).map(|_| Poll::begin(&hub, "after=earliest&wait=60")).collect();
+    eventually("each is counted", || (used() == 5).then_some(()));
+    for (n, poll) in polls.into_iter().enumerate() {
+        // By an end, and by a reset.
+        if n % 2 == 0 { drop(poll) } else { poll.0.reset() }
+    }
+    eventually("all is given back", || (used() == 0).then_some(()));
+    publish(hub.addr(), "alice", "x", &json!(1));
+    assert_eq!(seqs(&Poll::begin(&hub, "after=earliest&wait=60").page()), [1]);
 }
 
 #[test]
