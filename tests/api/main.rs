@@ -30,6 +30,7 @@ mod session;
 mod slow;
 mod sse_text;
 mod start;
+mod streams;
 mod support;
 mod tail;
 mod tls;

@@ -108,6 +108,13 @@ pub enum Control<'a> {
         /// When to come back.
         retry_after_ms: u64,
     },
+    /// A stream is refused for now: of an `EventSource` that comes back.
+    Refused {
+        /// Which refusal.
+        code: &'a str,
+        /// The HTTP status of the same refusal.
+        status: u16,
+    },
     /// The answer to `ping`.
     Pong,
     /// The first block of an SSE stream.
