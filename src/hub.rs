@@ -31,6 +31,7 @@ use crate::config::Settings;
 use crate::identity::jwt::JwtVerifier;
 use crate::problem;
 use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
+use crate::retention;
 use crate::routes::ROUTES;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
@@ -152,6 +153,7 @@ impl Hub {
             // This thread serves nobody, so that a slow disk holds nobody up. It ends with the hub's system.
             actix_rt::spawn(certificates.watch(Duration::from_secs(ground.terms().settings.tls.reload_seconds)));
         }
+        actix_rt::spawn(retention::run(ground.clone()));
         Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 

@@ -4,7 +4,7 @@
 //! - [`hub`]: puts a hub together from the rooms below; tests start the same value. [`reload`]: other settings while it runs.
 //! - [`identity`]: who calls. [`admission`]: whether they may, in one order for every route.
 //! - [`routes`]: the one table of them. [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
-//! - [`store`]: the log and the topics on disk. [`problem`], [`telemetry`], [`development`].
+//! - [`store`]: the log and the topics on disk. [`retention`]: what is kept no longer. [`problem`], [`telemetry`], [`development`].
 
 pub mod admission;
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod identity;
 pub mod openapi;
 pub mod problem;
 pub mod reload;
+pub mod retention;
 pub mod routes;
 pub mod store;
 pub mod telemetry;

@@ -132,6 +132,10 @@ macro_rules! settings {
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const DAY_SECONDS: u64 = 86_400;
+/// More than any disk holds.
+const BYTES_MAX: u64 = 1024 * 1024 * 1024 * MIB;
+/// More than any log has.
+const COUNT_MAX: u64 = 1_000_000_000_000_000;
 
 /// Numbers from the first to the second, both included.
 const fn range(min: u64, max: u64) -> Accepts {
@@ -187,6 +191,23 @@ settings! {
         /// Largest database file, in bytes; 0 takes what the disk holds. When it is full, writers get 507
         /// `store.full` and readers go on. The write-ahead log beside it is not part of it.
         file_bytes_max: u64 = 0, range(0, 17_592_186_040_320), Live;
+    }
+    /// Which events are kept: all, or in each topic the newest. The newest one always is.
+    retention: Retention {
+        /// How often it is looked for events that are kept no longer, in seconds.
+        every_seconds: u64 = 60, range(1, DAY_SECONDS), Live;
+        /// Most events of a thread; 0 is no limit.
+        thread_count_max: u64 = 0, range(0, COUNT_MAX), Live;
+        /// How long events of a thread are kept, in seconds; 0 is no limit.
+        thread_age_seconds: u64 = 0, range(0, 100 * 366 * DAY_SECONDS), Live;
+        /// Most bytes of events of a thread: of their types, data, routing and meta; 0 is no limit.
+        thread_bytes_max: u64 = 0, range(0, BYTES_MAX), Live;
+        /// Most events of a canvas; 0 is no limit.
+        canvas_count_max: u64 = 0, range(0, COUNT_MAX), Live;
+        /// How long events of a canvas are kept, in seconds; 0 is no limit.
+        canvas_age_seconds: u64 = 0, range(0, 100 * 366 * DAY_SECONDS), Live;
+        /// Most bytes of events of a canvas, counted as those of a thread; 0 is no limit.
+        canvas_bytes_max: u64 = 0, range(0, BYTES_MAX), Live;
     }
     /// Who is believed: the key that verifies tokens, and what a token must say.
     auth: Auth {

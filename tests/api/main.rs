@@ -4,8 +4,8 @@
 
 mod clients;
 mod conformance;
-mod crash;
 mod deploy;
+mod description;
 mod drain;
 mod entries;
 mod events;
@@ -25,11 +25,13 @@ mod refusals;
 mod refusals_order;
 mod reload;
 mod reset;
+mod retention;
 mod retries;
 mod session;
 mod slow;
 mod sse_text;
 mod start;
+mod streams;
 mod support;
 mod tail;
 mod tls;

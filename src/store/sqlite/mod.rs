@@ -2,7 +2,7 @@
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
 //! commit) with `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
-//! `readers`, `checkpoint`, `stats`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! `readers`, `overdue` (retention), `checkpoint`, `stats`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
 mod checkpoint;
@@ -12,6 +12,7 @@ mod failure;
 mod fold;
 mod insert;
 mod once;
+mod overdue;
 mod pages;
 mod queue;
 mod readers;
@@ -45,6 +46,7 @@ use tokio::sync::oneshot;
 
 use self::checkpoint::Gate;
 use self::command::{Command, Trim};
+pub use self::overdue::{Keep, Keeps, Overdue};
 use self::queue::Queue;
 use self::readers::Question;
 use self::schema::Role;
@@ -188,6 +190,14 @@ impl SqliteStore {
     /// answered `Unavailable`. Blocks until it is done; the second time there is nothing to do.
     pub fn close(&self) {
         self.0.close();
+    }
+
+    /// Looks at some logs behind `after` for events that are kept no longer; [`EventLog::trim`] takes them away.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store can't be read.
+    pub fn overdue(&self, after: LogId, keeps: Keeps, now_ms: i64) -> PortFuture<Result<Overdue, Unavailable>> {
+        Box::pin(self.0.question(|answer| Question::Overdue { after, keeps, now_ms, answer }).answer())
     }
 
     /// Another limit of the file, from the next write on; `None`: what the disk holds.

@@ -14,6 +14,7 @@ use tambour_actors::log::{
 use tambour_actors::topic_key::{Scope, TopicKey};
 
 use super::failure::unavailable;
+use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
 use super::{Answer, once, rows};
@@ -23,6 +24,7 @@ pub(super) enum Question {
     Read { log: LogId, after: Seq, limit: PageLimit, answer: Answer<Page> },
     ReadFolded { log: LogId, after: Seq, limit: PageLimit, answer: Answer<FoldedPage> },
     Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
+    Overdue { after: LogId, keeps: Keeps, now_ms: i64, answer: Answer<Overdue> },
     Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
     List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
 }
@@ -64,6 +66,9 @@ fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
         }
         Question::Recall { log, sub, key, now_ms, answer } => {
             let _ = answer.send(snapshot(conn, |conn| once::recall(conn, log, &sub, &key, now_ms)));
+        }
+        Question::Overdue { after, keeps, now_ms, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| overdue(conn, after, keeps, now_ms)));
         }
         Question::Find { key, answer } => {
             let _ = answer.send(snapshot(conn, |conn| {

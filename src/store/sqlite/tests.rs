@@ -19,6 +19,7 @@ use super::*;
 
 mod conditions;
 mod full;
+mod overdue;
 mod trims;
 
 const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };

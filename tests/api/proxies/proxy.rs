@@ -3,7 +3,7 @@
 //! Of those files only addresses, paths and what a test says are changed; a text that is not there any more fails
 //! the test. Nothing is read from or written to the machine's own configuration.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -129,8 +129,10 @@ impl Proxy {
         eventually("the proxy listens", || {
             let ended = process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{:?} does not start: {}", self.kind, self.logs());
-            let both = [self.plain, self.tls].map(|addr| std::net::TcpStream::connect(addr).is_ok());
-            (both == [true, true]).then_some(())
+            // Caddy may listen before it has its certificate.
+            let mut curl = self.curl(&Ask::new("GET", "/"));
+            let answered = curl.args(["--output", "/dev/null", &self.url("/healthz")]).status().unwrap();
+            (answered.success() && TcpStream::connect(self.plain).is_ok()).then_some(())
         });
         self.process = Some(process);
     }

@@ -52,8 +52,8 @@ fn a_silent_hub_is_given_up(kind: Kind) {
     let proxy = Proxy::with(kind, hub.addr, &[(kind.silence(), &kind.silent_for(1))]);
     let mut stream = Stream::open(proxy.plain, &Ask::stream("bob", "/v1/threads/x/events"));
     assert_eq!(stream.next(), None);
-    // nginx breaks the connection. This Caddy ends the answer as if it were whole: a reader of events asks again anyway.
-    assert_eq!(stream.broken(), kind == Kind::Nginx);
+    // Caddy 2.6 ends the answer as if it were whole (2.11 does not): a reader of events asks again anyway.
+    assert!(stream.broken() || kind == Kind::Caddy);
     publish(hub.addr, "alice", "x", &json!(1));
     let resume = Ask::stream("bob", "/v1/threads/x/events").with("last-event-id", stream.last_event_id());
     assert_eq!(Stream::open(proxy.plain, &resume).event()["seq"], 1);

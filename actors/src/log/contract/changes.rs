@@ -51,7 +51,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
             }),
             (TopicChange { remove_member: Some("nobody".into()), ..TopicChange::default() }, |_| {}),
             (TopicChange { title: Some(None), visibility: Some(Visibility::Public), ..TopicChange::default() }, |t| {
-                (t.title, t.visibility) = (None, Visibility::Public)
+                (t.title, t.visibility) = (None, Visibility::Public);
             }),
         ];
         for (change, step) in steps {
