@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how a hub works; it hands over parsed arguments and prints what comes back.
 
+pub mod backup;
 pub mod bench;
 pub mod config;
 pub mod create;
@@ -12,6 +13,7 @@ pub mod openapi;
 pub mod pretty;
 pub mod publish;
 pub mod remote;
+pub mod restore;
 pub mod serve;
 mod signals;
 pub mod sse_parser;
@@ -64,6 +66,10 @@ enum Command {
     Config(config::Args),
     /// Print the description of the HTTP interface (OpenAPI 3.1)
     Openapi,
+    /// Write a backup of a hub's data to a file, also while the hub runs
+    Backup(backup::Args),
+    /// Make a data directory from a backup
+    Restore(restore::Args),
     /// Load a hub and measure it from outside
     Bench(Box<bench::Args>),
 }
@@ -82,6 +88,8 @@ pub fn main() -> ExitCode {
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Openapi) => openapi::run(),
+        Some(Command::Backup(args)) => backup::run(&args),
+        Some(Command::Restore(args)) => restore::run(&args),
         Some(Command::Bench(args)) => return bench::run(&args),
     };
     match done {

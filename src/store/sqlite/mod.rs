@@ -2,12 +2,14 @@
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
 //! commit) with `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
-//! `readers`, `overdue` (retention), `checkpoint`, `stats`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
+mod backup;
 mod checkpoint;
 mod command;
 mod conditions;
+mod copy;
 mod failure;
 mod fold;
 mod insert;
@@ -18,6 +20,7 @@ mod queue;
 mod readers;
 mod recent;
 mod redact;
+mod restore;
 mod rows;
 mod schema;
 mod stats;
@@ -44,11 +47,14 @@ use tambour_actors::log::{
 use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::oneshot;
 
+pub use self::backup::backup;
 use self::checkpoint::Gate;
 use self::command::{Command, Trim};
+pub use self::copy::{Copied, CopyError, Progress};
 pub use self::overdue::{Keep, Keeps, Overdue};
 use self::queue::Queue;
 use self::readers::Question;
+pub use self::restore::{RestoreError, restore};
 use self::schema::Role;
 use self::stats::Counters;
 pub use self::stats::StoreStats;

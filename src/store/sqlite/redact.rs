@@ -10,7 +10,8 @@ use tambour_actors::log::LogId;
 use super::rows::sql_seq;
 
 const EVENT: &str = "UPDATE events SET data = '' WHERE log = ?1 AND seq = ?2";
-const APPENDS: &str = "UPDATE events SET data = '' WHERE log = ?1 AND target = ?2 AND appended_bytes IS NOT NULL";
+const APPENDS: &str = "
+    UPDATE events SET data = '' WHERE log = ?1 AND target = ?2 AND appended_bytes IS NOT NULL AND data <> ''";
 
 /// Empties an event and all appends to it, inside of the caller's transaction.
 pub(super) fn redact(conn: &Connection, log: LogId, target: Seq) -> rusqlite::Result<()> {

@@ -77,7 +77,7 @@ pub(super) enum Role {
 
 /// How long a statement waits for a lock that another connection holds. Only a checkpoint that
 /// another process started by hand can make one wait at all.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The writer's page cache: the index leaves of the busy logs must fit, or every event reads one.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// A reader's page cache; what it reads comes through the memory map.
@@ -94,10 +94,7 @@ pub(super) fn migrate(path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::NoWal);
     }
     conn.pragma_update(None, "synchronous", "FULL")?;
-    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = MIGRATIONS.len();
-    let from = usize::try_from(found).ok().filter(|from| *from <= known);
-    let from = from.ok_or(OpenError::Newer { found, known: known as i64 })?;
+    let from = version(&conn)?;
     for (version, migration) in MIGRATIONS.iter().enumerate().skip(from) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(migration)?;
@@ -105,6 +102,13 @@ pub(super) fn migrate(path: &Path) -> Result<(), OpenError> {
         tx.commit()?;
     }
     Ok(())
+}
+
+/// Which schema a file has; 0 is none.
+pub(super) fn version(conn: &Connection) -> Result<usize, OpenError> {
+    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = MIGRATIONS.len();
+    usize::try_from(found).ok().filter(|from| *from <= known).ok_or(OpenError::Newer { found, known: known as i64 })
 }
 
 /// Bytes of a page in a new file.
