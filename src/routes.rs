@@ -16,7 +16,7 @@ pub enum Access {
     Public,
     /// An identity in a scope.
     Caller,
-    /// An identity, and a right on the topic in the path.
+    /// An identity, and a right on the topic in the path, or on each that the query names.
     Topic,
     /// An identity in the upgrade or in a `hello` frame.
     Hello,
@@ -99,5 +99,6 @@ routes! {
     GET "/v1/canvases/{id}/events" "canvases.read" Topic crate::transport::read::read, events::read;
     DELETE "/v1/canvases/{id}/events/{event_id}" "canvases.redact" Topic crate::transport::redact::redact, events::redact;
     GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic, sockets::topic;
+    GET "/v1/stream" "stream.open" Topic crate::transport::stream::open, events::stream;
     GET "/v1/ws" "session.open" Hello crate::transport::ws::open, sockets::open;
 }

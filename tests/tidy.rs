@@ -157,7 +157,7 @@ fn the_description_is_the_code() {
     let kept = fs::read_to_string(root().join("openapi.json")).unwrap();
     let made = tambour::openapi::text();
     let first = kept.lines().zip(made.lines()).position(|(kept, made)| kept != made);
-    let line = first.map_or_else(|| kept.lines().count().min(made.lines().count()), |index| index) + 1;
+    let line = first.unwrap_or_else(|| kept.lines().count().min(made.lines().count())) + 1;
     // Not `assert_eq`, which would print both.
     assert!(
         kept == made,

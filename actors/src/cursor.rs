@@ -42,6 +42,13 @@ impl Mark {
         self.0[..4] == other.0[..4]
     }
 
+    /// A mark of the same topic in another life of it.
+    #[must_use]
+    pub fn of_another_life(mut self) -> Self {
+        self.0[MARK_BYTES - 1] ^= 1;
+        self
+    }
+
     /// A cursor at `seq`.
     #[must_use]
     pub fn at(self, seq: Seq) -> Cursor {
@@ -155,5 +162,7 @@ mod tests {
         assert!(mark("thread/x", 1).same_topic(&mark("thread/x", 2)));
         assert!(!mark("thread/x", 1).same_topic(&mark("thread/y", 1)));
         assert_ne!(mark("thread/x", 1), mark("thread/x", 2));
+        let other = mark("thread/x", 1).of_another_life();
+        assert!(other != mark("thread/x", 1) && other.same_topic(&mark("thread/x", 1)));
     }
 }

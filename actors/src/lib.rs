@@ -5,11 +5,13 @@
 //! - [`frame`]: an event as bytes, encoded once.
 //! - [`catalogue`]: well-known event types.
 //! - [`log`]: the ports behind which events and topics are kept.
+//! - [`composite`]: where a reader of several topics stands.
 //! - [`entry`]: what a client asks to be written, parsed once for every transport.
 //! - [`topic`]: the actor that owns a log's order. [`directory`]: finds and starts topics.
 //! - [`outlet`]: writes to the sockets of one worker. [`session`]: one connection.
 
 pub mod catalogue;
+pub mod composite;
 pub mod cursor;
 pub mod directory;
 pub mod entry;

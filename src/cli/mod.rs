@@ -7,6 +7,7 @@ pub mod bench;
 pub mod config;
 pub mod create;
 pub mod error;
+mod first_steps;
 pub mod health;
 mod names;
 pub mod openapi;

@@ -3,10 +3,9 @@
 //! This file never opens the log or a socket itself.
 
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{CliError, signals};
+use crate::cli::{CliError, first_steps, signals};
 use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
@@ -219,7 +218,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             let demo = development::demo(hub.store()).await;
             demo.map_err(|error| CliError::Failed(error.to_string()))?;
             let token = development::demo_token(secret, &auth);
-            words.push_str(&first_steps(&program(), scheme, addr, &data_dir, &token));
+            words.push_str(&first_steps::words(&first_steps::program(), scheme, addr, &data_dir, &token));
         }
         match super::print(&words) {
             // Who started the hub need not listen to it.
@@ -231,61 +230,6 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             .await
             .map_err(|error| CliError::Failed(format!("the server failed: {error}")))
     })
-}
-
-/// What to open and what to paste, printed where the development secret is the key. What is the default of the
-/// commands is left out.
-fn first_steps(program: &str, scheme: &str, addr: SocketAddr, data_dir: &Path, token: &str) -> String {
-    let defaults = Settings::default();
-    let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    let url = format!("{scheme}://{host}:{}", addr.port());
-    let is_default = addr == defaults.http.listen && scheme == "http";
-    let url_argument = if is_default { String::new() } else { format!(" --url {url}") };
-    let data = if data_dir == defaults.store.data_dir {
-        String::new()
-    } else {
-        format!(" --data {}", shell_word(&data_dir.display().to_string()))
-    };
-    let private = match scheme {
-        "https" => {
-            "\nPut the name that the certificate is for in the place of the address. Where a private authority signed it, \
-             add --ca FILE (curl: --cacert FILE).\n"
-        }
-        _ => "",
-    };
-    format!(
-        "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
-         Paste into terminals:\n  {program} tail thread/{thread}{url_argument}{data}\n  \
-         {program} publish thread/{thread} hello{url_argument}{data}\n  \
-         curl -N -H \"Authorization: Bearer $({program} token --sub me{data})\" -H \"X-Tenant-Id: {tenant}\" \
-         -H \"X-Env: {env}\" -H \"Accept: text/event-stream\" \"{url}/v1/threads/{thread}/events?last=10\"\n{private}",
-        tenant = development::DEMO_TENANT,
-        env = development::DEMO_ENV,
-        thread = development::DEMO_THREAD,
-    )
-}
-
-/// How this program is called from here: as it was found on the path, or by the shorter of its two ways.
-fn program() -> String {
-    let called = std::env::args_os().next().map_or_else(|| "tambour".into(), PathBuf::from);
-    let on_path = called.components().count() == 1 && !called.is_absolute();
-    let shorter = || {
-        let (itself, here) = (std::env::current_exe().ok()?, std::env::current_dir().ok()?);
-        itself.strip_prefix(here).ok().filter(|path| path.components().count() > 1).map(Path::to_owned)
-    };
-    let path = if on_path { called } else { shorter().unwrap_or(called) };
-    shell_word(&path.display().to_string())
-}
-
-/// A text as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
@@ -333,20 +277,6 @@ mod tests {
         check(&data("x"), &[("TAMBOUR__AUTH__ALGORITHM", "RS256")], false, Err(&["auth.public_key_file"]));
         check(&data("x"), &[secret, ("TAMBOUR__AUTH__SECRET_FILE", "x")], false, Err(&["both set"]));
         check(&data("x"), &[("TAMBOUR__HTTP__LISTN", "x")], false, Err(&["TAMBOUR__HTTP__LISTEN"]));
-    }
-
-    #[test]
-    fn what_is_the_default_is_not_pasted() {
-        let defaults = Settings::default();
-        let words = first_steps("target/release/tambour", "http", defaults.http.listen, &defaults.store.data_dir, "T");
-        assert!(words.contains("\n  target/release/tambour tail thread/welcome\n"), "{words}");
-        assert!(words.contains("\n  target/release/tambour publish thread/welcome hello\n"), "{words}");
-        assert!(words.contains("$(target/release/tambour token --sub me)"), "{words}");
-        let words = first_steps("tambour", "http", "0.0.0.0:9".parse().unwrap(), Path::new("/my data"), "T");
-        assert!(words.contains("tambour tail thread/welcome --url http://127.0.0.1:9 --data '/my data'\n"), "{words}");
-        assert!(words.contains("token --sub me --data '/my data')"), "{words}");
-        let words = first_steps("tambour", "https", "[::1]:9".parse().unwrap(), Path::new("d"), "T");
-        assert!(words.contains("\n  https://[::1]:9/#token=T&") && words.contains("--ca FILE"), "{words}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
-use tambour_actors::event::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
+use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
 use tambour_actors::log::{MEMBERS_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::admission::Caller;
 use crate::admission::permit;
 use crate::config::Settings;
+use crate::transport::ndjson::LINE_BYTES_MAX;
 use crate::transport::{page, read};
 
 /// The handler.
@@ -64,6 +65,7 @@ pub struct RequestLimits {
     body_bytes_max: usize,
     head_timeout_ms: u64,
     body_timeout_ms: u64,
+    ndjson_idle_seconds: u64,
     keep_alive_seconds: u64,
 }
 
@@ -79,6 +81,8 @@ pub struct ThreadLimits {
 pub struct EventLimits {
     data_bytes_max: usize,
     type_bytes_max: usize,
+    line_bytes_max: usize,
+    appended_bytes_max: usize,
     batch_events_max: usize,
     batch_bytes_max: usize,
     backlog_bytes_max: usize,
@@ -91,6 +95,7 @@ pub struct PageLimits {
     limit_default: usize,
     bytes_max: usize,
     last_max: u64,
+    wait_seconds_max: u64,
 }
 
 /// What a session may be.
@@ -120,12 +125,15 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             body_bytes_max: http.body_bytes_max,
             head_timeout_ms: http.request_timeout_ms,
             body_timeout_ms: http.body_timeout_ms,
+            ndjson_idle_seconds: http.ndjson_idle_seconds,
             keep_alive_seconds: http.keep_alive_seconds,
         },
         threads: ThreadLimits { title_bytes_max: TITLE_BYTES_MAX, members_max: MEMBERS_MAX },
         events: EventLimits {
             data_bytes_max: DATA_BYTES_MAX,
             type_bytes_max: TYPE_BYTES_MAX,
+            line_bytes_max: LINE_BYTES_MAX,
+            appended_bytes_max: APPENDED_BYTES_MAX,
             batch_events_max: BATCH_EVENTS_MAX,
             batch_bytes_max: BATCH_BYTES_MAX.min(http.body_bytes_max),
             backlog_bytes_max: topic.backlog_bytes,
@@ -135,6 +143,7 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             limit_default: read::LIMIT_DEFAULT,
             bytes_max: page::PAGE_BYTES_MAX,
             last_max: LAST_MAX,
+            wait_seconds_max: read::WAIT_SECONDS_MAX,
         },
         session: SessionLimits {
             frame_bytes_max: session.frame_bytes_max,

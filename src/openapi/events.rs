@@ -15,6 +15,7 @@ use super::refusals::{WRITE, WRITTEN};
 use crate::routes::RouteSpec;
 use crate::transport::places::{Place, Places};
 use crate::transport::read::Reading;
+use crate::transport::stream::Streaming;
 
 /// `POST /v1/{threads,canvases}/{id}/events`
 pub fn publish(route: &RouteSpec) -> Doc {
@@ -99,6 +100,24 @@ pub fn read(route: &RouteSpec) -> Doc {
         .answers(200, "A page, or a stream.", [(JSON, page), (SSE, stream)])
         .answers(204, "A stream from the cursor of `closed`: there is nothing to come.", [])
         .refuses(&[Code::CursorMalformed, Code::CursorGone])
+}
+
+/// `GET /v1/stream`
+pub fn stream(_: &RouteSpec) -> Doc {
+    let begins =
+        "event: connected\nid: q7T-x2Lw~hVbY3k.12~A0o_dQ.3\ndata: {\"connection_id\":\"01a2…\",…}\n\nretry: 2000\n\n";
+    let stream = Typed::told(ObjectBuilder::new().schema_type(Type::String)).example("start", "How it begins", begins);
+    Doc::new(EVENTS, "Read several topics live, over one stream")
+        .says(
+            "Threads and canvases, as each by itself would be read with `Accept: text/event-stream`. The `id` of a block \
+             says where the reader stands in all of them: `Last-Event-ID`, or `after`, goes on from there, if the same \
+             topics are asked for. Events, `gap` and `subscription_ended` name their topic; the stream ends with the last.",
+        )
+        .query::<Streaming>()
+        .takes([parameters::last_composite()])
+        .answers(200, "A stream.", [(SSE, stream)])
+        .answers(204, "A stream from the cursors of `closed` of every topic: there is nothing to come.", [])
+        .refuses(&[Code::CursorMalformed])
 }
 
 fn example() -> Value {

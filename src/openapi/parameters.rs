@@ -41,6 +41,12 @@ pub(super) fn last_event_id() -> Parameter {
     header("Last-Event-ID", words, of::<shapes::CursorOrEarliest>())
 }
 
+/// The same of a stream of several topics.
+pub(super) fn last_composite() -> Parameter {
+    let words = "The `id` of the last block that was read. It wins over the query.";
+    header("Last-Event-ID", words, of::<shapes::CompositeOrEarliest>())
+}
+
 fn parameter(place: ParameterIn, required: Required, name: &str, words: &str, schema: RefOr<Schema>) -> Parameter {
     ParameterBuilder::new()
         .name(name)

@@ -35,10 +35,12 @@ const STREAM: &[Code] = &[Code::StreamBody, Code::StreamContextMissing];
 /// What a stream request needs room for.
 const ROOM: &[Code] =
     &[Code::AddressConnections, Code::PrincipalConnections, Code::TenantConnections, Code::AllConnections];
+/// What every change needs room for.
+const CHANGE: &[Code] = &[Code::StoreFull];
 /// What a topic can be, and the right on it.
 const TOPIC: &[Code] = &[Code::NameInvalid, Code::TopicUnknown, Code::Forbidden, Code::StoreUnavailable];
 /// What writing to a topic can meet.
-pub(super) const WRITE: &[Code] = &[Code::TopicClosed, Code::TopicBusy, Code::PublishUnknown, Code::StoreFull];
+pub(super) const WRITE: &[Code] = &[Code::TopicClosed, Code::TopicBusy, Code::PublishUnknown];
 /// What an entry can be that is to be written.
 pub(super) const WRITTEN: &[Code] = &[
     Code::TypeInvalid,
@@ -63,8 +65,8 @@ pub(super) fn of_access(access: Access, method: &str) -> Vec<Code> {
         Access::Caller | Access::Hello => &[CALLER, &[]],
         Access::Topic => &[CALLER, TOPIC],
     };
-    let stream = if method == "GET" { [STREAM, ROOM].concat() } else { Vec::new() };
-    of.concat().into_iter().chain(stream).collect()
+    let by_method = if method == "GET" { [STREAM, ROOM].concat() } else { CHANGE.to_vec() };
+    of.concat().into_iter().chain(by_method).collect()
 }
 
 /// The answers that refuse. Routes that refuse with the same codes name the same answer.

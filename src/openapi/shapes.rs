@@ -4,6 +4,7 @@
 //! where the hub counts bytes of UTF-8: there the limit is an upper bound, and the words say that bytes are meant.
 
 use serde_json::json;
+use tambour_actors::composite::STREAM_TOPICS_MAX;
 use tambour_actors::cursor::{CURSOR_BYTES_MAX, MARK_CHARS};
 use tambour_actors::event::TYPE_BYTES_MAX;
 use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
@@ -49,6 +50,10 @@ shapes! {
     Cursor = form(format!("^{}$", cursor())).max_length(Some(CURSOR_BYTES_MAX)).examples(["GzUtezx6Zl28O70t.1"]);
     /// A cursor, or `earliest`: the oldest event that is kept.
     CursorOrEarliest = form(format!("^(earliest|{})$", cursor())).examples(["earliest"]);
+    /// An id of a stream of several topics, or `earliest`: the oldest events that are kept.
+    CompositeOrEarliest = form(format!("^(earliest|{})$", composite())).examples(["earliest"]);
+    /// Names of topics with commas between them.
+    TopicNames = form(format!("^{0}(,{0}){{0,{1}}}$", topic(), STREAM_TOPICS_MAX - 1)).examples(["thread/plan,canvas/sketch"]);
     /// A cursor, or `empty`: no event was ever written.
     CursorOrEmpty = form(format!("^(empty|{})$", cursor())).examples(["empty"]);
     /// The place of an event in its topic: 1, 2, 3… without holes. 0 is before the first.
@@ -56,7 +61,7 @@ shapes! {
     /// A topic's id.
     TopicId = form(format!("^{}$", topic_id())).examples(["plan"]);
     /// A topic as frames and streams name it.
-    TopicName = form(format!("^(thread|canvas)/{}$", topic_id())).examples(["thread/plan"]);
+    TopicName = form(format!("^{}$", topic())).examples(["thread/plan"]);
     /// The type of an event.
     EventType = form(format!("^[a-z][a-z0-9_.]{{0,{}}}$", TYPE_BYTES_MAX - 1)).examples(["chat_message"]);
     /// The `sub` of somebody's token: bytes are counted, and none of it is a control character.
@@ -99,6 +104,15 @@ pub(super) fn of<T: ToSchema>(words: &str) -> Ref {
 /// What a cursor looks like: a mark, a dot, and a seq without leading zeros.
 fn cursor() -> String {
     format!(r"[A-Za-z0-9_-]{{{MARK_CHARS}}}\.(0|[1-9][0-9]{{0,18}})")
+}
+
+/// What an id of several topics looks like: which they are, then of each a fingerprint, a dot and a seq.
+fn composite() -> String {
+    format!(r"[A-Za-z0-9_-]{{8}}(~[A-Za-z0-9_-]{{6}}\.(0|[1-9][0-9]{{0,18}})){{1,{STREAM_TOPICS_MAX}}}")
+}
+
+fn topic() -> String {
+    format!("(thread|canvas)/{}", topic_id())
 }
 
 fn topic_id() -> String {

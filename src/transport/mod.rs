@@ -14,6 +14,7 @@ pub mod read;
 pub mod redact;
 pub mod socket;
 pub mod sse;
+pub mod stream;
 pub mod tls;
 pub mod ws;
 
@@ -21,6 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
+use tambour_actors::composite::Composite;
 use tambour_actors::frame::Wire;
 use tambour_actors::outlet::socket::tune;
 use tambour_actors::outlet::worker::Worker;
@@ -48,8 +50,10 @@ pub struct Station {
 pub struct Ready {
     /// Who.
     pub who: Who,
-    /// The topic it begins with.
-    pub topic: Option<Wanted>,
+    /// The topics it begins with.
+    pub topics: Vec<Wanted>,
+    /// Of a stream of several topics: where the client stands.
+    pub composite: Option<Box<Composite>>,
     /// What the client speaks.
     pub wire: Wire,
     /// Room for it.
@@ -70,7 +74,7 @@ pub fn hand_over(
     let refused = |refusal: Refusal| Problem { refusal, ids: ids_of(request), is_stream: true };
     let station = request.app_data::<Rc<Station>>().ok_or_else(|| refused(Code::Internal.into()))?.clone();
     let take_over = request.conn_data::<TakeOver>().ok_or_else(|| refused(Code::Internal.into()))?.clone();
-    if ready.wire == Wire::Sse && !take_over.quiet() {
+    if ready.wire.is_sse() && !take_over.quiet() {
         return Err(refused(Refusal::new(Code::StreamBody, "nothing may follow the head of a stream request")));
     }
     let ids = ids_of(request);
@@ -87,7 +91,8 @@ pub fn hand_over(
             early,
             greeting: Box::new(Greeting { connection_id: Uuid::now_v7().to_string(), request_id: ids.request_id }),
             who: ready.who,
-            topic: ready.topic,
+            topics: ready.topics,
+            composite: ready.composite,
             permit: ready.permit,
             gate: station.gate.clone(),
             limits,

@@ -55,6 +55,8 @@ pub struct Reading {
     /// Whether appends come folded into the events that they belong to.
     #[serde(default)]
     fold: bool,
+    /// Streams over SSE: whether blocks have an `event` line; without one, all of them reach `onmessage`.
+    named: Option<bool>,
     /// Where `auth.allow_jwt_in_query` is set: the token of a stream request. A header wins.
     #[serde(rename = "token")]
     #[param(value_type = String, required = false)]
@@ -91,6 +93,23 @@ impl Reading {
         sse::start_of(request, after, self.last)
     }
 
+    /// The same over a WebSocket, whose frames always say what they are.
+    ///
+    /// # Errors
+    /// `cursor.malformed`, `query.invalid`.
+    pub fn socket_start(&self, request: &HttpRequest) -> Result<(Start, Option<String>), Refusal> {
+        if self.named.is_some() {
+            return Err(invalid("named is for SSE"));
+        }
+        self.start(request)
+    }
+
+    /// What a stream over SSE speaks.
+    #[must_use]
+    pub fn wire(&self) -> Wire {
+        if self.named.unwrap_or(true) { Wire::Sse } else { Wire::SseUnnamed }
+    }
+
     /// Whether appends come folded into what they were appended to.
     #[must_use]
     pub fn folds(&self) -> bool {
@@ -102,6 +121,9 @@ impl Reading {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
+        }
+        if self.named.is_some() {
+            return Err(invalid("named is for streams over SSE"));
         }
         if self.last_event_id.is_some() {
             return Err(invalid("last_event_id is for streams; a page has after"));
@@ -138,7 +160,7 @@ pub async fn read(
     if named.caller.context.takes_socket {
         let start = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
         let grant = named.grant(Right::Read).await?;
-        return stream(&grant, start, reading.folds(), &request, payload).await;
+        return stream(&grant, start, &reading, &request, payload).await;
     }
     let (asked, wait) = reading.page().map_err(|refusal| named.problem(refusal))?;
     let grant = named.grant(Right::Read).await?;
@@ -153,21 +175,21 @@ pub async fn read(
 async fn stream(
     grant: &Grant,
     (start, requested): (Start, Option<String>),
-    fold: bool,
+    reading: &Reading,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     if behind_the_end(grant, start).await? {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let topic = Some(Wanted { topic: grant.topic().await?, start, requested, fold });
-    let who = Who::Reader(grant.caller.principal.clone());
-    let ready = Ready { who, topic, wire: Wire::Sse, permit: grant.caller.permit()? };
+    let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds() }];
+    let (who, permit) = (Who::Reader(grant.caller.principal.clone()), grant.caller.permit()?);
+    let ready = Ready { who, topics, composite: None, wire: reading.wire(), permit };
     hand_over(request, payload, sse::head(request), ready)
 }
 
 /// Whether a reader has everything, `closed` too. An `EventSource` is told by 204 to stop.
-async fn behind_the_end(grant: &Grant, start: Start) -> Result<bool, Problem> {
+pub(super) async fn behind_the_end(grant: &Grant, start: Start) -> Result<bool, Problem> {
     let Start::After(cursor) = start else { return Ok(false) };
     if cursor.mark != grant.record.mark() {
         return Ok(false);
@@ -217,6 +239,7 @@ mod tests {
             "wait=1.5",
             "fold=1",
             "fold=yes",
+            "named=false",
             "nonsense=1",
             "last_event_id=x",
             &format!("after={CURSOR}&last=1"),

@@ -7,8 +7,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder};
-use serde_json::json;
-use tambour_actors::frame::control::sse_retry;
+use tambour_actors::frame::Wire;
+use tambour_actors::frame::control::{Control, sse_retry};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::request::start;
 use tambour_actors::topic::state::Start;
@@ -26,16 +26,23 @@ pub fn start_of(
     after: Option<&str>,
     last: Option<u64>,
 ) -> Result<(Start, Option<String>), Refusal> {
-    let header = match request.headers().get("last-event-id").map(|id| id.to_str()) {
-        None => None,
-        Some(Ok("")) => None,
-        Some(Ok(id)) => Some(id),
-        Some(Err(_)) => return Err(Refusal::new(Code::CursorMalformed, "Last-Event-ID is not a cursor")),
-    };
+    let header = header_id(request)?;
     let (after, last) = if header.is_some() { (header, None) } else { (after, last) };
     let start = start(after, last, Start::Head)?;
     let requested = matches!(start, Start::After(_)).then(|| after.map(str::to_owned)).flatten();
     Ok((start, requested))
+}
+
+/// What an `EventSource` that comes back says; it says nothing when no block had an id.
+///
+/// # Errors
+/// `cursor.malformed`: no text.
+pub fn header_id(request: &HttpRequest) -> Result<Option<&str>, Refusal> {
+    match request.headers().get("last-event-id").map(|id| id.to_str()) {
+        None | Some(Ok("")) => Ok(None),
+        Some(Ok(id)) => Ok(Some(id)),
+        Some(Err(_)) => Err(Refusal::new(Code::CursorMalformed, "Last-Event-ID is not a cursor")),
+    }
 }
 
 /// The head of a stream: never cached, never buffered by a proxy, ended by the end of the connection.
@@ -78,9 +85,11 @@ pub async fn spare_event_sources<B: MessageBody + 'static>(
         Some(code) => {
             let ground = answer.request().app_data::<Arc<Ground>>();
             let retry_ms = ground.map_or(RETRY_MS, |ground| ground.terms().settings.session.sse_retry_ms);
-            let data = json!({ "code": code.as_str(), "status": code.status() });
+            let unnamed = answer.request().query_string().split('&').any(|pair| pair == "named=false");
+            let wire = if unnamed { Wire::SseUnnamed } else { Wire::Sse };
             let mut body = sse_retry(retry_ms);
-            body.extend_from_slice(format!("event: refused\ndata: {data}\n\n").as_bytes());
+            let refused = Control::Refused { code: code.as_str(), status: code.status() };
+            body.extend_from_slice(&refused.sse(wire, None));
             let told = self::answer(answer.request()).body(body);
             Ok(answer.into_response(told).map_into_right_body())
         }

@@ -38,7 +38,12 @@ pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
         }
     };
     let head = handshake(&request)?;
-    hand_over(&request, payload, head, Ready { who, topic: None, wire: Wire::Ws, permit: permit? })
+    hand_over(
+        &request,
+        payload,
+        head,
+        Ready { who, topics: Vec::new(), composite: None, wire: Wire::Ws, permit: permit? },
+    )
 }
 
 /// `GET /v1/{threads,canvases}/{id}/ws`: a session that is subscribed to one topic at once, and ends with it.
@@ -51,12 +56,12 @@ pub async fn topic(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (start, requested) = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
+    let (start, requested) = reading.socket_start(&request).map_err(|refusal| named.problem(refusal))?;
     let topic = named.grant(Right::Read).await?.topic().await?;
     let head = handshake(&request)?;
-    let topic = Some(Wanted { topic, start, requested, fold: reading.folds() });
-    let caller = &named.caller;
-    hand_over(&request, payload, head, Ready { who: known(caller), topic, wire: Wire::Ws, permit: caller.permit()? })
+    let topics = vec![Wanted { topic, start, requested, fold: reading.folds() }];
+    let (who, permit) = (known(&named.caller), named.caller.permit()?);
+    hand_over(&request, payload, head, Ready { who, topics, composite: None, wire: Wire::Ws, permit })
 }
 
 fn known(caller: &Caller) -> Who {

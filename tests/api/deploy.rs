@@ -45,9 +45,8 @@ fn numbers_fit_the_defaults() {
     }
     let session = &defaults.session;
     let silence = [session.sse_comment_seconds, session.ws_ping_seconds, WAIT_SECONDS_MAX].into_iter().max().unwrap();
-    for borne in [number(&nginx, "proxy_read_timeout"), number(&caddy, "read_timeout")] {
-        assert!(borne > silence + 10, "{borne} s is too little for a silence of {silence} s");
-    }
+    assert!(number(&nginx, "proxy_read_timeout") > silence + 10, "the hub may be silent for {silence} s");
+    assert!(number(&nginx, "client_body_timeout") > defaults.http.ndjson_idle_seconds, "a producer may think");
     let (compose, kubernetes) = (shipped("compose.yaml"), shipped("deploy/kubernetes.yaml"));
     let (hub, proxy) = compose.split_once("\n  proxy:").unwrap();
     let drain = defaults.http.shutdown_seconds;
@@ -56,7 +55,11 @@ fn numbers_fit_the_defaults() {
     assert!(number(&kubernetes, "terminationGracePeriodSeconds") > drain + 5);
     // What the files say of a setting in a comment is its default.
     for text in [&nginx, &caddy, &compose, &kubernetes] {
-        for (name, value) in [("shutdown_seconds", drain), ("keep_alive_seconds", defaults.http.keep_alive_seconds)] {
+        for (name, value) in [
+            ("shutdown_seconds", drain),
+            ("keep_alive_seconds", defaults.http.keep_alive_seconds),
+            ("ndjson_idle_seconds", defaults.http.ndjson_idle_seconds),
+        ] {
             for said in text.split(&format!("http.{name} (")).skip(1) {
                 assert!(said.starts_with(&format!("{value})")), "http.{name} is {value}: {said:.20}");
             }

@@ -93,6 +93,9 @@ fn a_draining_hub_admits_nobody() {
     let refused: serde_json::Value = serde_json::from_str(&events[0].data).unwrap();
     assert_eq!(refused, json!({ "code": "draining", "status": 503 }));
     assert_eq!(parser.last_event_id(), "", "its place is not moved");
+    let unnamed = Ask::stream("alice", "/v1/threads/x/events?named=false").with("last-event-id", "AAAAAAAAAAAAAAAA.1");
+    let told = "retry: 2000\n\ndata: {\"code\":\"draining\",\"status\":503,\"t\":\"refused\"}\n\n";
+    assert_eq!(unnamed.send(hub.addr).text(), told);
     assert_eq!(held.closed(), 1012);
     assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
 }

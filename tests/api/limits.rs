@@ -29,7 +29,7 @@ fn hub(ip: usize, principal: usize, tenant: usize, all: usize) -> Running {
 }
 
 /// A connection from one of the many addresses of this machine.
-fn from(addr: SocketAddr, ip: [u8; 4]) -> Connection {
+pub(crate) fn from(addr: SocketAddr, ip: [u8; 4]) -> Connection {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((ip, 0)).into()).unwrap();
     socket.connect_timeout(&addr.into(), WITHIN).unwrap();

@@ -5,8 +5,8 @@
 mod backup;
 mod clients;
 mod conformance;
-mod crash;
 mod deploy;
+mod description;
 mod drain;
 mod entries;
 mod events;
@@ -32,6 +32,7 @@ mod session;
 mod slow;
 mod sse_text;
 mod start;
+mod streams;
 mod support;
 mod tail;
 mod tls;

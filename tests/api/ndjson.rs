@@ -90,8 +90,10 @@ fn bodies() {
         assert_eq!(refused(&post(&hub, empty)).1, "body.invalid", "{empty:?}");
     }
     assert_eq!(all(&hub).len(), 4);
+    // The topic is looked for before a line is read.
     let unknown = Ask::by("alice", "POST", "/v1/threads/nope/events").lines().send(hub.addr());
     assert_eq!(unknown.refusal(), (404, "topic.unknown".to_owned()));
+    assert_eq!(unknown.header("connection"), Some("close"));
 }
 
 #[test]

@@ -66,6 +66,10 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
                 shape("long poll", Stream::Page, ask.clone().query("after=earliest&wait=30"));
                 shape("sse", Stream::Socket, ask.with("accept", "text/event-stream"));
             }
+            "stream.open" => {
+                let ask = ask.query(&format!("topics=thread/{id},canvas/{id}"));
+                shape("sse", Stream::Socket, ask.with("accept", "text/event-stream"));
+            }
             "stream" | "session.open" => shape("ws", Stream::Socket, ask.upgrade()),
             action => panic!("say here how to ask for {action}, so that its refusals are tested"),
         }

@@ -69,7 +69,7 @@ fn line(key: &str) -> Ask {
 fn request(hub: &Running, bytes: &[u8], at: usize) -> bool {
     let mut connection = Connection::open(hub.addr());
     connection.send(&bytes[..at]);
-    if at % 2 == 0 {
+    if at.is_multiple_of(2) {
         connection.reset();
     }
     at < bytes.len()

@@ -5,9 +5,10 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 
 const READY_MS_MAX = 20_000;
@@ -96,8 +97,9 @@ export class Proxy {
     for (const began = Date.now(); ; await new Promise((later) => setTimeout(later, 20))) {
       if (failed) throw failed;
       if (Date.now() - began > READY_MS_MAX) throw new Error(`${kind} is not ready in time:\n${said}`);
-      const socket = connect(port, HOST);
-      const listens = await new Promise((told) => socket.once("connect", () => told(true)).once("error", () => told(false)));
+      // Caddy may listen before it has its certificate.
+      const socket = connect({ port, host: HOST, servername: "localhost", rejectUnauthorized: false });
+      const listens = await new Promise((told) => socket.once("secureConnect", () => told(true)).once("error", () => told(false)));
       socket.destroy();
       if (listens) break;
     }

@@ -8,6 +8,7 @@ Run it by `tests/run`, which makes the environment that it needs.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,8 @@ def schemathesis(hub, directory, cursors, seed):
 
 def main():
     binary, seed = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else SEED
+    # Whoever ends this ends the hub, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {seed}; again with: tests/schema/run.py BINARY {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="tambour-schema-") as directory:
         hub = Hub(binary, directory)

@@ -108,6 +108,13 @@ pub enum Control<'a> {
         /// When to come back.
         retry_after_ms: u64,
     },
+    /// A stream is refused for now: of an `EventSource` that comes back.
+    Refused {
+        /// Which refusal.
+        code: &'a str,
+        /// The HTTP status of the same refusal.
+        status: u16,
+    },
     /// The answer to `ping`.
     Pong,
     /// The first block of an SSE stream.
@@ -174,16 +181,16 @@ pub fn error(refusal: &Refusal, reference: &Ref) -> Vec<u8> {
     Control::Error { code, status, detail: &refusal.detail, more: refusal.more.as_deref() }.ws(reference)
 }
 
-/// The `gap` frame of a topic. On SSE its id is just before the oldest event that is kept: a client that was
+/// The `gap` frame of a topic. On SSE its `id` stands just before the oldest event that is kept: a client that was
 /// told of the gap goes on behind it.
 #[must_use]
-pub fn gap(wire: Wire, key: &TopicKey, mark: Mark, reason: &str, requested: &str, bounds: Bounds) -> Vec<u8> {
+pub fn gap(wire: Wire, key: &TopicKey, mark: Mark, reason: &str, requested: &str, bounds: Bounds, id: &str) -> Vec<u8> {
     let topic = key.topic();
     let (oldest, newest) = (mark.at(bounds.oldest).to_string(), mark.at(bounds.head).to_string());
     let frame = Control::Gap { topic: &topic, reason, requested, oldest: &oldest, newest: &newest };
     match wire {
         Wire::Ws => frame.ws(&None),
-        Wire::Sse | Wire::SseUnnamed => frame.sse(wire, Some(&mark.at(bounds.oldest - 1).to_string())),
+        Wire::Sse | Wire::SseUnnamed => frame.sse(wire, Some(id)),
     }
 }
 

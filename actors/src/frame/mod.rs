@@ -62,6 +62,14 @@ impl Frame {
         }
     }
 
+    /// Of an SSE block: what stands before its id line, and from the end of that line what stands behind.
+    #[must_use]
+    pub fn around_id(&self, wire: Wire) -> (&[u8], &[u8]) {
+        let (name, rest) = self.bytes[self.ws_bytes as usize..].split_at(usize::from(self.name_bytes));
+        let id_bytes = rest.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+        (if wire == Wire::Sse { name } else { &[] }, &rest[id_bytes..])
+    }
+
     /// What the frame occupies in memory.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
@@ -319,6 +327,16 @@ mod tests {
         control::write_ws_header(text.len(), &mut ws);
         ws.extend_from_slice(text.as_bytes());
         assert_eq!(frame.wire(Wire::Ws), ws);
+    }
+
+    #[test]
+    fn an_id_line_can_be_another() {
+        let frame = encoder().encode(&event("error", "1"));
+        for wire in [Wire::Sse, Wire::SseUnnamed] {
+            let (before, behind) = frame.around_id(wire);
+            let block = [before, format!("id: {}", encoder().cursor(12)).as_bytes(), behind].concat();
+            assert_eq!(block, frame.wire(wire));
+        }
     }
 
     fn json_of(write: impl FnOnce(&mut Vec<u8>)) -> serde_json::Value {

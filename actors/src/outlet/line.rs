@@ -9,6 +9,7 @@ use actix::Recipient;
 
 use super::messages::ToSession;
 use super::socket::Socket;
+use crate::composite::Composite;
 use crate::event::Seq;
 use crate::frame::Wire;
 use crate::topic::messages::Fold;
@@ -52,6 +53,14 @@ pub struct Sub {
     pub fold: Fold,
 }
 
+impl Sub {
+    /// Its place in the composite id of its line: those are subscribed to first, in order.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        self.ticket.checked_sub(1).map(|place| place as usize)
+    }
+}
+
 /// The socket of a session.
 pub struct Line {
     /// Counts the uses of the slot.
@@ -81,6 +90,8 @@ pub struct Line {
     pub alarm_ms: u64,
     /// The subscriptions.
     pub subs: Vec<Sub>,
+    /// Of an SSE stream of several topics: the id under which its blocks are written.
+    pub composite: Option<Box<Composite>>,
     session: Recipient<ToSession>,
     socket: Box<dyn Socket>,
     rest: Vec<u8>,
@@ -111,6 +122,7 @@ impl Line {
             stall_ms: pace.stall_ms,
             alarm_ms: u64::MAX,
             subs: Vec::new(),
+            composite: None,
             session,
             socket,
             rest: Vec::new(),
@@ -131,6 +143,15 @@ impl Line {
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.rest.len()
+    }
+
+    /// Moves a subscription to a place of its topic, and the line's id with it.
+    pub fn stand(&mut self, index: usize, cursor: Seq) {
+        let sub = &mut self.subs[index];
+        sub.cursor = cursor;
+        if let (Some(id), Some(place)) = (&mut self.composite, sub.place()) {
+            id.advance(place, cursor);
+        }
     }
 
     /// Whether a new frame can be written now.

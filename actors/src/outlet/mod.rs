@@ -4,7 +4,9 @@
 //! socket and turn. It has no queue: who can't be written to now reads on from the log later.
 //! It never decides who may read.
 
+mod blocks;
 pub mod line;
+mod lives;
 pub mod messages;
 mod pump;
 mod seats;

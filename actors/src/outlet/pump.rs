@@ -7,6 +7,7 @@
 
 use std::io::IoSlice;
 
+use super::blocks;
 use super::line::Line;
 use super::seats::Seats;
 use crate::frame::Batch;
@@ -49,6 +50,10 @@ fn due<'a>(line: &Line, index: usize, seats: &'a Seats) -> Option<&'a Batch> {
 pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u64) {
     line.flush(now_ms);
     if !line.open() {
+        return;
+    }
+    if let Some(id) = line.composite.take() {
+        blocks::write(line, id, parts, now_ms);
         return;
     }
     let (wire, subs) = (line.wire, &line.subs);

@@ -18,19 +18,20 @@ use std::sync::Arc;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use futures_util::future::LocalBoxFuture;
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Mark};
 use crate::directory::TopicHandle;
 use crate::entry::Entry;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
+use crate::log::Bounds;
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
 use crate::outlet::worker::Worker;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, close};
-use crate::topic::messages::{LineId, Publish};
+use crate::topic::messages::{EndReason, LineId, Publish};
 use crate::topic::now_ms;
-use crate::topic::state::{Published, Start};
+use crate::topic::state::{Published, Start, Started};
 use crate::topic_key::TopicKey;
 use decoder::Decoder;
 use gate::Gate;
@@ -53,6 +54,27 @@ struct Asked {
     reference: Ref,
     requested: Option<String>,
     resumed: bool,
+    /// Of one of several topics, until all have answered.
+    begun: Option<Begun>,
+}
+
+/// What became of the wish to read a topic.
+enum Begun {
+    /// The reader starts, in a log with these ends and cursors.
+    At(Started, Bounds, Mark),
+    /// There is no more to read.
+    Ended(EndReason),
+}
+
+/// Which topics a session reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// Those that the client asks for.
+    Any,
+    /// One from its start, with which it ends.
+    One,
+    /// Several from its start, under one id; it ends with the last.
+    Many,
 }
 
 /// What waits for a topic to be found.
@@ -89,8 +111,7 @@ pub struct Session {
     subscriptions: Vec<Subscription>,
     /// How many subscriptions there ever were.
     tickets: u32,
-    /// Ends with its only topic.
-    sole: bool,
+    reads: Reads,
     admitting: Option<Box<(Task, Ref, Admitting)>>,
     publishes_in_flight: usize,
     warned: bool,
@@ -105,13 +126,18 @@ pub struct Session {
 struct Answered {
     reference: Ref,
     result: Result<Published, Refusal>,
-    mark: crate::cursor::Mark,
+    mark: Mark,
 }
 
 /// Starts a session on this thread.
 pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
-    let Opening { wire, socket, early, greeting, who, topic, permit, gate, limits } = opening;
+    let Opening { wire, socket, early, greeting, who, topics, composite, permit, gate, limits } = opening;
     let worker = worker.clone();
+    let reads = match (&composite, topics.is_empty()) {
+        (Some(_), _) => Reads::Many,
+        (None, true) => Reads::Any,
+        (None, false) => Reads::One,
+    };
     Session::create(move |ctx| {
         // The default mailbox is counted in slots, not reserved; it needs no change.
         let session = ctx.address().recipient();
@@ -127,7 +153,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             decoder: None,
             subscriptions: Vec::new(),
             tickets: 0,
-            sole: topic.is_some(),
+            reads,
             admitting: None,
             publishes_in_flight: 0,
             warned: false,
@@ -142,7 +168,8 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             session.welcome(&None);
         }
         session.set_alarm();
-        if let Some(wanted) = topic {
+        session.with_line(|line, _| line.composite = composite);
+        for wanted in topics {
             session.subscribe(wanted, None);
         }
         if let Some(retry_after_ms) = session.worker.come_back_ms() {

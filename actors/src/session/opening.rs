@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::gate::{Gate, Greeter, Identity};
+use crate::composite::Composite;
 use crate::directory::TopicHandle;
 use crate::frame::Wire;
 use crate::outlet::line::Pace;
@@ -45,8 +46,10 @@ pub struct Opening {
     pub greeting: Box<Greeting>,
     /// Who, or who will find out from `hello`.
     pub who: Who,
-    /// The one topic of an SSE stream or of a topic's own WebSocket.
-    pub topic: Option<Wanted>,
+    /// The topics that it reads from its start, and ends with: none, or one, or those of the composite id, in its order.
+    pub topics: Vec<Wanted>,
+    /// Of an SSE stream of several topics: where the client says that it stands, else before the first event of each.
+    pub composite: Option<Box<Composite>>,
     /// Given back when the session ends.
     pub permit: Rc<dyn Any>,
     /// Decides on topics.

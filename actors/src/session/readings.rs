@@ -1,16 +1,16 @@
-//! What a session reads: from the wish to read a topic to its end. Each subscription is told where it starts before its
-//! events may follow, and every request has its answer, also one that is taken back.
+//! What a session reads: from the wish to read a topic to its end. Each reader is told where it starts before its events may
+//! follow, and every request has its answer, also one that comes to nothing.
 //!
 //! Nothing here writes an event: the outlet does.
 
 use super::gate::Right;
-use super::{Asked, Session, Subscription, Wanted};
+use super::{Asked, Begun, Reads, Session, Subscription, Wanted};
 use crate::cursor::Mark;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
 use crate::log::{Bounds, TopicRecord};
 use crate::outlet::messages::FromSession;
-use crate::refusal::close;
+use crate::refusal::{Code, Refusal, close};
 use crate::topic::messages::EndReason;
 use crate::topic::state::{Start, Started};
 use crate::topic_key::TopicKey;
@@ -22,8 +22,8 @@ impl Session {
         let resumed = matches!(start, Start::After(_));
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = self.tickets;
-        let asked = Some(Box::new(Asked { reference, requested, resumed }));
-        if self.sole {
+        let asked = Some(Box::new(Asked { reference, requested, resumed, begun: None }));
+        if self.reads == Reads::One {
             self.subscriptions.reserve_exact(1);
         }
         self.subscriptions.push(Subscription { ticket, key, asked });
@@ -37,8 +37,12 @@ impl Session {
         else {
             return;
         };
+        if self.reads == Reads::Many {
+            self.begun(ticket, Begun::At(started, bounds, mark));
+            return;
+        }
         let Some(asked) = subscription.asked.take() else { return };
-        let Asked { reference, requested, resumed } = *asked;
+        let Asked { reference, requested, resumed, .. } = *asked;
         let resumed = resumed && started.gap.is_none();
         let (cursor, head) = (mark.at(started.cursor).to_string(), mark.at(bounds.head).to_string());
         // Until the gap was told, a client that drops comes back with the cursor it came with, and is told again.
@@ -49,22 +53,27 @@ impl Session {
                 let subscribed = Control::Subscribed { topic: &topic, cursor: &cursor, head: &head, resumed };
                 self.control(&subscribed.ws(&reference));
             }
-            Wire::Sse | Wire::SseUnnamed => self.connected(key, &cursor, &head),
+            Wire::Sse | Wire::SseUnnamed => {
+                let frames = self.connected(&[key.topic()], &cursor, &head);
+                self.control(&frames);
+            }
         }
         if let Some(reason) = started.gap {
             let requested = requested.unwrap_or_default();
-            self.control(&control::gap(self.wire, key, mark, reason.as_str(), &requested, bounds));
+            let id = mark.at(bounds.oldest - 1).to_string();
+            self.control(&control::gap(self.wire, key, mark, reason.as_str(), &requested, bounds, &id));
         }
         self.ask_outlet(FromSession::Go { line: self.line, ticket });
     }
 
-    fn connected(&mut self, key: &TopicKey, cursor: &str, head: &str) {
+    /// The first block of an SSE stream.
+    fn connected(&mut self, topics: &[String], cursor: &str, head: &str) -> Vec<u8> {
         let expires_at = self.principal().map(|principal| time_text(principal.expires_at_ms)).unwrap_or_default();
-        let Some(greeting) = self.greeting.take() else { return };
+        let Some(greeting) = self.greeting.take() else { return Vec::new() };
         let connected = Control::Connected {
             connection_id: &greeting.connection_id,
             request_id: &greeting.request_id,
-            topics: &[key.topic()],
+            topics,
             cursor,
             head,
             heartbeat_seconds: self.heartbeat_seconds(),
@@ -72,20 +81,94 @@ impl Session {
         };
         let mut frames = connected.sse(self.wire, Some(cursor));
         frames.extend_from_slice(&control::sse_retry(self.limits.sse_retry_ms));
-        self.control(&frames);
+        frames
+    }
+
+    /// One topic of several has said where its reader starts, or ended. The client is told once all have.
+    fn begun(&mut self, ticket: u32, begun: Begun) {
+        for subscription in &mut self.subscriptions {
+            if subscription.ticket == ticket
+                && let Some(asked) = &mut subscription.asked
+            {
+                asked.begun = Some(begun);
+                break;
+            }
+        }
+        let waits =
+            |subscription: &Subscription| subscription.asked.as_ref().is_some_and(|asked| asked.begun.is_none());
+        if !self.subscriptions.iter().any(waits) {
+            self.begin_all();
+        }
+    }
+
+    /// Tells the client of all topics where it starts, then of the gaps, then of those that ended meanwhile; then events
+    /// may follow.
+    fn begin_all(&mut self) {
+        let Some(mut id) = self.with_line(|line, _| line.composite.clone()).flatten() else { return };
+        let mut head = id.clone();
+        let topics: Vec<String> = self.subscriptions.iter().map(|subscription| subscription.key.topic()).collect();
+        let all: Vec<(TopicKey, u32, Box<Asked>)> = self
+            .subscriptions
+            .iter_mut()
+            .filter_map(|subscription| {
+                Some((subscription.key.clone(), subscription.ticket, subscription.asked.take()?))
+            })
+            .collect();
+        for (index, (_, _, asked)) in all.iter().enumerate() {
+            if let Some(Begun::At(started, bounds, mark)) = &asked.begun {
+                head.put(index, *mark, bounds.head);
+                if started.gap.is_none() {
+                    id.put(index, *mark, started.cursor);
+                }
+            }
+        }
+        // Where there is a gap the id says still what was asked for: who drops before it was told is told again.
+        let mut frames = self.connected(&topics, &id.to_string(), &head.to_string());
+        for (index, (key, _, asked)) in all.iter().enumerate() {
+            if let Some(Begun::At(Started { gap: Some(reason), .. }, bounds, mark)) = &asked.begun {
+                id.put(index, *mark, bounds.oldest - 1);
+                let requested = asked.requested.as_deref().unwrap_or_default();
+                let (reason, told) = (reason.as_str(), id.to_string());
+                frames.extend(control::gap(self.wire, key, *mark, reason, requested, *bounds, &told));
+            }
+        }
+        self.with_line(|line, now_ms| {
+            line.composite = Some(id);
+            line.control(&frames, now_ms);
+        });
+        for (key, ticket, asked) in all {
+            match asked.begun {
+                Some(Begun::Ended(reason)) => self.ended(&key, ticket, reason),
+                _ => self.ask_outlet(FromSession::Go { line: self.line, ticket }),
+            }
+        }
     }
 
     pub(super) fn ended(&mut self, key: &TopicKey, ticket: u32, reason: EndReason) {
         let Some(place) = self.subscriptions.iter().position(|subscription| subscription.ticket == ticket) else {
             return;
         };
-        self.subscriptions.swap_remove(place);
+        if self.reads == Reads::Many && self.subscriptions[place].asked.is_some() {
+            self.begun(ticket, Begun::Ended(reason));
+            return;
+        }
+        let Subscription { asked, .. } = self.subscriptions.swap_remove(place);
+        if let Some(asked) = asked.filter(|_| self.reads == Reads::Any) {
+            // It was never subscribed: the request has come to nothing, and that is its answer.
+            let refusal = match reason {
+                EndReason::Forbidden => Refusal::new(Code::Forbidden, "this topic may not be read any more"),
+                EndReason::Closed | EndReason::Deleted => Refusal::topic_unknown(),
+            };
+            self.control(&control::error(&refusal, &asked.reference));
+            return;
+        }
         let topic = key.topic();
-        let told = self.wire == Wire::Ws || reason != EndReason::Closed;
+        // The `closed` event says it, where a stream has no other topic.
+        let told = reason != EndReason::Closed || self.wire == Wire::Ws || self.reads == Reads::Many;
         if told {
             self.control(&Control::SubscriptionEnded { topic: &topic, reason: reason.as_str() }.wire(self.wire));
         }
-        if self.sole {
+        if self.reads == Reads::One || (self.reads == Reads::Many && self.subscriptions.is_empty()) {
             let code = match reason {
                 EndReason::Closed => close::NORMAL,
                 EndReason::Deleted => close::TOPIC,

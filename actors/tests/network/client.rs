@@ -1,6 +1,8 @@
 //! A client that believes nothing: it parses every byte that the hub wrote and fails at the first
 //! event that is missing, doubled, swapped, of another topic, or behind a gap that was not true.
 
+mod several;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use tambour_actors::topic::state::Start;
 use super::hub::{Hub, Visit, key};
 use super::socket::Net;
 use super::view::{self, View};
+use super::wire::{header_bytes, masked, sse_block, ws_frame};
 
 /// What all clients of a test know together.
 #[derive(Clone, Default)]
@@ -78,6 +81,10 @@ pub(crate) struct Client {
     references: u64,
     unsubscribes: HashMap<u64, String>,
     sole: Option<String>,
+    /// The topics of a stream of several, in order, each with the mark that it had when the stream was opened.
+    several: Vec<(String, Mark)>,
+    /// The last id that an `EventSource` would come back with.
+    pub(crate) last_id: Option<String>,
 }
 
 impl Client {
@@ -89,7 +96,7 @@ impl Client {
     /// The same for somebody.
     pub(crate) async fn ws_of(sub: &'static str, hub: &Hub, truth: &Truth, worker: usize) -> Self {
         let client = Self::new(Wire::Ws, truth, worker, Net::new(super::socket::UNLIMITED));
-        hub.open(&client.net, Visit { worker, wire: Wire::Ws, sub, topic: None }).await;
+        hub.open(&client.net, Visit { worker, wire: Wire::Ws, sub, topics: Vec::new(), composite: None }).await;
         client
     }
 
@@ -131,7 +138,7 @@ impl Client {
         client.readings.insert(topic.into(), Reading { view, ..Reading::new(0, start) });
         client.sole = Some(topic.into());
         let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold };
-        hub.open(&client.net, Visit { worker, wire, sub: "alice", topic: Some(wanted) }).await;
+        hub.open(&client.net, Visit { worker, wire, sub: "alice", topics: vec![wanted], composite: None }).await;
         Some(client)
     }
 
@@ -153,6 +160,8 @@ impl Client {
             references: 0,
             unsubscribes: HashMap::new(),
             sole: None,
+            several: Vec::new(),
+            last_id: None,
         }
     }
 
@@ -248,17 +257,22 @@ impl Client {
             }
             _ => field("event: ").expect("a name"),
         };
+        let id = field("id: ");
+        if !self.several.is_empty() {
+            self.one_of_several(&name, &json, id);
+            return;
+        }
         let topic = self.sole.clone().expect("SSE has one topic");
         match name.as_str() {
             "connected" => {
                 json["topic"] = topic.into();
                 json["ref"] = 0.into();
-                assert_eq!(field("id: ").as_deref(), json["cursor"].as_str());
+                assert_eq!(id.as_deref(), json["cursor"].as_str());
                 self.told("subscribed", &json);
             }
             "gap" | "subscription_ended" | "reconnect" | "token_expiring" => self.told(&name, &json),
             _ => {
-                assert_eq!(field("id: ").as_deref(), view::place(&json).as_str());
+                assert_eq!(id.as_deref(), view::place(&json).as_str());
                 self.event(&topic, &json);
                 if name == "closed" {
                     self.end(&topic, "closed");
@@ -311,7 +325,7 @@ impl Client {
         let cursor = parse(&json["cursor"]);
         let head = parse(&json["head"]);
         let truth = self.truth.clone();
-        let sole = self.sole.is_some();
+        let sole = self.sole.is_some() || !self.several.is_empty();
         let reading = self.reading(topic);
         let reference = json["ref"].as_u64().unwrap_or(0);
         assert!(sole || reference == reading.reference, "an answer to another request: {json}");
@@ -387,40 +401,4 @@ fn requested(start: Start) -> Option<String> {
         Start::After(cursor) => Some(cursor.to_string()),
         _ => None,
     }
-}
-
-/// A client's frame.
-pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    tambour_actors::frame::control::write_ws_header(payload.len(), &mut frame);
-    frame[0] = first;
-    frame[1] |= 0x80;
-    let mask = [7, 1, 200, 33];
-    frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
-}
-
-fn header_bytes(frame: &[u8]) -> usize {
-    match frame[1] {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    }
-}
-
-/// The length of the first frame, if it is complete.
-fn ws_frame(bytes: &[u8]) -> Option<usize> {
-    let header = (bytes.len() >= 2).then(|| header_bytes(bytes)).filter(|header| bytes.len() >= *header)?;
-    let payload = match header {
-        4 => usize::from(u16::from_be_bytes(*bytes[2..].first_chunk()?)),
-        10 => usize::try_from(u64::from_be_bytes(*bytes[2..].first_chunk()?)).ok()?,
-        _ => usize::from(bytes[1]),
-    };
-    (bytes.len() >= header + payload).then_some(header + payload)
-}
-
-/// The length of the first block, if it is complete.
-fn sse_block(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(2).position(|pair| pair == b"\n\n").map(|at| at + 2)
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor as _, Arbiter, prelude::ArbiterHandle};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tambour_actors::composite::Composite;
 use tambour_actors::cursor::{Incarnation, Mark};
 use tambour_actors::directory::{Directory, Ground, Seat, TopicHandle};
 use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
@@ -86,7 +87,8 @@ pub(crate) struct Visit {
     pub(crate) worker: usize,
     pub(crate) wire: Wire,
     pub(crate) sub: &'static str,
-    pub(crate) topic: Option<Wanted>,
+    pub(crate) topics: Vec<Wanted>,
+    pub(crate) composite: Option<Box<Composite>>,
 }
 
 struct Permit(Arc<AtomicUsize>);
@@ -274,7 +276,7 @@ impl Hub {
     pub(crate) async fn open(&self, net: &Net, visit: Visit) {
         self.permits.fetch_add(1, Ordering::SeqCst);
         let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
-        let Visit { worker, wire, sub, topic } = visit;
+        let Visit { worker, wire, sub, topics, composite } = visit;
         let stale = self.stale.clone();
         self.on(worker, move |worker| {
             let principal = Principal {
@@ -291,7 +293,8 @@ impl Hub {
                 early: Bytes::new(),
                 greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
-                topic,
+                topics,
+                composite,
                 permit: Rc::new(permit),
                 gate: Rc::new(TestGate { directory: worker.directory.clone(), stale }),
                 limits: Arc::new(SessionLimits {

@@ -3,6 +3,8 @@
 
 mod chaos;
 mod client;
+mod composite_chaos;
+mod composites;
 mod flaky;
 mod folding;
 mod folding_chaos;
@@ -16,4 +18,5 @@ mod sizes;
 mod socket;
 mod sockets;
 mod view;
+mod wire;
 mod writes;

@@ -149,7 +149,7 @@ fn a_zombie_is_cut_after_the_time_of_two_pings_and_who_answers_is_not() {
             alive.read();
             while answered < alive.pings {
                 answered += 1;
-                alive.net.send(&super::client::masked(0x8a, b""));
+                alive.net.send(&super::wire::masked(0x8a, b""));
             }
             zombie.net.closed()
         })

@@ -5,8 +5,9 @@ use tambour_actors::refusal::Code;
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Start, Write};
 
-use super::client::{Client, Truth, masked};
+use super::client::{Client, Truth};
 use super::hub::{Hub, Setup, key, new_event, origin, run, until};
+use super::wire::masked;
 
 const TOPIC: &str = "thread/x";
 

@@ -28,6 +28,7 @@ mod sleep;
 mod small;
 mod sockets;
 mod tls;
+mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,10 +1,11 @@
-//! `tambour bench publish`: durable events over HTTP, one by one or in arrays.
+//! `tambour bench publish`: durable events over HTTP, one by one, in arrays, or as the lines of one upload.
 
 use super::http_load::{Answers, HttpLoad, post};
 use super::hub_process::{DataDir, Hub};
 use super::proc_stat::{CpuMark, now_ns};
 use super::publisher::data;
 use super::report::Row;
+use super::upload::upload;
 use super::{BenchError, Common, setup};
 
 /// Publishing over keep-alive connections, one request in flight on each.
@@ -22,6 +23,12 @@ pub(crate) struct PublishArgs {
     /// Events in one request; 1: no array
     #[arg(long, default_value_t = 1)]
     array: usize,
+    /// One upload of lines on one connection instead
+    #[arg(long, conflicts_with_all = ["in_flight", "topics", "array", "seconds", "warmup_seconds"])]
+    ndjson: bool,
+    /// Events of the upload; a tenth of it before is not counted
+    #[arg(long, default_value_t = 500_000, requires = "ndjson", value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
     /// Length of the measurement
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
@@ -36,6 +43,9 @@ impl PublishArgs {
     /// # Errors
     /// When the hub can't be run or refuses.
     pub(crate) fn run(&self, common: &Common) -> Result<Row, BenchError> {
+        if self.ndjson {
+            return self.upload(common);
+        }
         common.room_for(self.in_flight)?;
         let directory = DataDir::new(common.data.as_deref())?;
         let hub = Hub::start(common, &directory)?;
@@ -63,6 +73,29 @@ impl PublishArgs {
         row.latency("p99_ms", answers.latency.percentile(0.99));
         row.latency("max_ms", Some(answers.latency.max()));
         row.set("cpu_us_per_event", cpu_ns as f64 / 1e3 / events.max(1.0));
+        Ok(row)
+    }
+
+    fn upload(&self, common: &Common) -> Result<Row, BenchError> {
+        let directory = DataDir::new(common.data.as_deref())?;
+        let hub = Hub::start(common, &directory)?;
+        setup::create_topics(&hub, 1)?;
+        upload(&hub, self.events.div_ceil(10), self.bytes)?;
+
+        let (cpu, commits) = (CpuMark::of(hub.server.pid())?, hub.server.commits());
+        let took_ns = upload(&hub, self.events, self.bytes)?;
+        let cpu_ns = cpu.until(&CpuMark::of(hub.server.pid())?);
+        let commits = hub.server.commits().zip(commits).map(|(after, before)| after - before);
+
+        let events = self.events as f64;
+        let mut row = Row::new("publish-ndjson", "http");
+        row.set("events", events);
+        row.set("events_per_s", events * 1e9 / took_ns.max(1) as f64);
+        match commits {
+            Some(commits) => row.set("events_per_fsync", events / commits.max(1.0)),
+            None => row.note("the hub does not count its commits"),
+        }
+        row.set("cpu_us_per_event", cpu_ns as f64 / 1e3 / events);
         Ok(row)
     }
 

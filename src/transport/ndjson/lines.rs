@@ -10,7 +10,7 @@ use tambour_actors::event::DATA_BYTES_MAX;
 use tambour_actors::refusal::{Code, Refusal};
 
 /// Longest line, in bytes: the largest data, and room for everything around it.
-pub(super) const LINE_BYTES_MAX: usize = DATA_BYTES_MAX + 4 * 1024;
+pub const LINE_BYTES_MAX: usize = DATA_BYTES_MAX + 4 * 1024;
 
 /// An entry, and where it came from.
 #[derive(Debug, Clone)]

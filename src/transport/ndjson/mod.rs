@@ -14,6 +14,7 @@ use tambour_actors::session::gate::Right;
 use tracing::Instrument as _;
 
 use self::intake::Intake;
+pub use self::lines::LINE_BYTES_MAX;
 use super::body;
 use super::places::{Place, Places};
 use super::socket::TakeOver;
@@ -48,18 +49,15 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
 }
 
 async fn take_in(named: Named, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let grant = named.grant(Right::Write).await?;
+    // What is still to come of the body is no request.
+    let closing = |is_read: bool| move |problem: Problem| Problem { is_stream: !is_read, ..problem };
+    let grant = named.grant(Right::Write).await.map_err(closing(false))?;
     let mark = grant.record.mark();
     match Intake::new(grant, payload).run().await {
         Ok((count, first, last)) => {
             let (first, last) = (Place::of(mark, first), Place::of(mark, last));
             Ok(HttpResponse::Created().json(Places { count, first, last }))
         }
-        Err(failed) => {
-            let mut problem = named.problem(failed.refusal);
-            // What is still to come of the body is no request.
-            problem.is_stream = !failed.is_read;
-            Err(problem)
-        }
+        Err(failed) => Err(closing(failed.is_read)(named.problem(failed.refusal))),
     }
 }

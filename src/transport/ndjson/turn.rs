@@ -183,3 +183,7 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

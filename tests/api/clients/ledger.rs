@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::Event;
+use super::folding::{Append, Stories};
+use super::pages::Page;
+use super::{Event, seq_of};
 use crate::support::http::{Ask, Connection};
 
 /// The type of what publishers write.
@@ -28,19 +30,26 @@ pub(crate) fn data(publisher: usize, n: u64) -> String {
     format!("[{publisher},{n},\"{}\"]", "é".repeat(fill / 2))
 }
 
+/// Of a publisher whose events grow, how many entries make one: the event, and what is appended to it.
+pub(crate) const GROWTH: u64 = 20;
+
+/// What is appended as entry `n` of a publisher, as a JSON string. It says which, and a little more.
+pub(crate) fn token(publisher: usize, n: u64) -> String {
+    format!("\"{publisher} {n} {}\"", ["", "é", "\\n", "\\\"", "words "][usize::try_from(n % 5).unwrap()])
+}
+
 /// A thread's events as they are in the log.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// As in [`super::Reading`].
+    /// As in [`super::Has`].
     pub(crate) digests: Vec<u64>,
-    /// How many events of each publisher there are.
-    pub(crate) counts: BTreeMap<usize, u64>,
-    /// The seq of each of them, in its publisher's order.
+    pub(crate) stories: Stories,
+    /// The seq of each entry of each publisher, in its order.
     pub(crate) seqs: BTreeMap<usize, Vec<u64>>,
 }
 
 impl Ledger {
-    /// Reads a thread, and checks that each publisher's events are there from the first on, once and in order.
+    /// Reads a thread, and checks that each publisher's entries are there from the first on, once and in order.
     #[track_caller]
     pub(crate) fn read(addr: SocketAddr, thread: &str) -> Self {
         let mut connection = Connection::open(addr);
@@ -65,20 +74,30 @@ impl Ledger {
     fn take(&mut self, event: &Event<'_>) {
         assert_eq!(event.seq, self.digests.len() as u64 + 1, "{event:?}");
         self.digests.push(event.digest());
-        assert_eq!(event.kind, KIND, "{event:?}");
-        let (publisher, n, _): (usize, u64, &str) = serde_json::from_str(event.data.get()).unwrap();
-        let count = self.counts.entry(publisher).or_default();
-        assert_eq!(n, *count, "publisher {publisher}: each once, and in order: {event:?}");
-        assert_eq!(event.data.get(), data(publisher, n), "to the byte");
-        *count += 1;
-        self.seqs.entry(publisher).or_default().push(event.seq);
+        self.stories.take(event);
+        let (publisher, n, target) = said(event);
+        let seqs = self.seqs.entry(publisher).or_default();
+        assert_eq!(n, seqs.len() as u64, "publisher {publisher}: each once, and in order: {event:?}");
+        if let Some(target) = target {
+            assert_eq!(target, seqs[usize::try_from(n - n % GROWTH).unwrap()], "to what it was meant for: {event:?}");
+        }
+        seqs.push(event.seq);
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    events: Vec<Event<'a>>,
-    cursor: &'a str,
-    has_more: bool,
+/// Publisher and number of an entry, and the seq of what it was appended to.
+#[track_caller]
+fn said(event: &Event<'_>) -> (usize, u64, Option<u64>) {
+    if event.kind == "append" {
+        let append: Append = serde_json::from_str(event.data.get()).unwrap();
+        let mut words = append.data.split(' ');
+        let mut number = || words.next().unwrap().parse::<u64>().unwrap();
+        let (publisher, n) = (usize::try_from(number()).unwrap(), number());
+        assert_eq!(append.data, serde_json::from_str::<String>(&token(publisher, n)).unwrap(), "to the byte");
+        return (publisher, n, Some(seq_of(&append.event_id)));
+    }
+    assert_eq!(event.kind, KIND, "{event:?}");
+    let (publisher, n, _): (usize, u64, &str) = serde_json::from_str(event.data.get()).unwrap();
+    assert_eq!(event.data.get(), data(publisher, n), "to the byte");
+    (publisher, n, None)
 }

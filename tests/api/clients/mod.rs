@@ -4,6 +4,7 @@
 //! deadline, and never take more than the protocol promises.
 
 pub(crate) mod crowd;
+pub(crate) mod folding;
 pub(crate) mod ledger;
 pub(crate) mod pages;
 pub(crate) mod publish;
@@ -20,10 +21,14 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::folding::{Fold, Stories};
 use crate::support::soak;
 
 /// How long a client waits for bytes before it looks whether it has everything.
 pub(crate) const GLANCE: Duration = Duration::from_millis(100);
+
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a client goes on, at most: far longer than any test means to take.
 fn patience() -> Duration {
@@ -40,9 +45,21 @@ pub(crate) struct Event<'a> {
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) data: &'a RawValue,
+    pub(crate) fold: Option<Fold>,
+}
+
+/// The seq of an event's id.
+#[track_caller]
+pub(crate) fn seq_of(id: &str) -> u64 {
+    id.rsplit('.').next().unwrap().parse().unwrap_or_else(|error| panic!("{error}: {id}"))
 }
 
 impl Event<'_> {
+    /// The id of the place where a reader goes on behind it.
+    pub(crate) fn place(&self) -> &str {
+        self.fold.as_ref().map_or(&self.id, |fold| fold.until())
+    }
+
     /// What two readers of the same event agree on.
     pub(crate) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -78,23 +95,32 @@ pub(crate) struct Reading {
     pub(crate) topic: String,
     /// Where it goes on; at first, nowhere.
     pub(crate) cursor: Option<String>,
-    /// The digest of each event, from seq 1.
-    pub(crate) digests: Vec<u64>,
+    /// The seq of that place.
+    place: u64,
+    pub(crate) has: Has,
     head: Head,
     until: Instant,
 }
 
+/// The events of a reader.
+pub(crate) enum Has {
+    /// The digest of each, from seq 1.
+    All(Vec<u64>),
+    /// With appends folded, as the reader asked for.
+    Folded(Stories),
+}
+
 impl Reading {
     /// Of a thread from its first event to its last.
-    pub(crate) fn new(thread: &str, head: &Head) -> Self {
-        let until = Instant::now() + patience();
+    pub(crate) fn new(thread: &str, head: &Head, fold: bool) -> Self {
         Self {
             thread: thread.to_owned(),
             topic: format!("thread/{thread}"),
             cursor: None,
-            digests: Vec::new(),
+            place: 0,
+            has: if fold { Has::Folded(Stories::default()) } else { Has::All(Vec::new()) },
             head: head.clone(),
-            until,
+            until: Instant::now() + patience(),
         }
     }
 
@@ -106,20 +132,34 @@ impl Reading {
     /// The next event has come.
     #[track_caller]
     pub(crate) fn take(&mut self, event: &Event<'_>) {
-        let seq = self.digests.len() as u64 + 1;
-        assert_eq!(event.seq, seq, "{}: each once, and in order: {event:?}", self.thread);
-        assert!(event.id.ends_with(&format!(".{seq}")), "{event:?}");
-        self.cursor = Some(event.id.clone().into_owned());
-        self.digests.push(event.digest());
+        assert_eq!(seq_of(&event.id), event.seq, "{event:?}");
+        match &mut self.has {
+            Has::All(digests) => {
+                let seq = digests.len() as u64 + 1;
+                assert_eq!(event.seq, seq, "{}: each once, and in order: {event:?}", self.thread);
+                digests.push(event.digest());
+            }
+            Has::Folded(stories) => stories.take(event),
+        }
+        self.reach(event.place());
+    }
+
+    /// It goes on behind a place.
+    #[track_caller]
+    pub(crate) fn reach(&mut self, place: &str) {
+        let seq = seq_of(place);
+        assert!(seq > self.place || self.cursor.as_deref().is_none_or(|cursor| cursor == place), "{place} is behind");
+        self.place = seq;
+        self.cursor = Some(place.to_owned());
     }
 
     /// Whether everything is read.
     #[track_caller]
     pub(crate) fn done(&self) -> bool {
-        let (seq, head) = (self.digests.len() as u64, self.head.get());
-        assert!(Instant::now() < self.until, "{}: {seq} of {head} events came in time", self.thread);
-        assert!(seq <= head, "{}: more than there is", self.thread);
-        seq == head
+        let head = self.head.get();
+        assert!(Instant::now() < self.until, "{}: only {} of {head} came in time", self.thread, self.place);
+        assert!(self.place <= head, "{}: more than there is", self.thread);
+        self.place == head
     }
 }
 
@@ -137,7 +177,7 @@ pub(crate) enum Parting {
 }
 
 /// One connection: reads until it ends, or everything is there.
-pub(crate) type Visit = fn(SocketAddr, &str, &mut [Reading]) -> Parting;
+pub(crate) type Visit = fn(Way, SocketAddr, &str, &mut [Reading]) -> Parting;
 
 /// A way to read, and how many threads one connection reads.
 #[derive(Clone, Copy)]
@@ -146,12 +186,17 @@ pub(crate) struct Way {
     pub(crate) visit: Visit,
     /// One connection can read many threads.
     pub(crate) many: bool,
+    /// Appends are asked for folded.
+    pub(crate) fold: bool,
+    /// Events come under their types, where a transport has names for them.
+    pub(crate) named: bool,
 }
 
 impl Way {
     /// Divides threads among connections.
-    pub(crate) fn share(&self, readings: Vec<Reading>) -> Vec<Vec<Reading>> {
-        let each = if self.many { readings.len().div_ceil(2) } else { 1 };
+    pub(crate) fn share(self, threads: &[(&str, Head)]) -> Vec<Vec<Reading>> {
+        let readings = threads.iter().map(|(thread, head)| Reading::new(thread, head, self.fold));
+        let each = if self.many { threads.len().div_ceil(2) } else { 1 };
         let mut shares: Vec<Vec<Reading>> = Vec::new();
         for reading in readings {
             match shares.last_mut() {
@@ -174,11 +219,11 @@ pub(crate) struct Read {
 pub(crate) fn read(way: Way, addr: SocketAddr, sub: &str, mut readings: Vec<Reading>) -> Read {
     let mut partings = Vec::new();
     while !readings.iter().all(Reading::done) {
-        let parting = (way.visit)(addr, sub, &mut readings);
+        let parting = (way.visit)(way, addr, sub, &mut readings);
         partings.push(parting);
         if parting == Parting::Shut {
             // Whoever listens there may be about to start.
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(PAUSE);
         }
     }
     Read { readings, partings }

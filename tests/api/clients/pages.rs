@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Event, Parting, Reading, Way};
+use super::{Event, Parting, Reading, Way, seq_of};
 use crate::support::http::{Answer, Ask, Connection};
 
 /// How much is asked for at once, in turns: a page that breaks has to be asked for again.
@@ -17,37 +17,44 @@ const LIMITS: [u64; 5] = [100, 3, 250, 500, 1];
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// One page after another.
-pub(crate) const PAGES: Way = Way { name: "pages", visit: pages, many: true };
+pub(crate) const PAGES: Way = Way { name: "pages", visit: pages, many: true, fold: false, named: true };
+/// The same, with appends folded.
+pub(crate) const PAGES_FOLDED: Way = Way { name: "pages, folded", fold: true, ..PAGES };
 /// Pages that wait for the next event.
-pub(crate) const LONG_POLLS: Way = Way { name: "long polls", visit: long_polls, many: false };
+pub(crate) const LONG_POLLS: Way = Way { name: "long polls", visit: long_polls, many: false, ..PAGES };
 
+/// A page.
 #[derive(Deserialize)]
-struct Page<'a> {
+pub(crate) struct Page<'a> {
     #[serde(borrow)]
-    events: Vec<Event<'a>>,
-    cursor: &'a str,
-    has_more: bool,
+    pub(crate) events: Vec<Event<'a>>,
+    pub(crate) cursor: &'a str,
+    pub(crate) has_more: bool,
     newest: &'a str,
 }
 
-fn pages(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
-    visit(addr, sub, readings, "")
+fn pages(way: Way, addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+    visit(way, addr, sub, readings, false)
 }
 
-fn long_polls(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
-    visit(addr, sub, readings, "&wait=1")
+fn long_polls(way: Way, addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+    visit(way, addr, sub, readings, true)
 }
 
-fn visit(addr: SocketAddr, sub: &str, readings: &mut [Reading], wait: &str) -> Parting {
+fn visit(way: Way, addr: SocketAddr, sub: &str, readings: &mut [Reading], wait: bool) -> Parting {
     let Ok(mut connection) = Connection::try_open(addr) else { return Parting::Shut };
     let ask = Ask::by(sub, "GET", "");
     let (mut answered, mut asked) = (false, 0);
     while !readings.iter().all(Reading::done) {
         for reading in &mut *readings {
-            let mut ask = ask.clone();
-            let limit = LIMITS[asked % LIMITS.len()];
+            let (limit, fold, wait_seconds) = (LIMITS[asked % LIMITS.len()], way.fold, u8::from(wait));
             asked += 1;
-            ask.path = format!("/v1/threads/{}/events?limit={limit}{wait}&after={}", reading.thread, reading.after());
+            let mut ask = ask.clone();
+            ask.path = format!(
+                "/v1/threads/{}/events?limit={limit}&wait={wait_seconds}&fold={fold}&after={}",
+                reading.thread,
+                reading.after()
+            );
             let broken = if answered { Parting::Sudden } else { Parting::Shut };
             if !connection.try_send(&ask.bytes()) {
                 return broken;
@@ -57,7 +64,7 @@ fn visit(addr: SocketAddr, sub: &str, readings: &mut [Reading], wait: &str) -> P
             if answer.status == 503 {
                 return Parting::Shut;
             }
-            if keep(&answer, reading) == 0 && wait.is_empty() {
+            if keep(&answer, reading, fold) == 0 && !wait {
                 std::thread::sleep(PAUSE);
             }
         }
@@ -66,12 +73,14 @@ fn visit(addr: SocketAddr, sub: &str, readings: &mut [Reading], wait: &str) -> P
 }
 
 /// Takes the events of a page: how many there were.
-fn keep(answer: &Answer, reading: &mut Reading) -> usize {
+fn keep(answer: &Answer, reading: &mut Reading, fold: bool) -> usize {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let page: Page<'_> = serde_json::from_slice(&answer.body).unwrap();
     page.events.iter().for_each(|event| reading.take(event));
-    let last = page.events.last().map_or(page.cursor, |event| &event.id);
-    assert_eq!((last, page.has_more), (page.cursor, page.cursor != page.newest), "{}", answer.text());
-    reading.cursor = Some(page.cursor.to_owned());
+    let last = page.events.last().map_or(page.cursor, |event| event.place());
+    // Behind the last event of a folded page may be appends that stand elsewhere.
+    assert!(last == page.cursor || seq_of(last) < seq_of(page.cursor) && fold, "{}", answer.text());
+    assert_eq!(page.has_more, page.cursor != page.newest, "{}", answer.text());
+    reading.reach(page.cursor);
     page.events.len()
 }

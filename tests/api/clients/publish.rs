@@ -5,26 +5,46 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::ledger::{KIND, Ledger, data};
-use super::{Parting, patience};
+use super::ledger::{GROWTH, KIND, Ledger, data, token};
+use super::{GLANCE, PAUSE, Parting, patience};
 use crate::support::http::{Answer, Ask, Connection};
+use crate::support::ws::{Came, Shut, Ws};
 
+/// Most publishes of a WebSocket that wait for their answers: what the hub reads on with.
+const IN_FLIGHT_MAX: u64 = 64;
 /// Most events of an array.
 const ARRAY_EVENTS_MAX: u64 = 150;
+/// Lines of one NDJSON request.
+const LINES: u64 = 500;
 
 /// A way to publish.
 #[derive(Clone, Copy)]
 pub(crate) struct Pen {
     pub(crate) name: &'static str,
     visit: fn(SocketAddr, &str, &mut Writing) -> Parting,
+    /// Its events grow by appends.
+    grows: bool,
 }
 
-/// Arrays without a key, where nothing breaks.
-pub(crate) const PLAIN: Pen = Pen { name: "plain arrays", visit: plain };
+/// One request an event.
+pub(crate) const SINGLE: Pen = Pen { name: "single events", visit: single, grows: false };
+/// One request an array, under one key.
+pub(crate) const ARRAYS: Pen = Pen { name: "arrays", visit: arrays, grows: false };
+/// Lines with a key each.
+pub(crate) const NDJSON: Pen = Pen { name: "NDJSON", visit: ndjson, grows: false };
+/// Many publishes in flight over a WebSocket.
+pub(crate) const FRAMES: Pen = Pen { name: "WS publish", visit: frames, grows: false };
+
+/// The same with appends.
+pub(crate) const SINGLE_APPENDS: Pen = Pen { name: "single appends", grows: true, ..SINGLE };
+/// The same with appends, which leave out to what.
+pub(crate) const NDJSON_APPENDS: Pen = Pen { name: "NDJSON appends", grows: true, ..NDJSON };
+/// The same with appends.
+pub(crate) const FRAMES_APPENDS: Pen = Pen { name: "WS appends", grows: true, ..FRAMES };
 
 /// How many events publishers write: a number, or as long as nobody says stop.
 #[derive(Clone)]
@@ -34,6 +54,16 @@ impl Quota {
     /// So many each.
     pub(crate) fn of(events: u64) -> Self {
         Self(Arc::new(AtomicU64::new(events)))
+    }
+
+    /// Until [`Self::stop`].
+    pub(crate) fn endless() -> Self {
+        Self::of(u64::MAX)
+    }
+
+    /// What is written is acknowledged still, and nothing more begun.
+    pub(crate) fn stop(&self) {
+        self.0.store(0, Ordering::SeqCst);
     }
 }
 
@@ -47,6 +77,9 @@ pub(crate) struct Writing {
     begun: u64,
     /// Where in the thread an event is, as the hub said.
     places: Vec<(u64, u64)>,
+    grows: bool,
+    /// The id of the last acknowledged event that grows.
+    target: String,
     quota: Quota,
     /// All acknowledgements of a test.
     counter: Arc<AtomicU64>,
@@ -61,6 +94,8 @@ impl Writing {
             acknowledged: 0,
             begun: 0,
             places: Vec::new(),
+            grows: false,
+            target: String::new(),
             quota: quota.clone(),
             counter: counter.clone(),
             until: Instant::now() + patience(),
@@ -77,9 +112,46 @@ impl Writing {
         self.begun = self.begun.max(n);
     }
 
-    /// Event `n` as JSON.
-    fn entry(&self, n: u64) -> String {
+    fn key(&self, n: u64) -> String {
+        format!("{}-{n}", self.publisher)
+    }
+
+    /// Whether entry `n` is appended to an event before it.
+    fn is_append(&self, n: u64) -> bool {
+        self.grows && !n.is_multiple_of(GROWTH)
+    }
+
+    /// Entry `n` under its key. An append says to what, if it has to.
+    fn keyed(&self, n: u64, target: Option<&str>) -> String {
+        let key = self.key(n);
+        if !self.is_append(n) {
+            return format!(r#"{{"type":"{KIND}","data":{},"idempotency_key":"{key}"}}"#, data(self.publisher, n));
+        }
+        let to = target.map_or_else(String::new, |target| format!(r#""event_id":"{target}","#));
+        let token = token(self.publisher, n);
+        format!(r#"{{"append":{{{to}"data":{token}}},"idempotency_key":"{key}"}}"#)
+    }
+
+    /// Event `n` in an array, which has the key.
+    fn plain(&self, n: u64) -> String {
         format!(r#"{{"type":"{KIND}","data":{}}}"#, data(self.publisher, n))
+    }
+
+    /// The same as a frame.
+    fn frame(&self, n: u64) -> String {
+        let (thread, key) = (&self.thread, self.key(n));
+        let what = if self.is_append(n) {
+            let (target, token) = (&self.target, token(self.publisher, n));
+            format!(r#""t":"append","event_id":"{target}","data":{token}"#)
+        } else {
+            format!(r#""t":"publish","type":"{KIND}","data":{}"#, data(self.publisher, n))
+        };
+        format!(r#"{{{what},"topic":"thread/{thread}","idempotency_key":"{key}","ref":{n}}}"#)
+    }
+
+    /// Whether entry `n` can be sent: of an append it is known to what.
+    fn can_send(&self, n: u64) -> bool {
+        !self.is_append(n) || self.acknowledged > n - n % GROWTH
     }
 
     /// So many more are acknowledged, the last of them at a seq.
@@ -87,6 +159,9 @@ impl Writing {
     fn acknowledge(&mut self, events: u64, last: &Value) {
         self.acknowledged += events;
         self.places.push((self.acknowledged - 1, last["seq"].as_u64().expect("an acknowledgement")));
+        if !self.is_append(self.acknowledged - 1) {
+            last["id"].as_str().expect("an acknowledgement").clone_into(&mut self.target);
+        }
         self.counter.fetch_add(events, Ordering::SeqCst);
     }
 
@@ -115,6 +190,7 @@ pub(crate) struct Written {
 /// Publishes until everything is acknowledged.
 #[track_caller]
 pub(crate) fn publish(pen: Pen, addr: SocketAddr, sub: &str, mut writing: Writing) -> Written {
+    writing.grows = pen.grows;
     let mut partings = Vec::new();
     while writing.wants(writing.acknowledged) {
         let until = writing.until;
@@ -122,7 +198,7 @@ pub(crate) fn publish(pen: Pen, addr: SocketAddr, sub: &str, mut writing: Writin
         let parting = (pen.visit)(addr, sub, &mut writing);
         partings.push(parting);
         if parting == Parting::Shut {
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(PAUSE);
         }
     }
     Written { writing, partings }
@@ -136,12 +212,14 @@ fn requests(
     last: impl Fn(&Value) -> &Value,
 ) -> Parting {
     let Ok(mut connection) = Connection::try_open(addr) else { return Parting::Shut };
+    let mut broken = Parting::Shut;
     while writing.wants(writing.acknowledged) {
         let (events, bytes) = request(writing, writing.acknowledged);
         writing.begin(writing.acknowledged + events);
         // An early refusal may be there although not everything could be sent.
         let _ = connection.try_send(&bytes);
-        let Ok(answer) = connection.try_answer() else { return Parting::Sudden };
+        let Ok(answer) = connection.try_answer() else { return broken };
+        broken = Parting::Sudden;
         match settled(&answer) {
             Some(answer) => writing.acknowledge(events, last(&answer)),
             None => return Parting::Shut,
@@ -162,11 +240,72 @@ fn settled(answer: &Answer) -> Option<Value> {
     }
 }
 
-fn plain(addr: SocketAddr, sub: &str, writing: &mut Writing) -> Parting {
+fn single(addr: SocketAddr, sub: &str, writing: &mut Writing) -> Parting {
+    let ask = writing.ask(sub);
+    let request = |writing: &Writing, n| (1, ask.clone().json(writing.keyed(n, Some(&writing.target))).bytes());
+    requests(addr, writing, request, |answer| answer)
+}
+
+fn arrays(addr: SocketAddr, sub: &str, writing: &mut Writing) -> Parting {
     let ask = writing.ask(sub);
     let request = |writing: &Writing, first: u64| {
-        let entries: Vec<String> = (first..first + ARRAY_EVENTS_MAX).map(|n| writing.entry(n)).collect();
-        (ARRAY_EVENTS_MAX, ask.clone().json(format!("[{}]", entries.join(","))).bytes())
+        // The same events under the same key, however often.
+        let most = 1 + first * 7 % ARRAY_EVENTS_MAX;
+        let entries: Vec<String> = (first..first + most).map(|n| writing.plain(n)).collect();
+        let body = format!(r#"{{"idempotency_key":"{}","events":[{}]}}"#, writing.key(first), entries.join(","));
+        (most, ask.clone().json(body).bytes())
     };
     requests(addr, writing, request, |answer| &answer["last"])
+}
+
+fn ndjson(addr: SocketAddr, sub: &str, writing: &mut Writing) -> Parting {
+    let ask = writing.ask(sub).with("content-type", "application/x-ndjson").with("transfer-encoding", "chunked");
+    let request = |writing: &Writing, first: u64| {
+        let mut bytes = ask.bytes();
+        for n in first..first + LINES {
+            let line = writing.keyed(n, None) + "\n";
+            bytes.extend(format!("{:x}\r\n{line}\r\n", line.len()).into_bytes());
+        }
+        bytes.extend(b"0\r\n\r\n");
+        (LINES, bytes)
+    };
+    requests(addr, writing, request, |answer| &answer["last"])
+}
+
+fn frames(addr: SocketAddr, sub: &str, writing: &mut Writing) -> Parting {
+    let mut ws = match Ws::try_open(addr, &Ask::by(sub, "GET", "/v1/ws"), GLANCE) {
+        Ok(ws) => ws,
+        Err(Shut::Broken | Shut::Refused(503)) => return Parting::Shut,
+        Err(shut) => panic!("{shut:?}"),
+    };
+    let (mut sent, mut told) = (writing.acknowledged, false);
+    while writing.wants(writing.acknowledged) {
+        while writing.wants(sent) && writing.can_send(sent) && sent < writing.acknowledged + IN_FLIGHT_MAX && !told {
+            writing.begin(sent + 1);
+            if !ws.try_send_text(writing.frame(sent)) {
+                // What the hub has answered is still read.
+                break;
+            }
+            sent += 1;
+        }
+        match ws.try_came() {
+            None => {}
+            Some(Came::Frame(frame)) => match frame["t"].as_str().unwrap() {
+                "published" => {
+                    assert_eq!(frame["ref"], json!(writing.acknowledged), "answers come in order: {frame}");
+                    writing.acknowledge(1, &frame);
+                }
+                "welcome" => {}
+                "reconnect" => told = true,
+                "error" if frame["status"] == 503 => return Parting::Shut,
+                _ => panic!("{frame}"),
+            },
+            Some(Came::Closed(code)) => {
+                assert_eq!((told, code), (true, 1012));
+                return Parting::Told;
+            }
+            Some(Came::Eof) => return Parting::Sudden,
+        }
+    }
+    Parting::Done
 }

@@ -12,24 +12,15 @@ use super::{Event, GLANCE, Parting, Reading, Way};
 use crate::support::http::{Ask, Connection};
 
 /// One thread over SSE.
-pub(crate) const SSE: Way = Way { name: "SSE", visit: named, many: false };
+pub(crate) const SSE: Way = Way { name: "SSE", visit, many: false, fold: false, named: true };
+/// The same, with appends folded.
+pub(crate) const SSE_FOLDED: Way = Way { name: "SSE, folded", fold: true, ..SSE };
 
-fn named(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
-    thread(addr, sub, readings, "")
-}
-
-fn thread(addr: SocketAddr, sub: &str, readings: &mut [Reading], more: &str) -> Parting {
+fn visit(way: Way, addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
     let [reading] = readings else { panic!("one thread") };
-    let ask = Ask::stream(sub, &format!("/v1/threads/{}/events?after=earliest{more}", reading.thread));
-    visit(addr, ask, reading, more.is_empty())
-}
-
-/// One connection. `named`: events come under their types.
-fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading, named: bool) -> Parting {
     let id = reading.cursor.clone().unwrap_or_default();
-    let ask = if id.is_empty() { ask } else { ask.with("last-event-id", &id) };
     let Ok(mut connection) = Connection::try_open(addr) else { return Parting::Shut };
-    if !connection.try_send(&ask.bytes()) {
+    if !connection.try_send(&ask(way, sub, &reading.thread, &id).bytes()) {
         return Parting::Shut;
     }
     let Ok(head) = connection.try_head() else { return Parting::Shut };
@@ -39,7 +30,7 @@ fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading, named: bool) -> Part
         other => panic!("{other:?}"),
     }
     connection.patience(GLANCE);
-    let mut stream = Stream { parser: SseParser::new(&id), reading, named, told: false };
+    let mut stream = Stream { parser: SseParser::new(&id), reading, named: way.named, told: false };
     while !stream.reading.done() {
         match connection.try_some() {
             Ok(bytes) if bytes.is_empty() => return stream.ended(),
@@ -51,9 +42,21 @@ fn visit(addr: SocketAddr, ask: Ask, reading: &mut Reading, named: bool) -> Part
     Parting::Done
 }
 
+fn ask(way: Way, sub: &str, thread: &str, id: &str) -> Ask {
+    let mut ask = Ask::stream(sub, &format!("/v1/threads/{thread}/events?after=earliest"));
+    if way.fold {
+        ask = ask.query("fold=true");
+    }
+    if !way.named {
+        ask = ask.query("named=false");
+    }
+    if id.is_empty() { ask } else { ask.with("last-event-id", id) }
+}
+
 struct Stream<'a> {
     parser: SseParser,
     reading: &'a mut Reading,
+    /// Events come under their types.
     named: bool,
     /// The hub said that it goes.
     told: bool,
@@ -67,7 +70,7 @@ impl Stream<'_> {
         }
         // What counts is the id of the last whole block, also when it was no event of the log.
         if !self.parser.last_event_id().is_empty() {
-            self.reading.cursor = Some(self.parser.last_event_id().to_owned());
+            self.reading.reach(self.parser.last_event_id());
         }
     }
 
@@ -83,19 +86,15 @@ impl Stream<'_> {
             name => {
                 let came: Event<'_> = serde_json::from_str(&event.data).unwrap_or_else(|e| panic!("{e}: {event:?}"));
                 let kind = if self.named { name.trim_start_matches('_') } else { &came.kind };
-                assert_eq!((&*came.kind, &*came.id), (kind, event.id.as_str()), "{event:?}");
+                assert_eq!((&*came.kind, came.place()), (kind, event.id.as_str()), "{event:?}");
                 assert!(self.named || name == "message", "{event:?}");
                 self.reading.take(&came);
             }
         }
     }
 
+    /// Whoever is sent away is told for how long, unless that was cut off, too.
     fn ended(self) -> Parting {
-        if self.told {
-            assert!(self.parser.retry_ms().is_some(), "whoever is sent away is told for how long");
-            Parting::Told
-        } else {
-            Parting::Sudden
-        }
+        if self.told && self.parser.retry_ms().is_some() { Parting::Told } else { Parting::Sudden }
     }
 }

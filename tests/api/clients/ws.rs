@@ -12,9 +12,11 @@ use crate::support::http::Ask;
 use crate::support::ws::{Came, Shut, Ws};
 
 /// Many threads over one session.
-pub(crate) const WS: Way = Way { name: "WS", visit: session, many: true };
+pub(crate) const WS: Way = Way { name: "WS", visit: session, many: true, fold: false, named: true };
+/// The same, with appends folded.
+pub(crate) const WS_FOLDED: Way = Way { name: "WS, folded", fold: true, ..WS };
 /// One thread, subscribed by the upgrade.
-pub(crate) const WS_THREAD: Way = Way { name: "WS of a thread", visit: sole, many: false };
+pub(crate) const WS_THREAD: Way = Way { name: "WS of a thread", visit: sole, many: false, ..WS };
 
 /// A frame of the hub; most are events.
 #[derive(Deserialize)]
@@ -33,10 +35,13 @@ fn open(addr: SocketAddr, ask: &Ask) -> Option<Ws> {
     }
 }
 
-fn session(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+fn session(way: Way, addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
     let Some(mut ws) = open(addr, &Ask::by(sub, "GET", "/v1/ws")) else { return Parting::Shut };
     for (index, reading) in readings.iter().enumerate() {
-        let subscribe = json!({ "t": "subscribe", "topic": reading.topic, "after": reading.after(), "ref": index });
+        let mut subscribe = json!({ "t": "subscribe", "topic": reading.topic, "after": reading.after(), "ref": index });
+        if way.fold {
+            subscribe["fold"] = json!(true);
+        }
         if !ws.try_send(&subscribe) {
             // What the hub says about its end is still read.
             break;
@@ -45,9 +50,12 @@ fn session(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
     follow(ws, readings)
 }
 
-fn sole(addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
+fn sole(way: Way, addr: SocketAddr, sub: &str, readings: &mut [Reading]) -> Parting {
     let [reading] = readings else { panic!("one thread") };
-    let ask = Ask::by(sub, "GET", &format!("/v1/threads/{}/ws?after={}", reading.thread, reading.after()));
+    let mut ask = Ask::by(sub, "GET", &format!("/v1/threads/{}/ws?after={}", reading.thread, reading.after()));
+    if way.fold {
+        ask = ask.query("fold=true");
+    }
     let Some(ws) = open(addr, &ask) else { return Parting::Shut };
     follow(ws, readings)
 }

@@ -42,7 +42,8 @@ impl Topic {
     /// Of a case on a wire. Each wire reads threads and canvases in turn.
     pub(super) fn of(wire: Wire, index: usize) -> Self {
         let of_wire = WIRES.iter().position(|known| *known == wire).unwrap();
-        let (kind, plural) = if (of_wire + index) % 2 == 0 { ("thread", "threads") } else { ("canvas", "canvases") };
+        let (kind, plural) =
+            if (of_wire + index).is_multiple_of(2) { ("thread", "threads") } else { ("canvas", "canvases") };
         Self { kind, plural, id: format!("{wire:?}-{index}") }
     }
 

@@ -7,56 +7,87 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::proxy::{BAD, FaultProxy, Faults};
+use super::proxy::FaultProxy;
+use super::{SOAK_TIMES, bad, small};
 use crate::clients::crowd::Crowd;
-use crate::clients::pages::{LONG_POLLS, PAGES};
-use crate::clients::publish::{PLAIN, Quota};
-use crate::clients::sse::SSE;
-use crate::clients::ws::{WS, WS_THREAD};
+use crate::clients::pages::{LONG_POLLS, PAGES, PAGES_FOLDED};
+use crate::clients::publish::{
+    ARRAYS, FRAMES, FRAMES_APPENDS, NDJSON, NDJSON_APPENDS, Pen, Quota, SINGLE, SINGLE_APPENDS,
+};
+use crate::clients::sse::{SSE, SSE_FOLDED};
+use crate::clients::ws::{WS, WS_FOLDED, WS_THREAD};
 use crate::clients::{Parting, Way};
 use crate::support::process::{Process, own_host};
 use crate::support::random::Random;
+use crate::support::soak;
 use crate::support::tls::{self, Pair};
 
 /// Events of a transport, in all threads together.
 const EVENTS: u64 = 100_000;
 const THREADS: [&str; 4] = ["a", "b", "c", "d"];
-/// What is done in both directions.
-const FAULTS: Faults = Faults { kinds: BAD, gap_bits: 21, pause_ms_max: 300, heal_after: Duration::from_secs(25) };
+/// How long the network is bad.
+const BAD_FOR: Duration = Duration::from_secs(25);
 
 /// Writes so many events, and reads them in some ways.
-fn flow(test: &str, pair: Option<&Pair>, events: u64, ways: &[Way]) {
+fn flow(test: &str, pair: Option<&Pair>, pens: &[(Pen, u64)], ways: &[Way]) {
     let mut random = Random::seeded(test);
     let (dir, listen) = (TempDir::new().unwrap(), format!("{}:0", own_host()));
+    let settings = small(&mut random);
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let hub = match pair {
-        Some(pair) => Process::with_tls(dir.path(), &listen, pair, &[]),
-        None => Process::start(dir.path(), &listen, &[]),
+        Some(pair) => Process::with_tls(dir.path(), &listen, pair, &settings),
+        None => Process::start(dir.path(), &listen, &settings),
     };
-    let proxy = FaultProxy::start(hub.addr, FAULTS, FAULTS, &mut random);
+    // Less of what is written than of what is read comes through at once.
+    let faults = [bad(21, 300, BAD_FOR), bad(18, 100, BAD_FOR)];
+    let proxies = faults.map(|faults| FaultProxy::start(hub.addr, faults, faults, &mut random));
+    let [to_readers, to_writers] = [0, 1].map(|n: usize| proxies[n].addr());
     if let Some(pair) = pair {
-        tls::speaks(proxy.addr(), Arc::new(pair.client()));
+        proxies.iter().for_each(|proxy| tls::speaks(proxy.addr(), Arc::new(pair.client())));
     }
     let began = Instant::now();
     let mut crowd = Crowd::new(hub.addr, &THREADS);
-    ways.iter().for_each(|way| crowd.read(*way, proxy.addr()));
-    let quota = Quota::of(events / THREADS.len() as u64);
-    THREADS.iter().for_each(|_| crowd.publish(PLAIN, hub.addr, &quota));
+    ways.iter().for_each(|way| crowd.read(*way, to_readers));
+    for (pen, events) in pens {
+        let times = if soak() { u64::from(SOAK_TIMES) } else { 1 };
+        let quota = Quota::of(times * events / THREADS.len() as u64);
+        THREADS.iter().for_each(|_| crowd.publish(*pen, to_writers, &quota));
+    }
     for course in crowd.finish(hub.addr) {
         let [shut, sudden] = [Parting::Shut, Parting::Sudden].map(|parting| course.count(parting));
         println!("{}: {shut} connections broke before an answer, {sudden} behind it", course.name);
     }
-    let (connections, broken) = proxy.toll();
-    println!("{connections} connections, {broken} of them broken, {:?}", began.elapsed());
+    for proxy in &proxies {
+        let (connections, broken) = proxy.toll();
+        println!("{connections} connections, {broken} of them broken, {:?}", began.elapsed());
+        tls::forget(proxy.addr());
+    }
     assert!(!hub.said().contains("panicked"), "{}", hub.said());
-    tls::forget(proxy.addr());
 }
 
 #[test]
-fn readers_miss_nothing_and_get_nothing_twice() {
-    flow("flow", None, EVENTS, &[SSE, WS, WS_THREAD, PAGES, LONG_POLLS]);
+fn requests() {
+    flow("requests", None, &[(SINGLE, EVENTS / 20), (ARRAYS, EVENTS)], &[PAGES, LONG_POLLS]);
 }
 
 #[test]
-fn over_tls() {
-    flow("flow over TLS", Some(&Pair::make()), EVENTS / 5, &[SSE, WS, LONG_POLLS]);
+fn lines() {
+    flow("lines", None, &[(NDJSON, EVENTS)], &[SSE, WS_THREAD]);
+}
+
+#[test]
+fn frames() {
+    flow("frames", None, &[(FRAMES, EVENTS)], &[WS]);
+}
+
+#[test]
+fn appends() {
+    let pens = [(SINGLE_APPENDS, EVENTS / 20), (NDJSON_APPENDS, EVENTS / 2), (FRAMES_APPENDS, EVENTS / 2)];
+    flow("appends", None, &pens, &[SSE_FOLDED, WS_FOLDED, PAGES_FOLDED]);
+}
+
+#[test]
+fn tls() {
+    let pens = [(SINGLE, EVENTS / 100), (ARRAYS, EVENTS / 10), (NDJSON, EVENTS / 20), (FRAMES, EVENTS / 20)];
+    flow("tls", Some(&Pair::make()), &pens, &[SSE, WS, LONG_POLLS]);
 }

@@ -47,6 +47,9 @@ pub(crate) struct Faults {
     pub(crate) heal_after: Duration,
 }
 
+/// Nothing is done.
+pub(crate) const CALM: Faults = Faults { kinds: &[], gap_bits: 0, pause_ms_max: 0, heal_after: Duration::ZERO };
+
 /// What happens to one direction of a connection, behind a byte that the seed chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {

@@ -3,6 +3,7 @@
 //! It never looks at what a proxy is told, only at what a client sees. Both must be installed.
 
 mod answers;
+mod lines;
 mod proxy;
 mod restarts;
 mod streams;

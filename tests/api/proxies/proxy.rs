@@ -3,7 +3,7 @@
 //! Of those files only addresses, paths and what a test says are changed; a text that is not there any more fails
 //! the test. Nothing is read from or written to the machine's own configuration.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::eventually;
-use crate::support::http::Ask;
+use crate::support::http::{Answer, Ask, Connection};
 use crate::support::process::{Guarded, clean, finished, own_host};
 
 /// Which.
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 /// A text of the shipped file, and what a test puts in its place.
-pub(super) type Change<'a> = (&'a str, &'a str);
+pub(super) type Change<S> = (&'static str, S);
 
 impl Kind {
     /// The shipped file.
@@ -32,14 +32,6 @@ impl Kind {
             Self::Caddy => "deploy/Caddyfile",
         };
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
-    }
-
-    /// The longest silence of the hub that is borne, in the shipped file.
-    pub(super) fn silence(self) -> &'static str {
-        match self {
-            Self::Nginx => "proxy_read_timeout 90s",
-            Self::Caddy => "read_timeout 90s",
-        }
     }
 
     /// How long streams may go on when it is to leave, in the shipped file.
@@ -57,9 +49,13 @@ impl Kind {
         }
     }
 
-    /// The same as another number of seconds.
-    pub(super) fn silent_for(self, seconds: u32) -> String {
-        self.silence().replace("90", &seconds.to_string())
+    /// What makes the hub's silence unbearable after some seconds. Caddy bears any.
+    pub(super) fn impatient(self, seconds: u32) -> Vec<(&'static str, String)> {
+        let times = ["proxy_read_timeout", "proxy_send_timeout"];
+        match self {
+            Self::Nginx => times.map(|time| (time, format!("{time} {seconds}s; # "))).to_vec(),
+            Self::Caddy => Vec::new(),
+        }
     }
 }
 
@@ -80,12 +76,12 @@ impl Proxy {
     /// In front of a hub, as it is shipped.
     #[track_caller]
     pub(super) fn start(kind: Kind, hub: SocketAddr) -> Self {
-        Self::with(kind, hub, &[])
+        Self::with::<&str>(kind, hub, &[])
     }
 
     /// In front of a hub, with changes of the test's own.
     #[track_caller]
-    pub(super) fn with(kind: Kind, hub: SocketAddr, changes: &[Change<'_>]) -> Self {
+    pub(super) fn with<S: AsRef<str>>(kind: Kind, hub: SocketAddr, changes: &[Change<S>]) -> Self {
         let dir = TempDir::new().unwrap();
         let [plain, tls, redirect] = free();
         let place = dir.path().display().to_string();
@@ -129,8 +125,10 @@ impl Proxy {
         eventually("the proxy listens", || {
             let ended = process.0.try_wait().unwrap();
             assert!(ended.is_none(), "{:?} does not start: {}", self.kind, self.logs());
-            let both = [self.plain, self.tls].map(|addr| std::net::TcpStream::connect(addr).is_ok());
-            (both == [true, true]).then_some(())
+            // Caddy may listen before it has its certificate.
+            let mut curl = self.curl(&Ask::new("GET", "/"));
+            let answered = curl.args(["--output", "/dev/null", &self.url("/healthz")]).status().unwrap();
+            (answered.success() && TcpStream::connect(self.plain).is_ok()).then_some(())
         });
         self.process = Some(process);
     }
@@ -192,7 +190,7 @@ impl Proxy {
 
     /// Asks through it.
     #[track_caller]
-    pub(super) fn ask(&self, ask: &Ask) -> crate::support::http::Answer {
+    pub(super) fn ask(&self, ask: &Ask) -> Answer {
         ask.send(self.plain)
     }
 }
@@ -210,6 +208,14 @@ impl Drop for Proxy {
     }
 }
 
+/// An answer of a proxy's own, which is not in the hub's description of itself.
+#[track_caller]
+pub(super) fn told(addr: SocketAddr, ask: &Ask) -> Answer {
+    let mut connection = Connection::open(addr);
+    connection.send(&ask.bytes());
+    connection.answer()
+}
+
 /// So many addresses that nobody else has: the host is this proxy's own.
 fn free<const COUNT: usize>() -> [SocketAddr; COUNT] {
     let host = own_host();
@@ -220,10 +226,10 @@ fn free<const COUNT: usize>() -> [SocketAddr; COUNT] {
 
 /// Puts each text in the place of another, which must be there.
 #[track_caller]
-pub(super) fn changed(text: &str, changes: &[Change<'_>]) -> String {
+fn changed<S: AsRef<str>>(text: &str, changes: &[Change<S>]) -> String {
     changes.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from:?} is not in the shipped file");
-        text.replace(from, to)
+        text.replace(from, to.as_ref())
     })
 }
 
@@ -233,14 +239,14 @@ fn nginx(text: &str, place: &str, hub: SocketAddr, [plain, tls, redirect]: [Sock
     changed(
         text,
         &[
-            ("server 127.0.0.1:8080;", &format!("server {hub};")),
-            ("listen 80;", &format!("listen {redirect};")),
-            ("listen 443 ssl http2;", &format!("listen {plain};\n        listen {tls} ssl http2;")),
-            ("/etc/nginx/tambour", &format!("{place}/tambour")),
-            ("/run/nginx.pid", &format!("{place}/pid")),
-            ("/var/log/nginx/error.log", &format!("{place}/error")),
-            ("/var/log/nginx/access.log", &format!("{place}/access")),
-            ("\nhttp {\n", &format!("\nhttp {{\n{temporary}")),
+            ("server 127.0.0.1:8080;", format!("server {hub};")),
+            ("listen 80;", format!("listen {redirect};")),
+            ("listen 443 ssl http2;", format!("listen {plain};\n        listen {tls} ssl http2;")),
+            ("/etc/nginx/tambour", format!("{place}/tambour")),
+            ("/run/nginx.pid", format!("{place}/pid")),
+            ("/var/log/nginx/error.log", format!("{place}/error")),
+            ("/var/log/nginx/access.log", format!("{place}/access")),
+            ("\nhttp {\n", format!("\nhttp {{\n{temporary}")),
         ],
     )
 }
@@ -249,8 +255,11 @@ fn caddy(text: &str, plain: SocketAddr) -> String {
     changed(
         text,
         &[
-            ("listens.\n{\n", "listens.\n{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n"),
-            ("localhost} {\n", &format!("localhost}} {{\n\tbind {}\n", plain.ip())),
+            (
+                "listens.\n{\n",
+                "listens.\n{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n".to_owned(),
+            ),
+            ("localhost} {\n", format!("localhost}} {{\n\tbind {}\n", plain.ip())),
         ],
     )
 }

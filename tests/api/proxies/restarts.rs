@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::proxy::{Kind, Proxy};
+use super::proxy::{Kind, Proxy, told};
 use super::{behind_both, hub};
 use crate::support::eventually;
 use crate::support::http::{Ask, publish};
@@ -82,7 +82,7 @@ fn a_proxy_that_is_restarted(kind: Kind) {
 fn a_proxy_that_leaves(kind: Kind) {
     let (_dir, hub) = hub(&[]);
     let seconds = kind.grace().replace("30", "1");
-    let mut proxy = Proxy::with(kind, hub.addr, &[(kind.grace(), &seconds)]);
+    let mut proxy = Proxy::with(kind, hub.addr, &[(kind.grace(), seconds)]);
     let mut stream = Stream::open(proxy.plain, &Ask::stream("bob", EVENTS));
     publish(hub.addr, "alice", "x", &json!(1));
     assert_eq!(stream.event()["seq"], 1);
@@ -124,11 +124,11 @@ fn a_hub_that_is_away(kind: Kind) {
     assert_eq!(hub.child.ended().code(), Some(0), "{}", hub.said());
     // An EventSource would give up for good on anything but 200.
     let comes_back = Ask::stream("bob", EVENTS).with("last-event-id", &id);
-    let told = proxy.ask(&comes_back);
-    assert_eq!((told.status, told.header("content-type")), (200, Some("text/event-stream")), "{}", told.text());
-    assert_eq!(told.header("cache-control"), Some("no-store"));
+    let answer = told(proxy.plain, &comes_back);
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")), "{}", answer.text());
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
     let mut parser = tambour::cli::sse_parser::SseParser::new(&id);
-    let events = parser.feed(&told.body).unwrap();
+    let events = parser.feed(&answer.body).unwrap();
     assert_eq!(parser.last_event_id(), id, "its place is not moved");
     match kind {
         Kind::Nginx => {
@@ -137,7 +137,7 @@ fn a_hub_that_is_away(kind: Kind) {
             assert_eq!(refused, json!({ "code": "hub.away", "status": 502 }));
             assert!((1_000..=4_000).contains(&parser.retry_ms().unwrap()), "{:?}", parser.retry_ms());
         }
-        Kind::Caddy => assert!(events.is_empty() && told.text().starts_with(": "), "a comment: {}", told.text()),
+        Kind::Caddy => assert!(events.is_empty() && answer.text().starts_with(": "), "a comment: {}", answer.text()),
     }
     // Everybody else can look at the status.
     for ask in [
@@ -147,7 +147,7 @@ fn a_hub_that_is_away(kind: Kind) {
         Ask::by("bob", "GET", "/v1/ws").upgrade(),
         Ask::new("GET", "/readyz"),
     ] {
-        assert_eq!(proxy.ask(&ask).status, 502, "{} {}", ask.method, ask.path);
+        assert_eq!(told(proxy.plain, &ask).status, 502, "{} {}", ask.method, ask.path);
     }
     let next = again(&dir, &hub);
     publish(next.addr, "alice", "x", &json!(2));

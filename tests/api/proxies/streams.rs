@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::proxy::{Kind, Proxy};
+use super::proxy::{Kind, Proxy, told};
 use super::{behind_both, hub};
 use crate::support::eventually;
 use crate::support::http::{Ask, publish};
@@ -14,7 +14,6 @@ use crate::support::ws::{Came, Ws};
 behind_both!(
     events_come_at_once,
     comments_keep_a_quiet_stream,
-    a_silent_hub_is_given_up,
     pings_keep_a_quiet_websocket,
     a_websocket_is_passed_on,
     whoever_leaves_is_gone,
@@ -39,7 +38,7 @@ fn events_come_at_once(kind: Kind) {
 
 fn comments_keep_a_quiet_stream(kind: Kind) {
     let (_dir, hub) = hub(&[("TAMBOUR__SESSION__SSE_COMMENT_SECONDS", "1")]);
-    let proxy = Proxy::with(kind, hub.addr, &[(kind.silence(), &kind.silent_for(3))]);
+    let proxy = Proxy::with(kind, hub.addr, &kind.impatient(3));
     let mut stream = Stream::open(proxy.plain, &Ask::stream("bob", "/v1/threads/x/events"));
     // One a second, so these are longer than the proxy bears silence.
     stream.comments(5);
@@ -47,21 +46,9 @@ fn comments_keep_a_quiet_stream(kind: Kind) {
     assert_eq!(stream.event()["data"], "still here");
 }
 
-fn a_silent_hub_is_given_up(kind: Kind) {
-    let (_dir, hub) = hub(&NO_COMMENTS);
-    let proxy = Proxy::with(kind, hub.addr, &[(kind.silence(), &kind.silent_for(1))]);
-    let mut stream = Stream::open(proxy.plain, &Ask::stream("bob", "/v1/threads/x/events"));
-    assert_eq!(stream.next(), None);
-    // nginx breaks the connection. This Caddy ends the answer as if it were whole: a reader of events asks again anyway.
-    assert_eq!(stream.broken(), kind == Kind::Nginx);
-    publish(hub.addr, "alice", "x", &json!(1));
-    let resume = Ask::stream("bob", "/v1/threads/x/events").with("last-event-id", stream.last_event_id());
-    assert_eq!(Stream::open(proxy.plain, &resume).event()["seq"], 1);
-}
-
 fn pings_keep_a_quiet_websocket(kind: Kind) {
     let (_dir, hub) = hub(&[("TAMBOUR__SESSION__WS_PING_SECONDS", "1")]);
-    let proxy = Proxy::with(kind, hub.addr, &[(kind.silence(), &kind.silent_for(3))]);
+    let proxy = Proxy::with(kind, hub.addr, &kind.impatient(3));
     let mut ws = Ws::open(proxy.plain, &Ask::by("bob", "GET", "/v1/threads/x/ws"));
     ws.expect("welcome");
     ws.expect("subscribed");
@@ -135,6 +122,18 @@ fn more_streams_than_six(kind: Kind) {
     assert_eq!(new.iter().sum::<u32>(), 1, "one connection for all of them: {new:?}");
 }
 
+#[test]
+fn nginx_gives_a_silent_hub_up() {
+    let (_dir, hub) = hub(&NO_COMMENTS);
+    let proxy = Proxy::with(Kind::Nginx, hub.addr, &Kind::Nginx.impatient(1));
+    let mut stream = Stream::open(proxy.plain, &Ask::stream("bob", "/v1/threads/x/events"));
+    assert_eq!(stream.next(), None);
+    assert!(stream.broken(), "a client must not take it for the end");
+    publish(hub.addr, "alice", "x", &json!(1));
+    let resume = Ask::stream("bob", "/v1/threads/x/events").with("last-event-id", stream.last_event_id());
+    assert_eq!(Stream::open(proxy.plain, &resume).event()["seq"], 1);
+}
+
 /// As a proxy is that nobody told anything: HTTP/1.0 to the hub, and buffers. The hub's own headers do the rest.
 #[test]
 fn events_come_at_once_through_any_nginx() {
@@ -161,6 +160,6 @@ fn events_come_at_once_through_any_nginx() {
 fn nginx_sends_everybody_to_https() {
     let (_dir, hub) = hub(&[]);
     let proxy = Proxy::start(Kind::Nginx, hub.addr);
-    let answer = Ask::new("GET", "/v1/threads?limit=1").with("host", "hub.example.com").send(proxy.redirect);
+    let answer = told(proxy.redirect, &Ask::new("GET", "/v1/threads?limit=1").with("host", "hub.example.com"));
     assert_eq!((answer.status, answer.header("location")), (308, Some("https://hub.example.com/v1/threads?limit=1")));
 }

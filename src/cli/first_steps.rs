@@ -1,0 +1,81 @@
+//! The words of a first run: what to open and what to paste. It never starts or asks anything.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::config::Settings;
+use crate::development;
+
+/// What to open and what to paste, printed where the development secret is the key. What is the default of the
+/// commands is left out.
+pub(super) fn words(program: &str, scheme: &str, addr: SocketAddr, data_dir: &Path, token: &str) -> String {
+    let defaults = Settings::default();
+    let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let url = format!("{scheme}://{host}:{}", addr.port());
+    let is_default = addr == defaults.http.listen && scheme == "http";
+    let url_argument = if is_default { String::new() } else { format!(" --url {url}") };
+    let data = if data_dir == defaults.store.data_dir {
+        String::new()
+    } else {
+        format!(" --data {}", shell_word(&data_dir.display().to_string()))
+    };
+    let private = match scheme {
+        "https" => {
+            "\nPut the name that the certificate is for in the place of the address. Where a private authority signed it, \
+             add --ca FILE (curl: --cacert FILE).\n"
+        }
+        _ => "",
+    };
+    format!(
+        "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
+         Paste into terminals:\n  {program} tail thread/{thread}{url_argument}{data}\n  \
+         {program} publish thread/{thread} hello{url_argument}{data}\n  \
+         curl -N -H \"Authorization: Bearer $({program} token --sub me{data})\" -H \"X-Tenant-Id: {tenant}\" \
+         -H \"X-Env: {env}\" -H \"Accept: text/event-stream\" \"{url}/v1/threads/{thread}/events?last=10\"\n{private}",
+        tenant = development::DEMO_TENANT,
+        env = development::DEMO_ENV,
+        thread = development::DEMO_THREAD,
+    )
+}
+
+/// How this program is called from here: as it was found on the path, or by the shorter of its two ways.
+pub(super) fn program() -> String {
+    let called = std::env::args_os().next().map_or_else(|| "tambour".into(), PathBuf::from);
+    let on_path = called.components().count() == 1 && !called.is_absolute();
+    let shorter = || {
+        let (itself, here) = (std::env::current_exe().ok()?, std::env::current_dir().ok()?);
+        itself.strip_prefix(here).ok().filter(|path| path.components().count() > 1).map(Path::to_owned)
+    };
+    let path = if on_path { called } else { shorter().unwrap_or(called) };
+    shell_word(&path.display().to_string())
+}
+
+/// A text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_default_is_not_pasted() {
+        let defaults = Settings::default();
+        let said = words("target/release/tambour", "http", defaults.http.listen, &defaults.store.data_dir, "T");
+        assert!(said.contains("\n  target/release/tambour tail thread/welcome\n"), "{said}");
+        assert!(said.contains("\n  target/release/tambour publish thread/welcome hello\n"), "{said}");
+        assert!(said.contains("$(target/release/tambour token --sub me)"), "{said}");
+        let said = words("tambour", "http", "0.0.0.0:9".parse().unwrap(), Path::new("/my data"), "T");
+        assert!(said.contains("tambour tail thread/welcome --url http://127.0.0.1:9 --data '/my data'\n"), "{said}");
+        assert!(said.contains("token --sub me --data '/my data')"), "{said}");
+        let said = words("tambour", "https", "[::1]:9".parse().unwrap(), Path::new("d"), "T");
+        assert!(said.contains("\n  https://[::1]:9/#token=T&") && said.contains("--ca FILE"), "{said}");
+    }
+}
