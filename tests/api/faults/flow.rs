@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::proxy::FaultProxy;
-use super::{SOAK_TIMES, bad};
+use super::{SOAK_TIMES, bad, small};
 use crate::clients::crowd::Crowd;
 use crate::clients::pages::{LONG_POLLS, PAGES, PAGES_FOLDED};
 use crate::clients::publish::{
@@ -32,9 +32,11 @@ const BAD_FOR: Duration = Duration::from_secs(25);
 fn flow(test: &str, pair: Option<&Pair>, pens: &[(Pen, u64)], ways: &[Way]) {
     let mut random = Random::seeded(test);
     let (dir, listen) = (TempDir::new().unwrap(), format!("{}:0", own_host()));
+    let settings = small(&mut random);
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let hub = match pair {
-        Some(pair) => Process::with_tls(dir.path(), &listen, pair, &[]),
-        None => Process::start(dir.path(), &listen, &[]),
+        Some(pair) => Process::with_tls(dir.path(), &listen, pair, &settings),
+        None => Process::start(dir.path(), &listen, &settings),
     };
     // Less of what is written than of what is read comes through at once.
     let faults = [bad(21, 300, BAD_FOR), bad(18, 100, BAD_FOR)];

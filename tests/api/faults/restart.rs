@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::bad;
 use super::proxy::{FaultProxy, Faults};
+use super::{bad, small};
 use crate::clients::crowd::Crowd;
 use crate::clients::pages::{LONG_POLLS, PAGES, PAGES_FOLDED};
 use crate::clients::publish::{ARRAYS, FRAMES, FRAMES_APPENDS, NDJSON, NDJSON_APPENDS, Pen, Quota, SINGLE};
@@ -42,6 +42,12 @@ enum Going {
     Either,
 }
 
+fn start(dir: &TempDir, listen: &str, random: &mut Random) -> Process {
+    let settings = small(random);
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Process::start(dir.path(), listen, &settings)
+}
+
 /// Lets a hub go and come back at random moments while it is written to.
 fn come_and_go(mut hub: Process, dir: &TempDir, random: &mut Random, crowd: &Crowd, going: Going) -> Process {
     let until = Instant::now() + SOAK;
@@ -61,8 +67,7 @@ fn come_and_go(mut hub: Process, dir: &TempDir, random: &mut Random, crowd: &Cro
         }
         assert!(!hub.said().contains("panicked"), "{}", hub.said());
         gone += 1;
-        let addr = hub.addr.to_string();
-        hub = Process::start(dir.path(), &addr, &[]);
+        hub = start(dir, &hub.addr.to_string(), random);
     }
     hub
 }
@@ -71,7 +76,7 @@ fn come_and_go(mut hub: Process, dir: &TempDir, random: &mut Random, crowd: &Cro
 fn survives(test: &str, going: Going, faults: Option<Faults>) {
     let mut random = Random::seeded(test);
     let dir = TempDir::new().unwrap();
-    let hub = Process::start(dir.path(), &format!("{}:0", own_host()), &[]);
+    let hub = start(&dir, &format!("{}:0", own_host()), &mut random);
     let mut crowd = Crowd::new(hub.addr, &THREADS);
     let proxy = faults.map(|faults| FaultProxy::start(hub.addr, faults, faults, &mut random));
     let addr = proxy.as_ref().map_or(hub.addr, FaultProxy::addr);
