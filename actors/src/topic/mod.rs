@@ -184,10 +184,9 @@ impl Handler<FromOutlet> for TopicActor {
         match message {
             FromOutlet::Subscribe { start, .. } if self.state.is_early(start) => self.early.push(Early::Asked(message)),
             FromOutlet::Subscribe { outlet, line, ticket, start } => {
-                let started = self.state.locate(start);
-                let bounds = self.state.bounds();
-                let key = self.state.record().topic.key.clone();
-                self.outlets.send(outlet, ToOutlet::Subscribed { key, life: self.life, line, ticket, started, bounds });
+                let (started, bounds) = (self.state.locate(start), self.state.bounds());
+                let (record, life) = (self.state.record().clone(), self.life);
+                self.outlets.send(outlet, ToOutlet::Subscribed { record, life, line, ticket, started, bounds });
                 self.state.attach(outlet, 1, bounds.head, &mut self.effects);
             }
             FromOutlet::Attach { outlet, readers, position } => {
