@@ -180,7 +180,7 @@ impl Hub {
         let log = Flaky::new();
         let directory = Directory::new(Ground {
             log: Arc::new(log.clone()),
-            topics: Arc::new(log.memory.clone()),
+            topics: Arc::new(log.clone()),
             limits: setup.limits,
             sleep_after_ms: setup.sleep_after_ms,
             workers: setup.workers,
