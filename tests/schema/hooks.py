@@ -47,6 +47,8 @@ def before_call(context, case, kwargs):
         return
     if action.endswith(".read"):
         read(case.query or {})
+    if action == "stream.open":
+        one_start(case.query or {}, ("last_event_id", "after", "last"))
     if isinstance(case.body, dict):
         topic(case.body)
     if "sub" in path:
@@ -56,15 +58,20 @@ def before_call(context, case, kwargs):
 
 
 def read(query):
-    """A page that can be had: JSON Schema can't say that parameters exclude each other."""
+    """A page that can be had: OpenAPI can't say that parameters exclude each other, or are for streams."""
     if "wait" in query:
         query["wait"] = min(int(query["wait"]), WAIT_SECONDS_MAX)
-    query.pop("last_event_id", None)
-    starts = [name for name in ("before", "after", "last") if name in query]
-    for name in starts[1:]:
-        del query[name]
+    for name in ("last_event_id", "named"):
+        query.pop(name, None)
+    one_start(query, ("before", "after", "last"))
     if "before" in query:
         query.pop("wait", None)
+
+
+def one_start(query, names):
+    """Of parameters that exclude each other the first that is there."""
+    for name in [name for name in names if name in query][1:]:
+        del query[name]
 
 
 def topic(body):

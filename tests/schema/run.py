@@ -49,7 +49,10 @@ def schemathesis(hub, directory, cursors, seed):
         "TAMBOUR_SCHEMA_TOKEN": hub.token,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return subprocess.run(command, env=env, cwd=directory, check=False).returncode
+    code = subprocess.run(command, env=env, cwd=directory, check=False).returncode
+    if code not in (0, 1):
+        print(f"schemathesis ended with {code}")
+    return code
 
 
 def main():
