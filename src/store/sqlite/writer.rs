@@ -35,6 +35,9 @@ const TRANSACTION_EVENTS_MAX: usize = 4_096;
 const TRANSACTION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the writer sleeps before it tries again to wipe after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// When nobody has written for so long, what else is to be done is done: whoever writes one event behind the other has
+/// the writer at once.
+const QUIET: Duration = Duration::from_millis(2);
 /// How long behind a failure the writer tries by itself whether it can write again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Room that it tries to get: what a few events need.
@@ -78,6 +81,8 @@ struct Writer<'c> {
     next_position: i64,
     wiper: Wiper,
     trimmer: Trimmer,
+    /// When nobody will have written for [`QUIET`], as far as is known.
+    quiet_at: Instant,
 }
 
 impl<'c> Writer<'c> {
@@ -103,6 +108,7 @@ impl<'c> Writer<'c> {
             next_position,
             wiper: Wiper::load(conn)?,
             trimmer: Trimmer::default(),
+            quiet_at: Instant::now(),
         })
     }
 
@@ -110,18 +116,21 @@ impl<'c> Writer<'c> {
         let limit = Weight { events: TRANSACTION_EVENTS_MAX, bytes: TRANSACTION_BYTES_MAX };
         loop {
             match self.shared.commands.take(limit, self.patience(Instant::now())) {
-                Taken::Some(commands) => self.carry_out(commands),
+                Taken::Some(commands) => {
+                    self.carry_out(commands);
+                    self.quiet_at = Instant::now() + QUIET;
+                }
                 Taken::Nothing => {}
                 Taken::End => return,
             }
-            let idle = self.shared.commands.len() == 0;
-            if self.wiper.is_due(Instant::now(), idle) {
+            let is_due = |due_at: Option<Instant>| due_at.is_some_and(|due_at| due_at <= Instant::now());
+            if is_due(self.wiper.due_at(self.quiet_at)) {
                 self.wipe();
             }
-            if self.trimmer.is_due(Instant::now(), idle) {
+            if is_due(self.trimmer.due_at(self.quiet_at)) {
                 self.trim();
             }
-            if self.probe_at.is_some_and(|at| at <= Instant::now()) {
+            if is_due(self.probe_at) {
                 self.probe();
             }
         }
@@ -129,9 +138,8 @@ impl<'c> Writer<'c> {
 
     /// How long the writer may wait for something better to do; `None`: for ever.
     fn patience(&self, now: Instant) -> Option<Duration> {
-        let trim = self.trimmer.is_pending().then_some(Duration::ZERO);
-        let probe = self.probe_at.map(|at| at.saturating_duration_since(now));
-        [trim, probe, self.wiper.patience(now)].into_iter().flatten().min()
+        let due = [self.probe_at, self.wiper.due_at(self.quiet_at), self.trimmer.due_at(self.quiet_at)];
+        due.into_iter().flatten().min().map(|due_at| due_at.saturating_duration_since(now))
     }
 
     /// Everything in one transaction, answered behind its fsync.
