@@ -4,22 +4,24 @@
 //! names. One wake at a time per topic; whoever asks meanwhile waits for the same. The
 //! directory never looks at events.
 
+mod wake;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use actix::dev::SendError;
-use actix::{Actor, Addr, prelude::ArbiterHandle};
+use actix::{Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 use crate::event::Seq;
-use crate::log::appender::{Appender, Ends};
-use crate::log::{Bounds, ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
+use crate::log::appender::Appender;
+use crate::log::{ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
 use crate::refusal::{Code, Refusal};
 use crate::topic::messages::{Changed, Delete, Life, Outlets, Publish, Sleep, ToOutlet, Trimmed};
 use crate::topic::state::TopicLimits;
-use crate::topic::{Birth, TopicActor, now_ms};
+use crate::topic::{TopicActor, now_ms};
 use crate::topic_key::TopicKey;
 
 /// A topic that is awake. Look it up anew for every use: it may be asleep by then.
@@ -111,6 +113,7 @@ impl Directory {
         let vacant = seats.iter().position(|seat| seat.as_ref().is_none_or(|seat| !seat.appender.connected()));
         let worker = vacant.unwrap_or(0);
         let (seat, arrived) = arrive(worker);
+        Inner::guard(&self.0, worker, &seat.appender);
         seats[worker] = Some(seat);
         arrived
     }
@@ -332,66 +335,5 @@ impl Inner {
             shard.remove(key);
         }
         same
-    }
-
-    async fn wake(self: Arc<Self>, key: TopicKey) {
-        let found = self.load(&key).await;
-        let found = found.map(|found| found.and_then(|(record, bounds)| self.clone().start(record, bounds)));
-        let waiters = {
-            let mut shard = self.shard(&key).lock();
-            let entry = match &found {
-                Ok(Some(handle)) => {
-                    shard.insert(key.clone(), Entry::Awake { handle: handle.clone(), looked_up: 1, at_ms: now_ms() })
-                }
-                _ => shard.remove(&key),
-            };
-            match entry {
-                Some(Entry::Waking(waiters)) => waiters,
-                _ => Vec::new(),
-            }
-        };
-        if let Ok(Some(handle)) = &found {
-            self.outlets.send_all(|| ToOutlet::Awake { key: key.clone(), life: handle.life });
-        }
-        for waiter in waiters {
-            // A waiter that left needs no answer.
-            let _ = waiter.send(found.clone());
-        }
-    }
-
-    async fn load(&self, key: &TopicKey) -> Result<Option<(TopicRecord, Bounds)>, Unavailable> {
-        let Some((record, _)) = self.ground.topics.find(key).await? else { return Ok(None) };
-        // Behind whatever an earlier life of the actor still had in flight, or in the hands of its appender.
-        let appender = self.seats.read()[self.worker_of(key)].as_ref().map(|seat| seat.appender.clone());
-        let appender = appender.ok_or_else(|| Unavailable::from("the topic's worker is not seated"))?;
-        let bounds = appender.send(Ends(record.log)).await.map_err(|error| Unavailable::from(error.to_string()))??;
-        Ok(Some((record, bounds)))
-    }
-
-    fn start(self: Arc<Self>, record: TopicRecord, bounds: Bounds) -> Option<TopicHandle> {
-        let key = record.topic.key.clone();
-        let record = Arc::new(record);
-        let life = Life(self.lives.fetch_add(1, Ordering::Relaxed));
-        let weak = Arc::downgrade(&self);
-        let on_death = Box::new(move || {
-            let Some(inner) = weak.upgrade().filter(|inner| !inner.closing.load(Ordering::Relaxed)) else { return };
-            tracing::error!(topic = %key, "a topic died and is replaced");
-            inner.forget(&key, life, None);
-            inner.outlets.send_all(|| ToOutlet::Lost { key: key.clone(), life });
-        });
-        let seats = self.seats.read();
-        let seat = seats[self.worker_of(&record.topic.key)].as_ref()?;
-        let birth = Birth {
-            record: record.clone(),
-            bounds,
-            limits: *self.limits.read(),
-            life,
-            log: self.ground.log.clone(),
-            appender: seat.appender.clone(),
-            outlets: self.outlets.clone(),
-            on_death,
-        };
-        let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
-        Some(TopicHandle { addr, record, life })
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn contents(copied: Copied) -> String {
 }
 
 fn size(bytes: u64) -> String {
-    let tenths = bytes / (1024 * 1024 / 10);
+    let tenths = bytes * 10 / (1024 * 1024);
     format!("{}.{} MiB", tenths / 10, tenths % 10)
 }
 
@@ -79,6 +79,6 @@ mod tests {
         let copied = |bytes, topics, events| contents(Copied { bytes, topics, events });
         assert_eq!(copied(0, 0, 0), "0 topics with 0 events, 0.0 MiB");
         assert_eq!(copied(1024 * 1024 * 3 / 2, 1, 1), "1 topic with 1 event, 1.5 MiB");
-        assert_eq!(copied(1 << 40, 2, 1_000_000), "2 topics with 1000000 events, 1048577.0 MiB");
+        assert_eq!(copied(1 << 40, 2, 1_000_000), "2 topics with 1000000 events, 1048576.0 MiB");
     }
 }

@@ -166,25 +166,25 @@ mod tests {
     const ID: &str = "AAAAAAAA~BBBBBB.3~CCCCCC.4";
 
     #[track_caller]
-    fn check(query: &str, header: Option<&str>, expected: Result<Begin, Code>) {
+    fn check(query: &str, header: Option<&str>, expected: &Result<Begin, Code>) {
         let streaming = web::Query::<Streaming>::from_query(&format!("topics=thread/a{query}")).unwrap();
-        assert_eq!(streaming.begin(header).map_err(|refusal| refusal.code), expected, "{query} {header:?}");
+        assert_eq!(&streaming.begin(header).map_err(|refusal| refusal.code), expected, "{query} {header:?}");
     }
 
     #[test]
     fn where_a_stream_of_several_starts() {
         let behind = |id: &str| Ok(Begin::Behind(Composite::parse(id).unwrap(), id.to_owned()));
         let other = ID.replace('3', "9");
-        check("", None, Ok(Begin::Each(Start::Head)));
-        check("&after=earliest", None, Ok(Begin::Each(Start::Earliest)));
-        check("&last=3", None, Ok(Begin::Each(Start::Last(3))));
-        check(&format!("&after={ID}"), None, behind(ID));
-        check(&format!("&last_event_id={ID}&after=earliest"), None, behind(ID));
-        check(&format!("&after={ID}&last=3"), Some(&other), behind(&other));
-        check(&format!("&after={ID}&last=3"), None, Err(Code::QueryInvalid));
-        check("&last=501", None, Err(Code::QueryInvalid));
-        check("&after=AAAAAAAAAAAAAAAA.1", None, Err(Code::CursorMalformed));
-        check("", Some("nonsense"), Err(Code::CursorMalformed));
+        check("", None, &Ok(Begin::Each(Start::Head)));
+        check("&after=earliest", None, &Ok(Begin::Each(Start::Earliest)));
+        check("&last=3", None, &Ok(Begin::Each(Start::Last(3))));
+        check(&format!("&after={ID}"), None, &behind(ID));
+        check(&format!("&last_event_id={ID}&after=earliest"), None, &behind(ID));
+        check(&format!("&after={ID}&last=3"), Some(&other), &behind(&other));
+        check(&format!("&after={ID}&last=3"), None, &Err(Code::QueryInvalid));
+        check("&last=501", None, &Err(Code::QueryInvalid));
+        check("&after=AAAAAAAAAAAAAAAA.1", None, &Err(Code::CursorMalformed));
+        check("", Some("nonsense"), &Err(Code::CursorMalformed));
     }
 
     #[test]

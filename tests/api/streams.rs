@@ -6,6 +6,7 @@ use crate::refusals::{create_both, send};
 use crate::support::http::{Ask, Connection};
 use crate::support::hub::Running;
 use crate::support::sse::Stream;
+use crate::support::ws::Ws;
 
 const BOTH: &str = "/v1/stream?topics=thread/x,canvas/x";
 
@@ -156,4 +157,30 @@ fn blocks_without_names_say_in_their_data_what_they_are() {
     }
     let ws = Ask::by("alice", "GET", "/v1/threads/x/ws?named=false").upgrade();
     assert_eq!(ws.send(hub.addr()).refusal(), (400, "query.invalid".to_owned()));
+}
+
+#[test]
+fn who_may_not_read_any_more_is_told_and_gets_nothing_more() {
+    let hub = Running::start();
+    create_both(hub.addr(), "alice", &json!({ "id": "x" }));
+    let path = "/v1/threads/x";
+    let mut sse = Stream::open(hub.addr(), &Ask::stream("bob", &format!("{path}/events")));
+    let mut ws = Ws::open(hub.addr(), &Ask::by("bob", "GET", &format!("{path}/ws")));
+    let mut both = Stream::open(hub.addr(), &Ask::stream("bob", BOTH));
+    let mut hers = Stream::open(hub.addr(), &Ask::stream("alice", BOTH));
+    ws.expect("welcome");
+    ws.expect("subscribed");
+    Ask::by("alice", "PATCH", path).json(json!({ "visibility": "private" })).send(hub.addr()).ok(200);
+    publish(&hub, "thread/x", 1);
+    publish(&hub, "canvas/x", 2);
+    let told = json!({ "topic": "thread/x", "reason": "forbidden" });
+    assert_eq!(sse.named(), ("subscription_ended".to_owned(), told.clone()));
+    assert!(sse.next().is_none());
+    assert_eq!(ws.expect("subscription_ended")["reason"], "forbidden");
+    assert_eq!(ws.closed(), 4403);
+    assert_eq!(both.named(), ("subscription_ended".to_owned(), told));
+    assert_eq!(next(&mut both), ("canvas/x".to_owned(), json!(2)));
+    assert_eq!([next(&mut hers), next(&mut hers)].map(|(_, data)| data), [json!(1), json!(2)]);
+    let again = Ask::stream("bob", BOTH).with("last-event-id", both.last_event_id());
+    assert_eq!(again.send(hub.addr()).refusal(), (403, "permission.denied".to_owned()));
 }

@@ -18,13 +18,43 @@ pub struct Queue {
     /// What.
     pub append: Append,
     /// Whom to tell.
-    pub reply: Recipient<Appended>,
+    pub reply: Asker,
 }
 
-/// An append is durable, or was refused.
+/// An append is durable, or was refused. `None`: whoever carried it out is gone, and nobody knows.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Appended(pub Result<(), AppendError>);
+pub struct Appended(pub Option<Result<(), AppendError>>);
+
+/// Whoever asked for an append: told what became of it, also when it is lost on the way, so that nobody waits for ever.
+pub struct Asker(Option<Recipient<Appended>>);
+
+impl Asker {
+    /// Tells this one.
+    #[must_use]
+    pub fn new(asker: Recipient<Appended>) -> Self {
+        Self(Some(asker))
+    }
+
+    fn tell(mut self, result: Result<(), AppendError>) {
+        if let Some(asker) = self.0.take() {
+            asker.do_send(Appended(Some(result)));
+        }
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        if let Some(asker) = self.0.take() {
+            asker.do_send(Appended(None));
+        }
+    }
+}
+
+/// What is to be done when the appender dies of a panic: start another.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct OnDeath(pub Box<dyn FnOnce() + Send>);
 
 /// The ends of a log, behind every append that was queued before: a topic that is started again must know
 /// of what its earlier life left here.
@@ -36,14 +66,15 @@ pub struct Ends(pub LogId);
 pub struct Appender {
     log: Arc<dyn EventLog>,
     appends: Vec<Append>,
-    replies: Vec<Recipient<Appended>>,
+    replies: Vec<Asker>,
+    on_death: Option<OnDeath>,
 }
 
 impl Appender {
     /// An appender in front of a log.
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, appends: Vec::new(), replies: Vec::new() }
+        Self { log, appends: Vec::new(), replies: Vec::new(), on_death: None }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
@@ -55,7 +86,7 @@ impl Appender {
         ctx.spawn(wrap_future::<_, Self>(appended).map(move |results, _, _| {
             debug_assert_eq!(results.len(), replies.len(), "one answer for each append");
             for (reply, result) in replies.into_iter().zip(results) {
-                reply.do_send(Appended(result));
+                reply.tell(result);
             }
         }));
     }
@@ -63,6 +94,23 @@ impl Appender {
 
 impl Actor for Appender {
     type Context = Context<Self>;
+}
+
+impl Drop for Appender {
+    /// After a panic: whoever asked it for an append is told that nobody knows, and another takes its place.
+    fn drop(&mut self) {
+        if let Some(OnDeath(revive)) = self.on_death.take().filter(|_| std::thread::panicking()) {
+            actix::spawn(async move { revive() });
+        }
+    }
+}
+
+impl Handler<OnDeath> for Appender {
+    type Result = ();
+
+    fn handle(&mut self, on_death: OnDeath, _: &mut Self::Context) {
+        self.on_death = Some(on_death);
+    }
 }
 
 impl Handler<Queue> for Appender {

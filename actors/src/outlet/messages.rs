@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use crate::cursor::Mark;
 use crate::directory::TopicHandle;
 use crate::log::{Bounds, TopicRecord};
 use crate::topic::messages::{EndReason, LineId};
@@ -60,16 +59,14 @@ pub enum FromSession {
 pub enum ToSession {
     /// A reader is counted; the session tells the client, then says [`FromSession::Go`].
     Subscribed {
-        /// In which topic.
-        key: TopicKey,
+        /// In which topic, as it is known now.
+        record: Arc<TopicRecord>,
         /// By which subscription.
         ticket: u32,
         /// Where the reader starts.
         started: Started,
         /// The ends of the log.
         bounds: Bounds,
-        /// Of the topic's cursors.
-        mark: Mark,
     },
     /// No more events of a topic; the subscription is gone.
     Ended {

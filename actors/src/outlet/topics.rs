@@ -37,8 +37,8 @@ impl Outlet {
         }
         match message {
             ToOutlet::Deliver { key, life, batch } => self.deliver(&key, life, batch, ctx),
-            ToOutlet::Subscribed { key, life, line, ticket, started, bounds } => {
-                self.subscribed(&key, life, (line, ticket), started, bounds);
+            ToOutlet::Subscribed { record, life, line, ticket, started, bounds } => {
+                self.subscribed(record, life, (line, ticket), started, bounds);
             }
             ToOutlet::Head { key, life, head } => self.learn_head(&key, life, head, ctx),
             ToOutlet::Replayed { key, life, line, after, replayed, bounds } => {
@@ -140,8 +140,15 @@ impl Outlet {
         }
     }
 
-    fn subscribed(&mut self, key: &TopicKey, life: Life, id: (LineId, u32), started: Started, bounds: Bounds) {
-        let Some(slot) = self.seats.slot(key) else { return };
+    fn subscribed(
+        &mut self,
+        record: Arc<TopicRecord>,
+        life: Life,
+        id: (LineId, u32),
+        started: Started,
+        bounds: Bounds,
+    ) {
+        let Some(slot) = self.seats.slot(&record.topic.key) else { return };
         let Some(seat) = self.seats.get_mut(slot).filter(|seat| seat.life == life) else { return };
         let Some(place) = seat.pending.iter().position(|pending| (pending.line, pending.ticket) == id) else {
             return;
@@ -149,7 +156,6 @@ impl Outlet {
         let pending = seat.pending.swap_remove(place);
         let (line, ticket) = id;
         seat.learn(bounds);
-        let mark = seat.mark;
         let worker = self.worker.clone();
         let lines = &mut *worker.lines.borrow_mut();
         match lines.get_mut(line.slot as usize).filter(|target| target.turn == line.turn && !pending.left) {
@@ -157,7 +163,7 @@ impl Outlet {
                 let fold = Fold::starting(pending.fold, started.cursor, bounds.head);
                 let new = NewSub { ticket, cursor: started.cursor, fold };
                 self.seats.join(slot, line.slot, target, new);
-                target.tell(ToSession::Subscribed { key: key.clone(), ticket, started, bounds, mark });
+                target.tell(ToSession::Subscribed { record, ticket, started, bounds });
             }
             // Left meanwhile, and counted by the topic all the same.
             None => self.left(slot),

@@ -316,8 +316,8 @@ impl Handler<ToSession> for Session {
 
     fn handle(&mut self, message: ToSession, ctx: &mut Self::Context) {
         match message {
-            ToSession::Subscribed { key, ticket, started, bounds, mark } => {
-                self.subscribed(&key, ticket, started, bounds, mark);
+            ToSession::Subscribed { record, ticket, started, bounds } => {
+                self.subscribed(&record, ticket, started, bounds);
             }
             ToSession::Ended { key, ticket, reason } => self.ended(&key, ticket, reason),
             ToSession::Changed { record } => self.changed(&record),

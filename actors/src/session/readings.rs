@@ -3,13 +3,14 @@
 //!
 //! Nothing here writes an event: the outlet does.
 
+use actix::{AsyncContext, Context};
+
 use super::gate::Right;
 use super::{Asked, Begun, Reads, Session, Subscription, Wanted};
-use crate::cursor::Mark;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
 use crate::log::{Bounds, TopicRecord};
-use crate::outlet::messages::FromSession;
+use crate::outlet::messages::{FromSession, ToSession};
 use crate::refusal::{Code, Refusal, close};
 use crate::topic::messages::EndReason;
 use crate::topic::state::{Start, Started};
@@ -31,17 +32,23 @@ impl Session {
     }
 
     /// The topic has said where this reader starts: so is the client told, then events may follow.
-    pub(super) fn subscribed(&mut self, key: &TopicKey, ticket: u32, started: Started, bounds: Bounds, mark: Mark) {
+    pub(super) fn subscribed(&mut self, record: &TopicRecord, ticket: u32, started: Started, bounds: Bounds) {
         // Who unsubscribed meanwhile has told the outlet so.
-        let Some(subscription) = self.subscriptions.iter_mut().find(|subscription| subscription.ticket == ticket)
-        else {
+        if !self.subscriptions.iter().any(|subscription| subscription.ticket == ticket) {
             return;
-        };
+        }
+        // What the reader was admitted by may have been changed before the topic knew of them.
+        if !self.may_read(record) {
+            self.forbid(&record.topic.key, ticket);
+            return;
+        }
+        let (key, mark) = (&record.topic.key, record.mark());
         if self.reads == Reads::Many {
             self.begun(ticket, Begun::At(started, bounds, mark));
             return;
         }
-        let Some(asked) = subscription.asked.take() else { return };
+        let asked = self.subscriptions.iter_mut().find(|subscription| subscription.ticket == ticket);
+        let Some(asked) = asked.and_then(|subscription| subscription.asked.take()) else { return };
         let Asked { reference, requested, resumed, .. } = *asked;
         let resumed = resumed && started.gap.is_none();
         let (cursor, head) = (mark.at(started.cursor).to_string(), mark.at(bounds.head).to_string());
@@ -178,16 +185,42 @@ impl Session {
         }
     }
 
-    /// A topic's record was changed: who may not read it any more is told so, and gets nothing more of it.
+    /// A topic's record was changed, or the reader's role: who may not read it any more is told so, and gets nothing more of it.
     pub(super) fn changed(&mut self, record: &TopicRecord) {
-        let Some(principal) = self.principal() else { return };
-        if self.gate.may(principal, record, Right::Read).is_ok() {
-            return;
-        }
         let key = &record.topic.key;
-        let Some(ticket) = self.subscriptions.iter().find(|sub| sub.key == *key).map(|sub| sub.ticket) else { return };
+        let ticket = self.subscriptions.iter().find(|sub| sub.key == *key).map(|sub| sub.ticket);
+        if let Some(ticket) = ticket.filter(|_| !self.may_read(record)) {
+            self.forbid(key, ticket);
+        }
+    }
+
+    fn may_read(&self, record: &TopicRecord) -> bool {
+        self.principal().is_some_and(|principal| self.gate.may(principal, record, Right::Read).is_ok())
+    }
+
+    fn forbid(&mut self, key: &TopicKey, ticket: u32) {
         self.with_line(|line, _| line.mute(ticket));
         self.ask_outlet(FromSession::Unsubscribe { line: self.line, key: key.clone() });
         self.ended(key, ticket, EndReason::Forbidden);
+    }
+
+    /// The reader's role was changed: every topic is asked anew.
+    pub(super) fn check_all(&self, ctx: &Context<Self>) {
+        let (directory, session) = (self.worker.directory.clone(), ctx.address());
+        let keys: Vec<TopicKey> = self.subscriptions.iter().map(|subscription| subscription.key.clone()).collect();
+        actix::spawn(async move {
+            for key in keys {
+                match directory.record(&key).await {
+                    Ok(Some(record)) => session.do_send(ToSession::Changed { record }),
+                    // It is gone, and its readers are told so.
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(topic = %key, %error, "whether somebody may still read it can't be known");
+                        session.do_send(ToSession::Broken);
+                        return;
+                    }
+                }
+            }
+        });
     }
 }

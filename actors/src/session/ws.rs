@@ -52,7 +52,7 @@ impl Session {
                 self.control(&Control::Pong.ws(reference));
                 Ok(())
             }
-            Request::Auth { token } => self.renew(&token, reference),
+            Request::Auth { token } => self.renew(&token, reference, ctx),
             Request::Subscribe { topic, start, requested, fold } => {
                 self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold }, reference, ctx)
             }
@@ -74,13 +74,17 @@ impl Session {
         Ok(())
     }
 
-    fn renew(&mut self, token: &str, reference: &Ref) -> Result<(), Refusal> {
+    fn renew(&mut self, token: &str, reference: &Ref, ctx: &Context<Self>) -> Result<(), Refusal> {
         let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
         let principal = Arc::new(self.gate.renew(&identity.principal, token)?);
+        let is_changed = principal.role != identity.principal.role;
         self.who = Who::Known(Box::new(Identity { principal, origin: identity.origin.clone() }));
         self.warned = false;
         self.set_alarm();
         self.welcome(reference);
+        if is_changed {
+            self.check_all(ctx);
+        }
         Ok(())
     }
 

@@ -235,8 +235,8 @@ pub enum ToOutlet {
     },
     /// A reader is counted, and starts here.
     Subscribed {
-        /// In which topic.
-        key: TopicKey,
+        /// In which topic, as it is known now: it may have been changed since the reader was admitted.
+        record: Arc<TopicRecord>,
         /// Of which life.
         life: Life,
         /// Which session.

@@ -19,7 +19,7 @@ use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Ha
 use tokio::sync::oneshot;
 
 use crate::event::Seq;
-use crate::log::appender::{Appended, Appender, Queue};
+use crate::log::appender::{Appended, Appender, Asker, Queue};
 use crate::log::{Append, AppendError, Bounds, EventLog, TopicRecord};
 use messages::{Changed, Delete, FromOutlet, Life, Outlets, Publish, Reply, Sleep, ToOutlet, Trimmed, Watch};
 use replaying::Early;
@@ -91,7 +91,7 @@ impl TopicActor {
             match effect {
                 Effect::Append(events, once) => {
                     let append = Append { log: self.state.record().log, events, once };
-                    self.appender.do_send(Queue { append, reply: ctx.address().recipient() });
+                    self.appender.do_send(Queue { append, reply: Asker::new(ctx.address().recipient()) });
                 }
                 Effect::Deliver(outlet, batch) => {
                     let key = self.state.record().topic.key.clone();
@@ -157,6 +157,12 @@ impl Handler<Appended> for TopicActor {
     type Result = ();
 
     fn handle(&mut self, Appended(result): Appended, ctx: &mut Self::Context) {
+        let Some(result) = result else {
+            // Its writers are told that nobody knows, and the directory starts another from the log.
+            tracing::error!(topic = %self.state.record().topic.key, "what became of an append is lost");
+            ctx.terminate();
+            return;
+        };
         let lost = matches!(result, Err(AppendError::Conflict));
         if let Err(error) = &result
             // Of a full disk the store has said so, once.
@@ -184,10 +190,9 @@ impl Handler<FromOutlet> for TopicActor {
         match message {
             FromOutlet::Subscribe { start, .. } if self.state.is_early(start) => self.early.push(Early::Asked(message)),
             FromOutlet::Subscribe { outlet, line, ticket, start } => {
-                let started = self.state.locate(start);
-                let bounds = self.state.bounds();
-                let key = self.state.record().topic.key.clone();
-                self.outlets.send(outlet, ToOutlet::Subscribed { key, life: self.life, line, ticket, started, bounds });
+                let (started, bounds) = (self.state.locate(start), self.state.bounds());
+                let (record, life) = (self.state.record().clone(), self.life);
+                self.outlets.send(outlet, ToOutlet::Subscribed { record, life, line, ticket, started, bounds });
                 self.state.attach(outlet, 1, bounds.head, &mut self.effects);
             }
             FromOutlet::Attach { outlet, readers, position } => {

@@ -133,12 +133,36 @@ impl Client {
         topic: &str,
         (start, view): (Start, Option<View>),
     ) -> Option<Self> {
+        Self::one("alice", net, hub, truth, (worker, wire), topic, (start, view)).await
+    }
+
+    /// A client of one topic from its oldest event on, of somebody.
+    pub(crate) async fn as_sub(
+        sub: &'static str,
+        net: Net,
+        hub: &Hub,
+        truth: &Truth,
+        at: (usize, Wire),
+        topic: &str,
+    ) -> Self {
+        Self::one(sub, net, hub, truth, at, topic, (Start::Earliest, None)).await.expect("the topic exists")
+    }
+
+    async fn one(
+        sub: &'static str,
+        net: Net,
+        hub: &Hub,
+        truth: &Truth,
+        (worker, wire): (usize, Wire),
+        topic: &str,
+        (start, view): (Start, Option<View>),
+    ) -> Option<Self> {
         let mut client = Self::new(wire, truth, worker, net);
         let fold = view.is_some();
         client.readings.insert(topic.into(), Reading { view, ..Reading::new(0, start) });
         client.sole = Some(topic.into());
         let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold };
-        hub.open(&client.net, Visit { worker, wire, sub: "alice", topics: vec![wanted], composite: None }).await;
+        hub.open(&client.net, Visit { worker, wire, sub, topics: vec![wanted], composite: None }).await;
         Some(client)
     }
 

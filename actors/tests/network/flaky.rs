@@ -8,8 +8,10 @@ use parking_lot::Mutex;
 use tambour_actors::event::Seq;
 use tambour_actors::log::memory::MemoryLog;
 use tambour_actors::log::{
-    Append, AppendError, Bounds, EventLog, FoldedPage, LogId, Page, PageLimit, PortFuture, Remembered, Unavailable,
+    Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
+    PortFuture, Remembered, TopicChange, TopicQuery, TopicRecord, Topics, Unavailable,
 };
+use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::watch;
 
 use super::hub::BOMB;
@@ -25,6 +27,8 @@ pub(crate) struct Flaky {
 #[derive(Default)]
 struct Faults {
     poisoned: HashSet<LogId>,
+    bad_append: bool,
+    bad_find: bool,
     hold_reads: bool,
     hold_appends: bool,
     unreadable: bool,
@@ -40,6 +44,16 @@ impl Flaky {
     /// The next read of a log panics in the topic that asks.
     pub(crate) fn poison(&self, log: LogId) {
         self.faults.lock().poisoned.insert(log);
+    }
+
+    /// The next append panics in whoever asks for it.
+    pub(crate) fn poison_appends(&self) {
+        self.faults.lock().bad_append = true;
+    }
+
+    /// The next topic that is looked for panics in whoever looks.
+    pub(crate) fn poison_finds(&self) {
+        self.faults.lock().bad_find = true;
     }
 
     /// Reads, already carried out, are not answered until [`Self::release`].
@@ -90,7 +104,8 @@ impl Flaky {
 
 impl EventLog for Flaky {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
-        let faults = self.faults.lock();
+        let mut faults = self.faults.lock();
+        assert!(!std::mem::take(&mut faults.bad_append), "{BOMB}");
         if faults.unwritable {
             let answers = items.iter().map(|_| Err(AppendError::Unavailable("the test says so".into()))).collect();
             return Box::pin(std::future::ready(answers));
@@ -134,5 +149,28 @@ impl EventLog for Flaky {
 
     fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
         self.memory.trim(log, oldest)
+    }
+}
+
+impl Topics for Flaky {
+    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>> {
+        self.memory.create(topic)
+    }
+
+    fn find(&self, key: &TopicKey) -> PortFuture<Result<Option<(TopicRecord, Bounds)>, Unavailable>> {
+        assert!(!std::mem::take(&mut self.faults.lock().bad_find), "{BOMB}");
+        self.memory.find(key)
+    }
+
+    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+        self.memory.change(key, change)
+    }
+
+    fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
+        self.memory.list(scope, query)
+    }
+
+    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {
+        self.memory.delete(key)
     }
 }

@@ -10,6 +10,7 @@ mod folding;
 mod folding_chaos;
 mod hub;
 mod lifecycle;
+mod membership;
 mod panics;
 mod random;
 mod readers;

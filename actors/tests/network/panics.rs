@@ -9,7 +9,7 @@ use tambour_actors::topic::messages::Sleep;
 use tambour_actors::topic::state::{Start, What, Write};
 
 use super::client::{Client, Truth};
-use super::hub::{BOMB, Hub, Setup, new_event, run, until};
+use super::hub::{BOMB, Hub, PATIENCE, Setup, key, new_event, run, until};
 
 async fn reaches(client: &mut Client, topic: &str, seq: u64) {
     let what = format!("{topic} at {seq} of a client on worker {}", client.worker);
@@ -174,5 +174,80 @@ fn a_topic_sleeps_though_an_outlet_died_on_it() {
         hub.publish("thread/a", "1").await.unwrap();
         until("its socket is closed", || client.net.closed()).await;
         hub.expect_nothing_left().await;
+    });
+}
+
+/// What joins the appends of a worker's topics dies with all that it was given.
+#[test]
+fn an_appender_that_panics_is_started_again_and_its_writers_are_told_that_nobody_knows() {
+    run(async || {
+        let hub = Hub::start(Setup { workers: 1, ..Setup::default() }).await;
+        let truth = Truth::of(&hub);
+        let mut clients = Vec::new();
+        for topic in ["thread/a", "thread/b"] {
+            hub.create(topic).await;
+            hub.publish(topic, "1").await.unwrap();
+            clients.push((topic, Client::of(&hub, &truth, 0, Wire::Sse, topic, Start::Head).await.unwrap()));
+        }
+        for round in 0..3 {
+            let mut answers = Vec::new();
+            hub.log.hold_appends();
+            // On disk, and the answer on its way to the one who dies.
+            answers.push(hub.write("thread/a", Write::events(vec![new_event("2")])).await);
+            on_disk(&hub, "thread/a", 2 + 2 * round).await;
+            hub.log.poison_appends();
+            answers.push(hub.write("thread/b", Write::events(vec![new_event("2")])).await);
+            for answer in answers {
+                let answer = tokio::time::timeout(PATIENCE, answer).await.expect("a writer waits for ever");
+                assert_eq!(answer.unwrap().unwrap_err().code, Code::PublishUnknown);
+            }
+            hub.log.release();
+            for (topic, client) in &mut clients {
+                let published = published(&hub, topic).await;
+                reaches(client, topic, published).await;
+                assert!(client.gaps.is_empty() && client.ended.is_empty());
+            }
+        }
+    });
+}
+
+/// Waits for the head of a topic's log.
+async fn on_disk(hub: &Hub, topic: &str, head: u64) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let log = hub.find(topic).await.unwrap().record.log;
+    while hub.log.bounds(log).await.unwrap().head < head {
+        assert!(std::time::Instant::now() < deadline, "never on disk");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Publishes, if need be again while the topic is started anew.
+async fn published(hub: &Hub, topic: &str) -> u64 {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        match hub.publish(topic, "3").await {
+            Ok(published) => return published.last,
+            Err(refusal) => assert!(std::time::Instant::now() < deadline, "{refusal}"),
+        }
+    }
+}
+
+#[test]
+fn a_wake_that_panics_leaves_nobody_waiting() {
+    run(async || {
+        let hub = Hub::start(Setup::default()).await;
+        hub.create("thread/a").await;
+        hub.log.poison_finds();
+        let finds = (0..3).map(|_| {
+            let directory = hub.directory.clone();
+            tokio::spawn(async move { directory.find(&key("thread/a")).await })
+        });
+        let finds: Vec<_> = finds.collect();
+        for find in finds {
+            // Who asked with the one that died is told so; who asked later began anew.
+            let found = tokio::time::timeout(PATIENCE, find).await.expect("who looks waits for ever").unwrap();
+            assert!(found.is_err() || found.is_ok_and(|topic| topic.is_some()));
+        }
+        assert!(hub.find("thread/a").await.is_some());
     });
 }

@@ -19,6 +19,19 @@ impl Client {
         net: Net,
         hub: &Hub,
         truth: &Truth,
+        at: (usize, Wire),
+        topics: Vec<(TopicHandle, Option<View>)>,
+        last_id: Option<&str>,
+    ) -> Self {
+        Self::stream_of("alice", net, hub, truth, at, topics, last_id).await
+    }
+
+    /// The same for somebody.
+    pub(crate) async fn stream_of(
+        sub: &'static str,
+        net: Net,
+        hub: &Hub,
+        truth: &Truth,
         (worker, wire): (usize, Wire),
         topics: Vec<(TopicHandle, Option<View>)>,
         last_id: Option<&str>,
@@ -38,7 +51,7 @@ impl Client {
             wanted.push(Wanted { topic, start, requested: last_id.map(ToOwned::to_owned), fold });
         }
         let composite = Some(Box::new(id));
-        hub.open(&client.net, Visit { worker, wire, sub: "alice", topics: wanted, composite }).await;
+        hub.open(&client.net, Visit { worker, wire, sub, topics: wanted, composite }).await;
         client
     }
 
