@@ -4,13 +4,15 @@
 //! A passive checkpoint runs beside the writer and copies nearly everything. Under a steady
 //! load it never catches up, and the log would grow for ever: so the rest, which is short, is
 //! copied while the writer is held at the [`Gate`], and then the log starts anew. It runs for a small
-//! log only behind a redaction: what was taken away is in the log's old pages, so the log is cut to nothing.
+//! log only behind a redaction, because what was taken away is in the log's old pages, so the log is cut to nothing; and
+//! when the disk is full, because a log that starts anew is room.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::Connection;
 
+use super::failure::is_full;
 use super::stats::Counters;
 
 /// Pages in the log that call for a checkpoint: 32 MiB of 4 KiB.
@@ -78,6 +80,15 @@ impl Gate {
         self.due.notify_one();
     }
 
+    /// Told when there was no room for a write: a log that starts anew is room, however short it is.
+    pub(super) fn full(&self) {
+        let mut state = self.state.lock();
+        if state.pages > 0 {
+            state.due_at = 0;
+            self.due.notify_one();
+        }
+    }
+
     /// Told behind the commit of a redaction.
     pub(super) fn redacted(&self) {
         let mut state = self.state.lock();
@@ -130,7 +141,10 @@ pub(super) fn run(conn: &Connection, gate: &Gate, counters: &Counters) {
         match round(conn, gate, due) {
             Ok(()) => counters.checkpointed(),
             Err(error) => {
-                tracing::error!(%error, "a checkpoint failed; the write-ahead log grows on");
+                // On a full disk there is one try a second, and the writer has said why.
+                if !is_full(&error) {
+                    tracing::error!(%error, "a checkpoint failed; the write-ahead log grows on");
+                }
                 let pages = gate.state.lock().pages;
                 gate.done(due, false, pages);
             }

@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
-//! commit) with `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
+//! commit) with `heads`, `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
 //! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
@@ -12,6 +12,7 @@ mod conditions;
 mod copy;
 mod failure;
 mod fold;
+mod heads;
 mod insert;
 mod once;
 mod overdue;

@@ -33,6 +33,12 @@ impl Weighted for Question {
     fn weight(&self) -> Weight {
         Weight { events: 1, bytes: 0 }
     }
+
+    /// A topic that is woken and a key that is looked up are a few look-ups, and somebody waits to write: they don't wait for
+    /// the pages of thousands who come back at once.
+    fn is_short(&self) -> bool {
+        matches!(self, Self::Find { .. } | Self::Recall { .. })
+    }
 }
 
 /// Answers questions until the queue ends.

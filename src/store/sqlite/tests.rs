@@ -90,15 +90,6 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Has the writer take its turns until `done`: it removes a slice behind whatever it answers.
-fn turns_until(store: &SqliteStore, what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < FAR, "never came: {what}");
-        wait(store.bounds(LogId(0))).unwrap();
-    }
-}
-
 #[test]
 fn passes_the_contract() {
     let dirs = Mutex::new(Vec::new());
@@ -189,7 +180,7 @@ fn deleted_events_go_in_slices_and_positions_never_come_again() {
     assert_eq!(wait(store.delete(&key("gone"))), Ok(true));
     let conn = raw(&dir);
     let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    turns_until(&store, "the events of the deleted log to go", || {
+    eventually("the events of the deleted log to go", || {
         // A slice never leaves a log that is not noted any more with events.
         let noted = count("SELECT count(*) FROM deleted_logs");
         assert!(noted == 1 || count("SELECT count(*) FROM events") == 10);
@@ -216,7 +207,7 @@ fn deletes_go_on_after_a_restart() {
     conn.execute("INSERT INTO deleted_logs VALUES (?1)", [log.0]).unwrap();
     let store = open(&dir);
     assert_eq!(wait(store.read(log, 0, ALL)).unwrap().bounds, Bounds::EMPTY);
-    turns_until(&store, "the events to go", || {
+    eventually("the events to go", || {
         conn.query_row("SELECT NOT EXISTS (SELECT 1 FROM events)", [], |row| row.get(0)).unwrap()
     });
 }

@@ -1,7 +1,7 @@
 //! Forgetting the oldest events of logs, in slices of a few milliseconds.
 //!
-//! The oldest go first, so that what is kept has no hole at any moment. The writer calls for a slice when nothing else
-//! waits, and under load for as many as leave it most of its time. The newest event of a log always stays.
+//! The oldest go first, so that what is kept has no hole at any moment. The writer calls for a slice when nobody has written
+//! for a moment, and under load for as many as leave it most of its time. The newest event of a log always stays.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -29,6 +29,7 @@ const REMOVE: &str = "
 #[derive(Default)]
 pub(super) struct Trimmer {
     waiting: VecDeque<Trim>,
+    /// When a slice is due under load.
     not_before: Option<Instant>,
 }
 
@@ -46,12 +47,10 @@ impl Trimmer {
         self.waiting.push_back(trim);
     }
 
-    pub(super) fn is_due(&self, now: Instant, idle: bool) -> bool {
-        !self.waiting.is_empty() && (idle || self.not_before.is_none_or(|not_before| now >= not_before))
-    }
-
-    pub(super) fn is_pending(&self) -> bool {
-        !self.waiting.is_empty()
+    /// When the next slice is due, if nobody writes until `quiet_at`; `None`: there is nothing to do.
+    pub(super) fn due_at(&self, quiet_at: Instant) -> Option<Instant> {
+        let due_at = self.not_before.map_or(quiet_at, |not_before| not_before.min(quiet_at));
+        (!self.waiting.is_empty()).then_some(due_at)
     }
 
     /// Removes some events, inside of the caller's transaction.

@@ -1,7 +1,7 @@
 //! Removing the events and keys of deleted logs, in slices of a few milliseconds.
 //!
 //! A delete only takes the topic away and notes its log; what is noted is never read again. The
-//! writer calls for a slice when nothing else waits, and now and then under load. A restart
+//! writer calls for a slice when nobody has written for a moment, and now and then under load. A restart
 //! goes on where the last process stopped. It never touches a log that is not noted.
 
 use std::time::{Duration, Instant};
@@ -42,13 +42,10 @@ impl Wiper {
         self.pending = true;
     }
 
-    /// How long the writer may wait for something better to do; `None`: for ever.
-    pub(super) fn patience(&self, now: Instant) -> Option<Duration> {
-        self.pending.then(|| self.not_before.saturating_duration_since(now))
-    }
-
-    pub(super) fn is_due(&self, now: Instant, idle: bool) -> bool {
-        self.pending && now >= self.not_before && (idle || now - self.last >= UNDER_LOAD_EVERY)
+    /// When the next slice is due, if nobody writes until `quiet_at`; `None`: there is nothing to do.
+    pub(super) fn due_at(&self, quiet_at: Instant) -> Option<Instant> {
+        let due_at = quiet_at.min(self.last + UNDER_LOAD_EVERY).max(self.not_before);
+        self.pending.then_some(due_at)
     }
 
     pub(super) fn done(&mut self, progress: Progress, now: Instant) {

@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension as _, Statement};
-use tambour_actors::event::{Event, Seq};
-use tambour_actors::log::{Append, AppendError, LogId};
+use rusqlite::{Connection, Statement};
+use tambour_actors::event::Event;
+use tambour_actors::log::{Append, AppendError};
 
 use super::checkpoint::Gate;
 use super::command::{Command, Outcome};
 use super::conditions::Conditions;
 use super::failure::{is_full, unavailable};
+use super::heads::{Head, Heads};
 use super::insert::{Insert, Place};
 use super::once::Keys;
 use super::queue::{Obituary, Queue, Taken, Weight};
-use super::recent::Recent;
 use super::redact::redact;
 use super::stats::Counters;
 use super::trim::Trimmer;
@@ -35,19 +35,13 @@ const TRANSACTION_EVENTS_MAX: usize = 4_096;
 const TRANSACTION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the writer sleeps before it tries again to wipe after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// When nobody has written for so long, what else is to be done is done: whoever writes one event behind the other has
+/// the writer at once.
+const QUIET: Duration = Duration::from_millis(2);
 /// How long behind a failure the writer tries by itself whether it can write again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Room that it tries to get: what a few events need.
 const PROBE_BYTES: i64 = 64 * 1024;
-/// Logs whose head is remembered, so that an append needs no look-up.
-const HEADS_MAX: usize = 65_536;
-
-/// The newest event of a log; nothing of it when there was never one, or the topic is unknown.
-const HEAD: &str = "
-    SELECT newest.seq, newest.log_bytes FROM topics
-    LEFT JOIN events AS newest
-        ON newest.position = (SELECT position FROM events WHERE log = topics.id ORDER BY seq DESC LIMIT 1)
-    WHERE topics.id = ?1";
 
 /// What the writer shares with the rest of the store.
 pub(super) struct Shared {
@@ -72,11 +66,10 @@ struct Writer<'c> {
     shared: &'c Shared,
     begin: Statement<'c>,
     commit: Statement<'c>,
-    head: Statement<'c>,
     insert: Insert<'c>,
     conditions: Conditions<'c>,
     keys: Keys<'c>,
-    heads: Recent<LogId, Head>,
+    heads: Heads<'c>,
     /// Whether the transaction takes data away.
     redacts: bool,
     /// When a write is tried although nobody asks for one, if the store is failing still.
@@ -88,14 +81,8 @@ struct Writer<'c> {
     next_position: i64,
     wiper: Wiper,
     trimmer: Trimmer,
-}
-
-/// Where a log ends.
-#[derive(Debug, Clone, Copy, Default)]
-struct Head {
-    seq: Seq,
-    /// What all its events have in bytes, those that are gone included.
-    bytes: u64,
+    /// When nobody will have written for [`QUIET`], as far as is known.
+    quiet_at: Instant,
 }
 
 impl<'c> Writer<'c> {
@@ -111,17 +98,17 @@ impl<'c> Writer<'c> {
             shared,
             begin: conn.prepare("BEGIN IMMEDIATE")?,
             commit: conn.prepare("COMMIT")?,
-            head: conn.prepare(HEAD)?,
             insert: Insert::new(conn)?,
             conditions: Conditions::new(conn)?,
             keys: Keys::new(conn)?,
-            heads: Recent::new(HEADS_MAX),
+            heads: Heads::new(conn)?,
             redacts: false,
             probe_at: None,
             file_bytes_max: None,
             next_position,
             wiper: Wiper::load(conn)?,
             trimmer: Trimmer::default(),
+            quiet_at: Instant::now(),
         })
     }
 
@@ -129,18 +116,21 @@ impl<'c> Writer<'c> {
         let limit = Weight { events: TRANSACTION_EVENTS_MAX, bytes: TRANSACTION_BYTES_MAX };
         loop {
             match self.shared.commands.take(limit, self.patience(Instant::now())) {
-                Taken::Some(commands) => self.carry_out(commands),
+                Taken::Some(commands) => {
+                    self.carry_out(commands);
+                    self.quiet_at = Instant::now() + QUIET;
+                }
                 Taken::Nothing => {}
                 Taken::End => return,
             }
-            let idle = self.shared.commands.len() == 0;
-            if self.wiper.is_due(Instant::now(), idle) {
+            let is_due = |due_at: Option<Instant>| due_at.is_some_and(|due_at| due_at <= Instant::now());
+            if is_due(self.wiper.due_at(self.quiet_at)) {
                 self.wipe();
             }
-            if self.trimmer.is_due(Instant::now(), idle) {
+            if is_due(self.trimmer.due_at(self.quiet_at)) {
                 self.trim();
             }
-            if self.probe_at.is_some_and(|at| at <= Instant::now()) {
+            if is_due(self.probe_at) {
                 self.probe();
             }
         }
@@ -148,9 +138,8 @@ impl<'c> Writer<'c> {
 
     /// How long the writer may wait for something better to do; `None`: for ever.
     fn patience(&self, now: Instant) -> Option<Duration> {
-        let trim = self.trimmer.is_pending().then_some(Duration::ZERO);
-        let probe = self.probe_at.map(|at| at.saturating_duration_since(now));
-        [trim, probe, self.wiper.patience(now)].into_iter().flatten().min()
+        let due = [self.probe_at, self.wiper.due_at(self.quiet_at), self.trimmer.due_at(self.quiet_at)];
+        due.into_iter().flatten().min().map(|due_at| due_at.saturating_duration_since(now))
     }
 
     /// Everything in one transaction, answered behind its fsync.
@@ -220,8 +209,10 @@ impl<'c> Writer<'c> {
             }
         }
         drop(turn);
-        if done.is_ok() && redacts {
-            shared.gate.redacted();
+        match &done {
+            Ok(()) if redacts => shared.gate.redacted(),
+            Err(error) if is_full(error) => shared.gate.full(),
+            _ => {}
         }
         done
     }
@@ -254,7 +245,7 @@ impl<'c> Writer<'c> {
             Command::Change { key, change, .. } => Outcome::Changed(topics::change(self.conn, key, change)?),
             Command::Delete { key, .. } => {
                 let deleted = topics::delete(self.conn, key)?;
-                deleted.iter().for_each(|log| self.heads.forget(log));
+                deleted.iter().for_each(|log| self.heads.forget(*log));
                 Outcome::Deleted(deleted.is_some())
             }
             Command::Trim(_) => unreachable!("trims are carried out in slices"),
@@ -264,7 +255,7 @@ impl<'c> Writer<'c> {
     }
 
     fn append(&mut self, item: &Append) -> rusqlite::Result<Result<(), AppendError>> {
-        let Some(mut head) = self.head(item.log)? else { return Ok(Err(AppendError::Gone)) };
+        let Some(mut head) = self.heads.find(item.log)? else { return Ok(Err(AppendError::Gone)) };
         let consecutive = item.events.iter().zip(head.seq + 1..).all(|(event, seq)| event.seq == seq);
         if !consecutive {
             return Ok(Err(AppendError::Conflict));
@@ -297,26 +288,11 @@ impl<'c> Writer<'c> {
             }
         }
         for write in &item.once {
-            let first = item.events.iter().find(|event| event.seq == write.places.first);
-            self.keys.remember(item.log, write, first.map_or(0, |event| event.time_ms))?;
+            let first = usize::try_from(write.places.first - item.events[0].seq).unwrap_or(usize::MAX);
+            let time_ms = item.events.get(first).map_or(0, |event| event.time_ms);
+            self.keys.remember(item.log, write, time_ms)?;
         }
         Ok(Ok(()))
-    }
-
-    /// The head of a log; `None` when there is no such log.
-    fn head(&mut self, log: LogId) -> rusqlite::Result<Option<Head>> {
-        if let Some(head) = self.heads.get(&log) {
-            return Ok(Some(*head));
-        }
-        let read = |row: &rusqlite::Row<'_>| {
-            let number = |column| row.get::<_, Option<i64>>(column).map(|n| n.unwrap_or(0).cast_unsigned());
-            Ok(Head { seq: number(0)?, bytes: number(1)? })
-        };
-        let found = self.head.query_row([log.0], read).optional()?;
-        if let Some(head) = found {
-            self.heads.set(log, head);
-        }
-        Ok(found)
     }
 
     /// One slice of the events of deleted logs.
@@ -330,7 +306,10 @@ impl<'c> Writer<'c> {
         match (done, progress) {
             (Ok(()), Some(progress)) => self.wiper.done(progress, Instant::now()),
             (Err(error), _) => {
-                tracing::error!(%error, "events of deleted topics can't be removed");
+                // Of a full disk the transaction has told, once.
+                if !is_full(&error) {
+                    tracing::error!(%error, "events of deleted topics can't be removed");
+                }
                 self.wiper.failed(Instant::now() + AFTER_FAILURE);
             }
             (Ok(()), None) => {}

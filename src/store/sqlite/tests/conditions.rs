@@ -84,7 +84,7 @@ fn keys_go_when_their_time_is_over_or_their_log_is_gone() {
     keyed(&store, kept, 1, "k", 1).unwrap();
     assert_eq!(count(&dir, "once"), 301);
     assert_eq!(wait(store.delete(&key("gone"))), Ok(true));
-    turns_until(&store, "keys of the deleted log go", || count(&dir, "deleted_logs") == 0);
+    eventually("keys of the deleted log go", || count(&dir, "deleted_logs") == 0);
     assert_eq!(count(&dir, "once"), 1);
     // A day's keys make room for those of the next.
     let mut seq = 2;
