@@ -46,6 +46,14 @@ pub(crate) struct Event<'a> {
     #[serde(borrow)]
     pub(crate) data: &'a RawValue,
     pub(crate) fold: Option<Fold>,
+    #[serde(borrow)]
+    pub(crate) routing: Routing<'a>,
+}
+
+/// Where an event belongs.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Routing<'a> {
+    pub(crate) thread_id: &'a str,
 }
 
 /// The seq of an event's id.
@@ -97,6 +105,8 @@ pub(crate) struct Reading {
     pub(crate) cursor: Option<String>,
     /// The seq of that place.
     place: u64,
+    /// The same as an EventSource knows it. Of a stream of several threads the first has that of all.
+    pub(crate) last_event_id: String,
     pub(crate) has: Has,
     head: Head,
     until: Instant,
@@ -118,6 +128,7 @@ impl Reading {
             topic: format!("thread/{thread}"),
             cursor: None,
             place: 0,
+            last_event_id: String::new(),
             has: if fold { Has::Folded(Stories::default()) } else { Has::All(Vec::new()) },
             head: head.clone(),
             until: Instant::now() + patience(),
@@ -196,7 +207,7 @@ impl Way {
     /// Divides threads among connections.
     pub(crate) fn share(self, threads: &[(&str, Head)]) -> Vec<Vec<Reading>> {
         let readings = threads.iter().map(|(thread, head)| Reading::new(thread, head, self.fold));
-        let each = if self.many { threads.len().div_ceil(2) } else { 1 };
+        let each = if self.many { threads.len().div_ceil(2).max(2) } else { 1 };
         let mut shares: Vec<Vec<Reading>> = Vec::new();
         for reading in readings {
             match shares.last_mut() {

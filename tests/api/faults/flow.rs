@@ -14,7 +14,7 @@ use crate::clients::pages::{LONG_POLLS, PAGES, PAGES_FOLDED};
 use crate::clients::publish::{
     ARRAYS, FRAMES, FRAMES_APPENDS, NDJSON, NDJSON_APPENDS, Pen, Quota, SINGLE, SINGLE_APPENDS,
 };
-use crate::clients::sse::{SSE, SSE_FOLDED};
+use crate::clients::sse::{COMPOSITE, SSE, SSE_FOLDED, SSE_UNNAMED};
 use crate::clients::ws::{WS, WS_FOLDED, WS_THREAD};
 use crate::clients::{Parting, Way};
 use crate::support::process::{Process, own_host};
@@ -67,17 +67,17 @@ fn flow(test: &str, pair: Option<&Pair>, pens: &[(Pen, u64)], ways: &[Way]) {
 
 #[test]
 fn requests() {
-    flow("requests", None, &[(SINGLE, EVENTS / 20), (ARRAYS, EVENTS)], &[PAGES, LONG_POLLS]);
+    flow("requests", None, &[(SINGLE, EVENTS / 20), (ARRAYS, EVENTS)], &[SSE, PAGES, LONG_POLLS]);
 }
 
 #[test]
 fn lines() {
-    flow("lines", None, &[(NDJSON, EVENTS)], &[SSE, WS_THREAD]);
+    flow("lines", None, &[(NDJSON, EVENTS)], &[SSE_UNNAMED, WS_THREAD]);
 }
 
 #[test]
 fn frames() {
-    flow("frames", None, &[(FRAMES, EVENTS)], &[WS]);
+    flow("frames", None, &[(FRAMES, EVENTS)], &[WS, COMPOSITE]);
 }
 
 #[test]
@@ -89,5 +89,5 @@ fn appends() {
 #[test]
 fn tls() {
     let pens = [(SINGLE, EVENTS / 100), (ARRAYS, EVENTS / 10), (NDJSON, EVENTS / 20), (FRAMES, EVENTS / 20)];
-    flow("tls", Some(&Pair::make()), &pens, &[SSE, WS, LONG_POLLS]);
+    flow("tls", Some(&Pair::make()), &pens, &[COMPOSITE, WS, LONG_POLLS]);
 }

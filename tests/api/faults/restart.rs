@@ -11,7 +11,7 @@ use super::{bad, small};
 use crate::clients::crowd::Crowd;
 use crate::clients::pages::{LONG_POLLS, PAGES, PAGES_FOLDED};
 use crate::clients::publish::{ARRAYS, FRAMES, FRAMES_APPENDS, NDJSON, NDJSON_APPENDS, Pen, Quota, SINGLE};
-use crate::clients::sse::{SSE, SSE_FOLDED};
+use crate::clients::sse::{COMPOSITE_FOLDED, SSE, SSE_FOLDED};
 use crate::clients::ws::{WS, WS_FOLDED, WS_THREAD};
 use crate::clients::{Parting, Way};
 use crate::support::process::{Process, own_host};
@@ -20,7 +20,7 @@ use crate::support::{eventually, soak};
 
 const THREADS: [&str; 2] = ["a", "b"];
 const PENS: [Pen; 6] = [SINGLE, ARRAYS, NDJSON, FRAMES, NDJSON_APPENDS, FRAMES_APPENDS];
-const STREAMS: [Way; 5] = [SSE, WS, WS_THREAD, SSE_FOLDED, WS_FOLDED];
+const STREAMS: [Way; 6] = [SSE, WS, WS_THREAD, SSE_FOLDED, WS_FOLDED, COMPOSITE_FOLDED];
 const POLLS: [Way; 3] = [PAGES, PAGES_FOLDED, LONG_POLLS];
 /// How often a hub goes.
 const GOINGS: u64 = 5;
@@ -53,7 +53,7 @@ fn come_and_go(mut hub: Process, dir: &TempDir, random: &mut Random, crowd: &Cro
     let until = Instant::now() + SOAK;
     let mut gone = 0;
     while if soak() { Instant::now() < until } else { gone < GOINGS } {
-        let enough = crowd.acknowledged() + 1 + random.below(3_000);
+        let enough = crowd.acknowledged() + 1 + random.below(1_000);
         eventually("writes are acknowledged", || (crowd.acknowledged() >= enough).then_some(()));
         // Anywhere within what comes next, by the clock: a moment that no event of ours marks.
         std::thread::sleep(Duration::from_micros(random.below(20_000)));

@@ -30,7 +30,7 @@ const EVENTS: u64 = 8_000;
 /// Events that come and go on another thread meanwhile.
 const ROUNDS: u64 = 200;
 /// How long the slow ones are slow.
-const SLOW_FOR: Duration = Duration::from_secs(12);
+const SLOW_FOR: Duration = Duration::from_secs(20);
 /// How much more memory the hub may have with them, far below what they ask for.
 const RESIDENT_KIB_MAX: u64 = 32 * 1024;
 /// What a body is said to have that never comes.
