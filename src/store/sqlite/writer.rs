@@ -288,9 +288,9 @@ impl<'c> Writer<'c> {
             }
         }
         for write in &item.once {
-            let first = usize::try_from(write.places.first - item.events[0].seq).unwrap_or(usize::MAX);
-            let time_ms = item.events.get(first).map_or(0, |event| event.time_ms);
-            self.keys.remember(item.log, write, time_ms)?;
+            let place = item.events.first().and_then(|first| write.places.first.checked_sub(first.seq));
+            let event = place.and_then(|place| item.events.get(usize::try_from(place).ok()?));
+            self.keys.remember(item.log, write, event.map_or(0, |event| event.time_ms))?;
         }
         Ok(Ok(()))
     }
