@@ -281,8 +281,9 @@ mod tests {
         let now_ms = 1_800_000_000_000;
         let signed = token(settings.auth.secret.as_ref().unwrap(), &asked, now_ms);
         let claims = JwtVerifier::from_settings(&settings).unwrap().verify(&signed, now_ms).unwrap();
-        let principal = claims.principal(&tenant, Env::Staging).unwrap();
+        let principal_in = |env| claims.principal(&Scope { tenant: tenant.clone(), env }, &settings.roles);
+        let principal = principal_in(Env::Staging).unwrap();
         assert_eq!((&*principal.sub, principal.role, principal.expires_at_ms), ("alice", Role::Admin, now_ms + 60_000));
-        assert!(claims.principal(&tenant, Env::Dev).is_err(), "the token is good for one env");
+        assert!(principal_in(Env::Dev).is_err(), "the token is good for one env");
     }
 }

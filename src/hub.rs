@@ -32,7 +32,7 @@ use crate::identity::jwt::JwtVerifier;
 use crate::problem;
 use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
 use crate::retention;
-use crate::routes::ROUTES;
+use crate::routes::{OfPath, ROUTES};
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
@@ -297,12 +297,9 @@ fn resources(config: &mut web::ServiceConfig) {
     let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
     paths.dedup();
     for path in paths {
-        let mut resource = web::resource(path);
+        let mut resource = web::resource(path).app_data(OfPath(path));
         let mut methods = Vec::new();
         for route in ROUTES.iter().filter(|route| route.path == path) {
-            if let Some(kind) = route.kind() {
-                resource = resource.app_data(kind);
-            }
             methods.push((route.method)().to_string());
             resource = resource.route((route.route)());
         }

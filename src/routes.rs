@@ -3,8 +3,9 @@
 //! A route names its action; what guards it is in [`Access`]. A test walks the table, so a route
 //! without the checks does not pass.
 
-use actix_web::Route;
 use actix_web::http::Method;
+use actix_web::{HttpRequest, Route};
+use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
 use crate::openapi::{Doc, events, limits, public, sockets, topics};
@@ -16,6 +17,8 @@ pub enum Access {
     Public,
     /// An identity in a scope.
     Caller,
+    /// An identity with this permission key.
+    Permission(Permission),
     /// An identity, and a right on the topic in the path, or on each that the query names.
     Topic,
     /// An identity in the upgrade or in a `hello` frame.
@@ -52,14 +55,25 @@ impl RouteSpec {
     }
 }
 
+/// The routes of one path, where requests find theirs.
+#[derive(Clone, Copy)]
+pub struct OfPath(pub &'static str);
+
+/// The route of a request; `None` for what is in no table.
+#[must_use]
+pub fn of(request: &HttpRequest) -> Option<&'static RouteSpec> {
+    let OfPath(path) = *request.app_data::<OfPath>()?;
+    ROUTES.iter().find(|route| route.path == path && (route.method)() == *request.method())
+}
+
 macro_rules! routes {
-    ($($method:ident $path:literal $action:literal $access:ident $handler:path, $doc:path;)+) => {
+    ($($method:ident $path:literal $action:literal $access:ident $(($permission:ident))? $handler:path, $doc:path;)+) => {
         /// Every route of the client address.
         pub const ROUTES: &[RouteSpec] = &[$(RouteSpec {
             method: || Method::$method,
             path: $path,
             action: $action,
-            access: Access::$access,
+            access: Access::$access $((Permission::$permission))?,
             route: || actix_web::web::method(Method::$method).to($handler),
             doc: $doc,
         }),+];

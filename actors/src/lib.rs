@@ -21,6 +21,7 @@ pub mod log;
 pub mod outlet;
 pub mod principal;
 pub mod refusal;
+pub mod review;
 pub mod session;
 pub mod topic;
 pub mod topic_key;

@@ -55,6 +55,8 @@ pub mod close {
     pub const TOPIC: u16 = 4404;
     /// No `hello` in time.
     pub const HELLO_LATE: u16 = 4408;
+    /// Another stream of the same token goes on in its place.
+    pub const REPLACED: u16 = 4409;
     /// A frame or message over the limit.
     pub const TOO_LARGE: u16 = 4413;
     /// As many connections as there may be.
@@ -82,6 +84,12 @@ codes! {
     TokenInvalid = "auth.token_invalid", 401, Some(close::IDENTITY), "Token not accepted";
     /// Past its `exp`.
     TokenExpired = "auth.token_expired", 401, Some(close::IDENTITY), "Token expired";
+    /// A good token that was taken back.
+    TokenRevoked = "auth.token_revoked", 401, Some(close::IDENTITY), "Token revoked";
+    /// A token of a kind that this route does not take.
+    TokenTier = "auth.wrong_tier", 401, Some(close::IDENTITY), "Not the kind of token for this route";
+    /// The principal is suspended in this tenant and env.
+    Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.
     IdentityChanged = "auth.identity_changed", 403, Some(close::FORBIDDEN), "The new token is somebody else's";
     /// No tenant or env on a request that is no stream.
@@ -166,6 +174,10 @@ codes! {
     TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
     /// The hub has.
     AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
+    /// Another stream of the same token goes on in its place.
+    Replaced = "session.replaced", 409, Some(close::REPLACED), "Another stream took over";
+    /// Somebody who may do so ended the session.
+    SessionEnded = "session.ended", 403, Some(close::FORBIDDEN), "The session was ended";
     /// The session has as many topics as it may.
     TopicLimit = "session.topics", 429, None, "Too many topics in one session";
     /// The session is subscribed to this topic.

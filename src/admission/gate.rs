@@ -7,12 +7,14 @@ use tambour_actors::directory::TopicHandle;
 use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Right};
+use tambour_actors::review::Reviewed;
+use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proving, Right};
 use tambour_actors::topic_key::TopicKey;
 
 use super::permit::Permit;
+use super::proving::Shown;
 use super::{Ground, rights};
-use crate::identity::context::{RequestContext, parse_scope};
+use crate::identity::context::{RequestContext, ScopeGiven};
 
 /// Admits what sessions ask for. One per worker.
 pub struct Gatekeeper(pub Arc<Ground>);
@@ -40,12 +42,24 @@ impl Gate for Gatekeeper {
         rights::check(principal, &record.topic, right)
     }
 
-    fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal> {
-        let renewed = self.0.principal(token, &principal.scope)?;
-        if renewed.sub != principal.sub {
-            return Err(Refusal::new(Code::IdentityChanged, "a session is renewed by the same sub, tenant and env"));
-        }
-        Ok(renewed)
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal> {
+        let principal = principal.clone();
+        Box::pin(async move {
+            let given = ScopeGiven::of(&principal.scope);
+            let shown = Shown { token: &token, given: &given, is_stream: true };
+            let renewed = self.0.prove(&self.0.terms(), &shown).await?;
+            if renewed.sub != principal.sub {
+                return Err(Refusal::new(
+                    Code::IdentityChanged,
+                    "a session is renewed by the same sub, tenant and env",
+                ));
+            }
+            Ok(renewed)
+        })
+    }
+
+    fn review(&self, _: &Arc<Principal>) -> Reviewed {
+        Ok(None)
     }
 }
 
@@ -60,16 +74,17 @@ pub struct Handshake {
 }
 
 impl Greeter for Handshake {
-    fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal> {
-        self.ground.refuse_if_draining()?;
-        let terms = self.ground.terms();
-        let claims = terms.verifier.verify(token, tambour_actors::topic::now_ms())?;
-        let scope = parse_scope(tenant_id, env)?;
-        let principal = claims.principal(&scope.tenant, scope.env)?;
-        self.context.scope_given.agrees_with(&scope)?;
-        self.permit.prove(&principal, &terms.settings.limits)?;
-        let origin = self.context.origin(&principal);
-        Ok(Identity { principal: Arc::new(principal), origin })
+    fn hello(self: Rc<Self>, token: String, tenant_id: Option<String>, env: Option<String>) -> Proving<Identity> {
+        Box::pin(async move {
+            self.ground.refuse_if_draining()?;
+            let terms = self.ground.terms();
+            let given = self.context.scope_given.clone().and_in_hello(tenant_id, env);
+            let shown = Shown { token: &token, given: &given, is_stream: true };
+            let principal = self.ground.prove(&terms, &shown).await?;
+            self.permit.prove(&principal, &terms.settings.limits)?;
+            let origin = self.context.origin(&principal);
+            Ok(Identity { principal: Arc::new(principal), origin })
+        })
     }
 }
 

@@ -10,10 +10,10 @@ mod draining;
 pub(crate) mod gate;
 mod named;
 pub mod permit;
+mod proving;
 pub mod rights;
 pub mod terms;
 
-use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,18 +22,19 @@ use std::time::Duration;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use futures_util::future::LocalBoxFuture;
 use tambour_actors::directory::{Directory, TopicHandle};
 use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
-use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Scope, TopicKey};
 
 pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
 pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
+use proving::Shown;
 use terms::{InForce, Terms};
 
 use crate::config::Settings;
@@ -41,6 +42,7 @@ use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
 use crate::identity::web_origin;
 use crate::problem::{Problem, StreamRequest, ids_of};
+use crate::routes::{self, Access, RouteSpec};
 use crate::store::sqlite::SqliteStore;
 
 /// What admission stands on; one per hub, shared by its workers.
@@ -83,14 +85,6 @@ impl Ground {
     /// Puts other terms in force.
     pub(crate) fn put_terms(&self, terms: Terms) {
         self.terms.put(terms);
-    }
-
-    /// Verifies a token for a scope: the one place that makes a principal.
-    ///
-    /// # Errors
-    /// `auth.token_invalid`, `auth.token_expired`, `auth.tenant_mismatch`.
-    pub fn principal(&self, token: &str, scope: &Scope) -> Result<Principal, Refusal> {
-        self.terms().verifier.verify(token, now_ms())?.principal(&scope.tenant, scope.env)
     }
 
     /// The checks that need no identity, for requests that will prove theirs by `hello` as well.
@@ -167,24 +161,26 @@ pub struct Grant {
 }
 
 impl Caller {
-    /// Proves who sent a request whose context was read; of a stream request, also that there is room for it.
+    /// Proves who sent a request whose context was read, and that they may do what its route does; of a stream request,
+    /// also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`, `limit.*`.
-    pub fn prove(ground: &Arc<Ground>, visitor: Visitor) -> Result<Self, Problem> {
+    /// `auth.*`, `context.*`, `permission.denied`, `limit.*`.
+    pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &RouteSpec) -> Result<Self, Problem> {
         let Visitor { context, permit, address, terms } = visitor;
-        let proved = (|| {
+        let proved = async {
             let token = context.token()?.text.expose();
-            let claims = terms.verifier.verify(token, now_ms())?;
-            let scope = context.scope_given.scope()?;
-            let principal = claims.principal(&scope.tenant, scope.env)?;
-            context.scope_given.agrees_with(&scope)?;
+            let shown = Shown { token, given: &context.scope_given, is_stream: context.is_stream };
+            let principal = ground.prove(&terms, &shown).await?;
+            if let Access::Permission(permission) = route.access {
+                rights::require(&principal, permission)?;
+            }
             if let Some(permit) = &permit {
                 permit.prove(&principal, &terms.settings.limits)?;
             }
             Ok(principal)
-        })();
-        match proved {
+        };
+        match proved.await {
             Ok(principal) => {
                 let (context, principal) = (Rc::new(context), Arc::new(principal));
                 Ok(Self { context, principal, ground: ground.clone(), terms, address, permit })
@@ -271,12 +267,15 @@ impl Grant {
 
 impl FromRequest for Caller {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(ground) = request.app_data::<Arc<Ground>>() else {
-            return ready(Err(Problem::at(Code::Internal.into(), request)));
-        };
-        ready(ground.visit(request).and_then(|visitor| Self::prove(ground, visitor)))
+        let request = request.clone();
+        Box::pin(async move {
+            let internal = || Problem::at(Code::Internal.into(), &request);
+            let ground = request.app_data::<Arc<Ground>>().ok_or_else(internal)?;
+            let route = routes::of(&request).ok_or_else(internal)?;
+            Self::prove(ground, ground.visit(&request)?, route).await
+        })
     }
 }

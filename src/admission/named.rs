@@ -3,16 +3,18 @@
 //! The kind comes from the table of routes and from nowhere else, so one handler serves threads and canvases.
 //! This file never looks whether what is named exists.
 
-use std::future::{Ready, ready};
+use std::future::Future;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic_key::{TopicKey, TopicKind};
 
 use super::{Caller, Grant};
 use crate::problem::Problem;
+use crate::routes::{self, RouteSpec};
 
 /// A caller, and the kind of topic that the route is about.
 #[derive(Clone)]
@@ -42,9 +44,9 @@ impl Kind {
             .map_err(|error| self.caller.problem(Refusal::new(Code::NameInvalid, error.to_string())))
     }
 
-    fn of(request: &HttpRequest, payload: &mut Payload) -> Result<Self, Problem> {
-        let caller = Caller::from_request(request, payload).into_inner()?;
-        let kind = request.app_data::<TopicKind>().copied();
+    async fn of(request: HttpRequest, caller: impl Future<Output = Result<Caller, Problem>>) -> Result<Self, Problem> {
+        let caller = caller.await?;
+        let kind = routes::of(&request).and_then(RouteSpec::kind);
         let kind = kind.ok_or_else(|| caller.problem(Code::Internal))?;
         Ok(Self { caller, kind })
     }
@@ -67,21 +69,23 @@ impl Named {
 
 impl FromRequest for Kind {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        ready(Self::of(request, payload))
+        Box::pin(Self::of(request.clone(), Caller::from_request(request, payload)))
     }
 }
 
 impl FromRequest for Named {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        ready(Kind::of(request, payload).and_then(|kind| {
+        let (request, caller) = (request.clone(), Caller::from_request(request, payload));
+        Box::pin(async move {
+            let kind = Kind::of(request.clone(), caller).await?;
             let key = kind.key(request.match_info().get("id").unwrap_or_default())?;
             Ok(Self { caller: kind.caller, key })
-        }))
+        })
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::Refusal;
+use tambour_actors::session::gate::Hold;
 
 pub use super::counts::{Address, Used};
 use super::counts::{Counts, Holder};
@@ -69,6 +70,12 @@ impl Permit {
     }
 }
 
+impl Hold for Permit {
+    fn from(&self) -> String {
+        self.address.to_string()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.permits.0.lock().leave(self.address, self.holder.get().map(|holder| &**holder));
@@ -80,7 +87,7 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tambour_actors::principal::{ActorType, Role};
+    use tambour_actors::principal::{ActorType, Permissions, Proof, Role};
     use tambour_actors::refusal::Code;
     use tambour_actors::topic_key::{Env, Scope, Tenant};
 
@@ -88,7 +95,17 @@ mod tests {
 
     fn principal(tenant: &str, sub: &str) -> Principal {
         let scope = Scope { tenant: Tenant::parse(tenant).unwrap(), env: Env::Dev };
-        Principal { sub: sub.into(), scope, role: Role::Member, actor_type: ActorType::Human, expires_at_ms: 0 }
+        Principal {
+            sub: sub.into(),
+            scope,
+            role: Role::Member,
+            actor_type: ActorType::Human,
+            read_only: false,
+            permissions: Permissions::NONE,
+            acts_for: None,
+            proof: Proof::Main { jti: None, issued_at_ms: 0 },
+            expires_at_ms: 0,
+        }
     }
 
     const ROOMY: Limits = Limits {

@@ -80,6 +80,7 @@ mod tests {
     use crate::config::value::Secret;
     use crate::identity::jwt::JwtVerifier;
     use clap::Parser;
+    use tambour_actors::topic_key::Scope;
 
     #[derive(Parser)]
     struct Alone {
@@ -100,7 +101,7 @@ mod tests {
         let signed = sign(&args, &settings, 1_000).unwrap();
         settings.auth.secret = Some(development::secret(dir.path()).unwrap());
         let claims = JwtVerifier::from_settings(&settings).unwrap().verify(&signed, 1_000).unwrap();
-        let principal = claims.principal(&args.tenant, Env::Prod).unwrap();
+        let principal = claims.principal(&Scope { tenant: args.tenant, env: Env::Prod }, &settings.roles).unwrap();
         assert_eq!((&*principal.sub, principal.role, principal.expires_at_ms), ("bob", Role::Viewer, 6_000));
     }
 

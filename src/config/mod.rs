@@ -17,6 +17,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tambour_actors::principal::{Permission, Permissions, Role};
 use tambour_actors::topic_key::Env;
 
 use layers::{Layers, SettingsError};
@@ -233,6 +234,18 @@ settings! {
         /// Let stream requests take the token, tenant and env from the query. URLs end up in logs.
         allow_jwt_in_query: bool = false, Accepts::Any, Live;
     }
+    /// Roles: which permission keys each has. Owners and admins have every one.
+    roles: Roles {
+        /// Of a viewer.
+        viewer: Vec<Permission> = vec![Permission::ThreadsRead, Permission::CanvasesRead], Accepts::Any, Live;
+        /// Of a member.
+        member: Vec<Permission> = vec![
+            Permission::ThreadsRead,
+            Permission::ThreadsWrite,
+            Permission::CanvasesRead,
+            Permission::CanvasesWrite,
+        ], Accepts::Any, Live;
+    }
     /// Topics: what each keeps in memory and how much may wait.
     topic: Topic {
         /// Newest events that a topic keeps encoded in memory.
@@ -284,6 +297,17 @@ settings! {
         level: LogFilter = LogFilter::default(), Accepts::Any, Live;
         /// `pretty`, `json`, or `auto`: pretty on a terminal, else JSON.
         format: LogFormat = LogFormat::Auto, Accepts::Any, Restart;
+    }
+}
+
+impl Roles {
+    /// The permission keys of a role. Those of owners and admins are not counted up: they pass without.
+    #[must_use]
+    pub fn permissions(&self, role: Role) -> Permissions {
+        match role {
+            Role::Viewer => self.viewer.iter().copied().collect(),
+            Role::Member | Role::Admin | Role::Owner => self.member.iter().copied().collect(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::Env;
 use toml::Value;
 
@@ -180,6 +181,18 @@ impl<T: Text> Setting for Vec<T> {
 
     fn to_toml(&self) -> Option<Value> {
         Some(Value::Array(self.iter().map(|item| Value::String(item.print())).collect()))
+    }
+}
+
+impl Text for Permission {
+    const WORDS: &'static str = "a permission key such as threads:read";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn print(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 

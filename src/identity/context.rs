@@ -22,6 +22,10 @@ use crate::config::value::Secret;
 pub const SUBPROTOCOL: &str = "tambour.v1";
 /// What a subprotocol that carries a token begins with.
 const SUBPROTOCOL_BEARER: &str = "bearer.";
+/// What a stream token begins with.
+pub const STREAM_TOKEN_PREFIX: &str = "tst_";
+/// What a service key begins with.
+pub const SERVICE_KEY_PREFIX: &str = "tsk_";
 /// Longest value of a routing key in bytes.
 pub const ROUTING_BYTES_MAX: usize = 128;
 
@@ -69,6 +73,29 @@ impl<H: HeaderSource + ?Sized> Incoming<'_, H> {
     }
 }
 
+/// The kinds of token, told by how they begin. What a token is good for is checked elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// A JWT.
+    Main,
+    /// `tst_…`: opens streams and long polls, and nothing else.
+    Stream,
+    /// `tsk_…`: a program's; opens no stream.
+    Key,
+}
+
+impl Tier {
+    /// The kind of a token.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        match token.get(..4) {
+            Some(STREAM_TOKEN_PREFIX) => Self::Stream,
+            Some(SERVICE_KEY_PREFIX) => Self::Key,
+            _ => Self::Main,
+        }
+    }
+}
+
 /// Where a token was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenPlace {
@@ -76,7 +103,7 @@ pub enum TokenPlace {
     Header,
     /// `Sec-WebSocket-Protocol: tambour.v1, bearer.…`.
     Subprotocol,
-    /// `?token=…`, where that is allowed.
+    /// `?token=…` of a stream request: a stream token; another where that is allowed.
     Query,
 }
 
@@ -95,9 +122,10 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Tenant and env as a request says them, in up to two places; not parsed.
+/// Tenant and env as a request says them, in up to three places; not parsed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeGiven {
+    hello: Said,
     headers: Said,
     query: Said,
     query_counts: bool,
@@ -111,15 +139,29 @@ struct Said {
 }
 
 impl ScopeGiven {
-    /// The scope that the request asks for: its headers', else (where that is allowed) its query's.
+    /// What somebody says who has a scope already.
+    #[must_use]
+    pub fn of(scope: &Scope) -> Self {
+        let headers = Said { tenant: Some(scope.tenant.as_str().into()), env: Some(scope.env.as_str().into()) };
+        Self { headers, ..Self::default() }
+    }
+
+    /// The same, and what a `hello` frame says.
+    #[must_use]
+    pub fn and_in_hello(self, tenant: Option<String>, env: Option<String>) -> Self {
+        Self { hello: Said { tenant: tenant.map(Into::into), env: env.map(Into::into) }, ..self }
+    }
+
+    /// The scope that the request asks for: its `hello`'s, else its headers', else (where that is allowed) its query's.
     ///
     /// # Errors
     /// [`Code::StreamContextMissing`] or [`Code::ContextMissing`] when it says no tenant or no
     /// env; [`Code::ContextMalformed`] when one has the wrong form.
     pub fn scope(&self) -> Result<Scope, Refusal> {
         let query = self.query_counts.then_some(&self.query);
-        let tenant = self.headers.tenant.as_deref().or_else(|| query?.tenant.as_deref());
-        let env = self.headers.env.as_deref().or_else(|| query?.env.as_deref());
+        let said = [Some(&self.hello), Some(&self.headers), query];
+        let tenant = said.iter().flatten().find_map(|said| said.tenant.as_deref());
+        let env = said.iter().flatten().find_map(|said| said.env.as_deref());
         let (Some(tenant), Some(env)) = (tenant, env) else {
             let code = if self.is_stream { Code::StreamContextMissing } else { Code::ContextMissing };
             return Err(Refusal::new(code, "say where you act: X-Tenant-Id and X-Env"));
@@ -136,7 +178,7 @@ impl ScopeGiven {
             said.tenant.as_deref().is_none_or(|tenant| tenant == scope.tenant.as_str())
                 && said.env.as_deref().is_none_or(|env| Env::parse(env) == Ok(scope.env))
         };
-        if agrees(&self.headers) && agrees(&self.query) {
+        if agrees(&self.hello) && agrees(&self.headers) && agrees(&self.query) {
             return Ok(());
         }
         Err(Refusal::new(Code::ContextMismatch, "tenant or env is said twice, and not the same"))
@@ -150,7 +192,7 @@ impl ScopeGiven {
     }
 }
 
-/// Parses a tenant and an env, from headers or a `hello` frame.
+/// Parses a tenant and an env.
 ///
 /// # Errors
 /// [`Code::ContextMalformed`] with what the form is.
@@ -176,6 +218,8 @@ pub struct RequestContext {
     pub is_upgrade: bool,
     /// The upgrade offers [`SUBPROTOCOL`].
     pub offers_subprotocol: bool,
+    /// `X-Act-As`: on whose behalf a service key acts.
+    pub act_as: Option<Box<str>>,
     token: Result<Option<Token>, Refusal>,
     routing: [Option<Box<str>>; ROUTING.len()],
 }
@@ -193,6 +237,7 @@ impl RequestContext {
         let takes_socket = incoming.asks_for_socket();
         let query_counts = incoming.allow_jwt_in_query && is_stream;
         let scope_given = ScopeGiven {
+            hello: Said::default(),
             headers: Said { tenant: single(headers, "x-tenant-id")?, env: single(headers, "x-env")? },
             query: query.said,
             query_counts,
@@ -202,16 +247,18 @@ impl RequestContext {
         for (slot, (header, _)) in routing.iter_mut().zip(ROUTING) {
             *slot = routing_key(headers, header)?;
         }
+        let act_as = single(headers, "x-act-as")?;
         let authorization = single(headers, "authorization")?;
         let subprotocol = if is_upgrade { subprotocol_token(headers)? } else { None };
         let token = match authorization {
             Some(value) => bearer(&value).map(Some),
-            None => Ok(subprotocol
-                .map(|text| Token { text, place: TokenPlace::Subprotocol })
-                .or_else(|| query.token.filter(|_| query_counts).map(|text| Token { text, place: TokenPlace::Query }))),
+            None => Ok(subprotocol.map(|text| Token { text, place: TokenPlace::Subprotocol }).or_else(|| {
+                let counts = |text: &Secret| query_counts || (is_stream && Tier::of(text.expose()) == Tier::Stream);
+                query.token.filter(counts).map(|text| Token { text, place: TokenPlace::Query })
+            })),
         };
         let offers_subprotocol = is_upgrade && lists(headers, "sec-websocket-protocol", |item| item == SUBPROTOCOL);
-        Ok(Self { ids, scope_given, is_stream, takes_socket, is_upgrade, offers_subprotocol, token, routing })
+        Ok(Self { ids, scope_given, is_stream, takes_socket, is_upgrade, offers_subprotocol, act_as, token, routing })
     }
 
     /// The token that was given; the header's before the subprotocol's before the query's.
@@ -232,6 +279,9 @@ impl RequestContext {
     pub fn origin(&self, principal: &Principal) -> Origin {
         let mut routing = Members::default();
         routing.push("actor_id", &principal.sub).push("actor_type", principal.actor_type.as_str());
+        if let Some(acts_for) = &principal.acts_for {
+            routing.push("acts_for", acts_for);
+        }
         for ((_, field), value) in ROUTING.iter().zip(&self.routing) {
             if let Some(value) = value {
                 routing.push(field, value);

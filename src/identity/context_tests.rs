@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tambour_actors::principal::{ActorType, Principal, Role};
+use tambour_actors::principal::{ActorType, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
@@ -170,6 +170,10 @@ fn principal(sub: &str) -> Principal {
         scope: Scope { tenant: Tenant::parse("t_demo").unwrap(), env: Env::Dev },
         role: Role::Member,
         actor_type: ActorType::Human,
+        read_only: false,
+        permissions: Permissions::NONE,
+        acts_for: None,
+        proof: Proof::Main { jti: None, issued_at_ms: 0 },
         expires_at_ms: 0,
     }
 }

@@ -10,19 +10,21 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tambour_actors::principal::{ActorType, Principal, Role};
+use tambour_actors::principal::{ActorType, Permission, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::topic_key::{Env, Scope, Tenant};
+use tambour_actors::topic_key::{Env, Scope};
 
 use super::key;
 pub use super::key::KeyError;
 use super::verified::Verified;
-use crate::config::Settings;
+use crate::config::{Roles, Settings};
 
 /// Largest token in bytes; a larger one is refused before anything in it is looked at.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 /// Longest `sub` in bytes.
 pub const SUB_BYTES_MAX: usize = 256;
+/// What the `sub` of every service key begins with, and no other.
+pub const KEY_SUB_PREFIX: &str = "key:";
 /// Latest `exp` and `nbf`, in seconds since 1970: the end of the year 9999.
 const DATE_SECONDS_MAX: f64 = 253_402_300_799.0;
 
@@ -91,12 +93,15 @@ pub struct Claims {
     /// Their address, as the issuer says.
     pub email: Option<String>,
     /// The token's own id.
-    pub jti: Option<String>,
+    pub jti: Option<Arc<str>>,
+    /// When it was made, in milliseconds since 1970; 0 when it does not say.
+    pub issued_at_ms: i64,
     /// When sessions of this token end, in milliseconds since 1970: its `exp`, or the end of the
     /// leeway for a token that was verified within it.
     pub expires_at_ms: i64,
     tenant_ids: Vec<String>,
     role_map: BTreeMap<String, String>,
+    permissions: BTreeMap<String, Permissions>,
     envs: Envs,
 }
 
@@ -177,9 +182,6 @@ impl JwtVerifier {
         if self.issuer.is_some() && !matches!(raw.iss, Some(Value::String(_))) {
             return Err(invalid("the claim iss is not one text"));
         }
-        if raw.iat.as_ref().is_some_and(|iat| date_ms(iat).is_none()) {
-            return Err(invalid("the claim iat is not a number"));
-        }
         let exp = raw.exp.as_ref().ok_or_else(|| invalid("the claim exp is missing"))?;
         let exp_ms = date_ms(exp).ok_or_else(|| invalid("the claim exp is not a number of seconds since 1970"))?;
         let nbf_ms = match &raw.nbf {
@@ -197,6 +199,15 @@ impl JwtVerifier {
         if sub.is_empty() || sub.len() > SUB_BYTES_MAX || sub.chars().any(char::is_control) {
             return Err(invalid("the claim sub is 1 to 256 bytes without control characters"));
         }
+        if sub.starts_with(KEY_SUB_PREFIX) {
+            return Err(invalid("the claim sub begins with key:, which only service keys do"));
+        }
+        let issued_at_ms = match &raw.iat {
+            Some(iat) => date_ms(iat).ok_or_else(|| invalid("the claim iat is not a number"))?,
+            None => 0,
+        };
+        let permissions = permissions(raw.permissions)
+            .ok_or_else(|| invalid("the claim permissions is not an object of tenant and list of keys"))?;
         let tenant_ids = raw.tenant_ids.ok_or_else(|| invalid("the claim tenant_ids is missing"))?;
         let tenant_ids = texts(tenant_ids).ok_or_else(|| invalid("the claim tenant_ids is not a list of texts"))?;
         let role_map = raw.role_map.ok_or_else(|| invalid("the claim role_map is missing"))?;
@@ -213,32 +224,40 @@ impl JwtVerifier {
         Ok(Claims {
             sub: sub.into(),
             email: optional_text(raw.email, "the claim email is not a text")?,
-            jti: optional_text(raw.jti, "the claim jti is not a text")?,
+            jti: optional_text(raw.jti, "the claim jti is not a text")?.map(Into::into),
+            issued_at_ms,
             expires_at_ms: exp_ms,
             tenant_ids,
             role_map,
+            permissions,
             envs,
         })
     }
 }
 
 impl Claims {
-    /// The principal that the token proves in a tenant and env.
+    /// The principal that the token proves in a tenant and env. Their permission keys are those of their role, and those
+    /// that the token gives there.
     ///
     /// # Errors
     /// [`Code::TenantMismatch`] when the token is not good for the tenant or the env, or gives no
     /// role there. All three answer alike: they tell nothing about tenants that exist.
-    pub fn principal(&self, tenant: &Tenant, env: Env) -> Result<Principal, Refusal> {
+    pub fn principal(&self, scope: &Scope, roles: &Roles) -> Result<Principal, Refusal> {
         let refused = || Refusal::new(Code::TenantMismatch, "this token is not good for this tenant and env");
-        if !self.tenant_ids.iter().any(|id| id == tenant.as_str()) || !self.envs.contains(env) {
+        let tenant = scope.tenant.as_str();
+        if !self.tenant_ids.iter().any(|id| id == tenant) || !self.envs.contains(scope.env) {
             return Err(refused());
         }
-        let role = self.role_map.get(tenant.as_str()).and_then(|role| Role::parse(role)).ok_or_else(refused)?;
+        let role = self.role_map.get(tenant).and_then(|role| Role::parse(role)).ok_or_else(refused)?;
         Ok(Principal {
             sub: self.sub.clone(),
-            scope: Scope { tenant: tenant.clone(), env },
+            scope: scope.clone(),
             role,
             actor_type: ActorType::Human,
+            read_only: false,
+            permissions: roles.permissions(role).or(self.permissions.get(tenant).copied().unwrap_or_default()),
+            acts_for: None,
+            proof: Proof::Main { jti: self.jti.clone(), issued_at_ms: self.issued_at_ms },
             expires_at_ms: self.expires_at_ms,
         })
     }
@@ -267,6 +286,8 @@ struct RawClaims {
     #[serde(default, deserialize_with = "given")]
     role_map: Option<Value>,
     #[serde(default, deserialize_with = "given")]
+    permissions: Option<Value>,
+    #[serde(default, deserialize_with = "given")]
     envs: Option<Value>,
 }
 
@@ -292,6 +313,16 @@ fn optional_text(value: Option<Value>, otherwise: &'static str) -> Result<Option
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(invalid(otherwise)),
     }
+}
+
+/// Keys that are none of ours are somebody else's, and passed over.
+fn permissions(value: Option<Value>) -> Option<BTreeMap<String, Permissions>> {
+    let given: BTreeMap<String, Vec<String>> = match value {
+        None | Some(Value::Null) => return Some(BTreeMap::new()),
+        Some(value) => serde_json::from_value(value).ok()?,
+    };
+    let known = |keys: Vec<String>| keys.iter().filter_map(|key| Permission::parse(key)).collect();
+    Some(given.into_iter().map(|(tenant, keys)| (tenant, known(keys))).collect())
 }
 
 fn texts(value: Value) -> Option<Vec<String>> {

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tambour_actors::refusal::Code;
-use tambour_actors::topic_key::{Env, Tenant};
+use tambour_actors::topic_key::{Env, Scope, Tenant};
 
 use super::jwt::{Claims, JwtVerifier, TOKEN_BYTES_MAX};
 use crate::config::Settings;
@@ -299,7 +299,9 @@ fn the_size_is_checked_before_anything_else() {
 fn principals() {
     let role = |settings: &[(&str, &str)], changes: Value, tenant: &str, env: Env| {
         let claims = check(settings, &changes, Ok(())).unwrap();
-        claims.principal(&Tenant::parse(tenant).unwrap(), env).map(|p| p.role.as_str()).map_err(|r| (r.code, r.detail))
+        let scope = Scope { tenant: Tenant::parse(tenant).unwrap(), env };
+        let principal = claims.principal(&scope, &Settings::default().roles);
+        principal.map(|p| p.role.as_str()).map_err(|r| (r.code, r.detail))
     };
     let refused = || Err((Code::TenantMismatch, "this token is not good for this tenant and env".into()));
     for name in ["owner", "admin", "member", "viewer"] {
@@ -362,13 +364,14 @@ proptest! {
     }
 
     #[test]
-    fn no_claim_panics(name in prop::sample::select(vec!["sub", "exp", "nbf", "iat", "iss", "aud", "tenant_ids", "role_map", "envs", "email", "jti"]),
+    fn no_claim_panics(name in prop::sample::select(vec!["sub", "exp", "nbf", "iat", "iss", "aud", "tenant_ids", "role_map", "permissions", "envs", "email", "jti"]),
                        value in any_json(), now in any::<i64>()) {
         let both = verifier(&[("auth.issuer", "i"), ("auth.audience", "a")]);
         let signed = token(&json!({name: value}));
         for verifier in [both, verifier(&[])] {
             if let Ok(claims) = verifier.verify(&signed, now) {
-                let _ = claims.principal(&Tenant::parse("t_demo").unwrap(), Env::Dev);
+                let scope = Scope { tenant: Tenant::parse("t_demo").unwrap(), env: Env::Dev };
+                let _ = claims.principal(&scope, &Settings::default().roles);
             }
         }
     }

@@ -195,7 +195,7 @@ impl Doc {
             Access::Public => vec![],
             // A session may say who it is in its first frame.
             Access::Hello => vec![SecurityRequirement::new(BEARER, none), SecurityRequirement::default()],
-            Access::Caller | Access::Topic => vec![SecurityRequirement::new(BEARER, none)],
+            Access::Caller | Access::Permission(_) | Access::Topic => vec![SecurityRequirement::new(BEARER, none)],
         };
         operation
             .securities(Some(securities))

@@ -91,7 +91,9 @@ pub(super) fn identity(access: Access) -> (Vec<Parameter>, Vec<Ref>) {
     let refer = |header: &Parameter| Ref::new(format!("#/components/parameters/{}", header.name));
     match access {
         Access::Public => (Vec::new(), Vec::new()),
-        Access::Caller | Access::Topic => (Vec::new(), headers(true).iter().map(refer).collect()),
+        Access::Caller | Access::Permission(_) | Access::Topic => {
+            (Vec::new(), headers(true).iter().map(refer).collect())
+        }
         Access::Hello => {
             let headers = headers(false);
             (headers[..2].to_vec(), headers[2..].iter().map(refer).collect())

@@ -24,10 +24,13 @@ const CALLER: &[Code] = &[
     Code::TokenMissing,
     Code::TokenInvalid,
     Code::TokenExpired,
+    Code::TokenRevoked,
+    Code::TokenTier,
     Code::ContextMissing,
     Code::ContextMalformed,
     Code::ContextMismatch,
     Code::TenantMismatch,
+    Code::Suspended,
     Code::Internal,
 ];
 /// What a stream request can be besides; every GET becomes one by its headers.
@@ -60,9 +63,10 @@ pub(super) const BODY: &[Code] = &[Code::BodyType, Code::BodyTooLarge, Code::Bod
 
 /// What follows from a route's access and its method.
 pub(super) fn of_access(access: Access, method: &str) -> Vec<Code> {
-    let of = match access {
+    let of: &[&[Code]] = match access {
         Access::Public => return Vec::new(),
         Access::Caller | Access::Hello => &[CALLER, &[]],
+        Access::Permission(_) => &[CALLER, &[Code::Forbidden]],
         Access::Topic => &[CALLER, TOPIC],
     };
     let by_method = if method == "GET" { [STREAM, ROOM].concat() } else { CHANGE.to_vec() };

@@ -77,7 +77,7 @@ shapes! {
     /// An env.
     Env = one_of(["dev", "staging", "prod"]);
     /// What kind of sender: a person.
-    ActorType = one_of(["human"]);
+    ActorType = one_of(["human", "agent", "system"]);
     /// A time in UTC.
     Time = text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

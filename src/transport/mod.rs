@@ -27,12 +27,11 @@ use tambour_actors::frame::Wire;
 use tambour_actors::outlet::socket::tune;
 use tambour_actors::outlet::worker::Worker;
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::session::gate::Gate;
+use tambour_actors::session::gate::{Gate, Hold};
 use tambour_actors::session::{Greeting, Opening, Wanted, Who, open};
 use uuid::Uuid;
 
 use crate::admission::Ground;
-use crate::admission::permit::Permit;
 use crate::problem::{Problem, ids_of};
 use socket::TakeOver;
 
@@ -57,7 +56,7 @@ pub struct Ready {
     /// What the client speaks.
     pub wire: Wire,
     /// Room for it.
-    pub permit: Rc<Permit>,
+    pub hold: Rc<dyn Hold>,
 }
 
 /// Answers with `head`, then hands the socket of this request to a session.
@@ -89,11 +88,11 @@ pub fn hand_over(
             wire: ready.wire,
             socket: socket.into_socket(),
             early,
-            greeting: Box::new(Greeting { connection_id: Uuid::now_v7().to_string(), request_id: ids.request_id }),
+            greeting: Box::new(Greeting { connection_id: Uuid::now_v7(), request_id: ids.request_id }),
             who: ready.who,
             topics: ready.topics,
             composite: ready.composite,
-            permit: ready.permit,
+            hold: ready.hold,
             gate: station.gate.clone(),
             limits,
         };

@@ -184,7 +184,7 @@ async fn stream(
     }
     let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds() }];
     let (who, permit) = (Who::Reader(grant.caller.principal.clone()), grant.caller.permit()?);
-    let ready = Ready { who, topics, composite: None, wire: reading.wire(), permit };
+    let ready = Ready { who, topics, composite: None, wire: reading.wire(), hold: permit };
     hand_over(request, payload, sse::head(request), ready)
 }
 

@@ -145,7 +145,7 @@ pub async fn open(
     }
     let wire = if streaming.named.unwrap_or(true) { Wire::Sse } else { Wire::SseUnnamed };
     let (who, permit) = (Who::Reader(caller.principal.clone()), caller.permit()?);
-    let ready = Ready { who, topics, composite: Some(Box::new(id)), wire, permit };
+    let ready = Ready { who, topics, composite: Some(Box::new(id)), wire, hold: permit };
     hand_over(&request, payload, sse::head(&request), ready)
 }
 

@@ -18,6 +18,7 @@ use super::{Ready, hand_over};
 use crate::admission::{Caller, Ground, Handshake, Named};
 use crate::identity::context::SUBPROTOCOL;
 use crate::problem::Problem;
+use crate::routes;
 
 /// `GET /v1/ws`: a session of any topics. Without a token in the upgrade, its first frame is `hello`.
 ///
@@ -25,15 +26,16 @@ use crate::problem::Problem;
 /// What admission refuses; 400 for a request that is no upgrade.
 pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let ground = request.app_data::<Arc<Ground>>().ok_or_else(|| Problem::at(Code::Internal.into(), &request))?;
+    let route = routes::of(&request).ok_or_else(|| Problem::at(Code::Internal.into(), &request))?;
     let visitor = ground.visit(&request)?;
     let anonymous = visitor.context.token().is_err_and(|refusal| refusal.code == Code::TokenMissing);
     let (who, permit) = match &visitor.permit {
         Some(permit) if anonymous && visitor.context.is_upgrade => {
             let (permit, context, ground) = (permit.clone(), Rc::new(visitor.context), ground.clone());
-            (Who::Unknown(Box::new(Handshake { context, ground, permit: permit.clone() })), Ok(permit))
+            (Who::Unknown(Rc::new(Handshake { context, ground, permit: permit.clone() })), Ok(permit))
         }
         _ => {
-            let caller = Caller::prove(ground, visitor)?;
+            let caller = Caller::prove(ground, visitor, route).await?;
             (known(&caller), caller.permit())
         }
     };
@@ -42,7 +44,7 @@ pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
         &request,
         payload,
         head,
-        Ready { who, topics: Vec::new(), composite: None, wire: Wire::Ws, permit: permit? },
+        Ready { who, topics: Vec::new(), composite: None, wire: Wire::Ws, hold: permit? },
     )
 }
 
@@ -61,7 +63,7 @@ pub async fn topic(
     let head = handshake(&request)?;
     let topics = vec![Wanted { topic, start, requested, fold: reading.folds() }];
     let (who, permit) = (known(&named.caller), named.caller.permit()?);
-    hand_over(&request, payload, head, Ready { who, topics, composite: None, wire: Wire::Ws, permit })
+    hand_over(&request, payload, head, Ready { who, topics, composite: None, wire: Wire::Ws, hold: permit })
 }
 
 fn known(caller: &Caller) -> Who {

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::Wire;
 use crate::cursor::Mark;
@@ -28,7 +29,7 @@ pub enum Control<'a> {
     Welcome {
         /// Of this connection; the answer to `auth` does not repeat it.
         #[serde(skip_serializing_if = "Option::is_none")]
-        connection_id: Option<&'a str>,
+        connection_id: Option<Uuid>,
         /// Of the request that opened it; the answer to `auth` does not repeat it.
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<&'a str>,
@@ -108,7 +109,9 @@ pub enum Control<'a> {
         /// When to come back.
         retry_after_ms: u64,
     },
-    /// A stream is refused for now: of an `EventSource` that comes back.
+    /// Another stream of the same token goes on in place of this one.
+    Replaced,
+    /// A stream is refused for now, to an `EventSource` that comes back; or is over, because the identity was taken away.
     Refused {
         /// Which refusal.
         code: &'a str,
@@ -120,7 +123,7 @@ pub enum Control<'a> {
     /// The first block of an SSE stream.
     Connected {
         /// Of this connection.
-        connection_id: &'a str,
+        connection_id: Uuid,
         /// Of the request that opened it.
         request_id: &'a str,
         /// What is read.

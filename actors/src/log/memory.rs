@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{
     Append, AppendError, Bounds, ChangeError, CreateError, EventLog, Folded, FoldedPage, FoldedText,
     IDEMPOTENCY_KEPT_MS, LogId, NewTopic, Page, PageLimit, PortFuture, Rejected, Remembered, TopicChange, TopicQuery,
-    TopicRecord, Topics, Unavailable, Visibility, Why,
+    TopicRecord, Topics, Unavailable, Why,
 };
 use crate::event::{APPENDED_BYTES_MAX, Event, Seq};
 use crate::topic_key::{Scope, TopicKey};
@@ -247,13 +247,7 @@ impl Topics for MemoryLog {
 
     fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
         let contents = self.0.lock();
-        let visible = |record: &TopicRecord| {
-            query.visible_to.as_ref().is_none_or(|sub| {
-                record.topic.visibility != Visibility::Private
-                    || record.topic.creator == *sub
-                    || record.topic.members.iter().any(|member| member.sub == *sub)
-            })
-        };
+        let visible = |record: &TopicRecord| query.visible_to.as_ref().is_none_or(|who| who.sees(&record.topic));
         let found = contents
             .topics
             .values()

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 pub use topics::{
     ChangeError, CreateError, MEMBERS_MAX, Member, NewTopic, TITLE_BYTES_MAX, TopicChange, TopicQuery, TopicRecord,
-    Topics, Visibility,
+    Topics, Visibility, VisibleTo,
 };
 
 use crate::event::{Event, Seq};

@@ -153,6 +153,29 @@ pub enum ChangeError {
     Unavailable(#[from] Unavailable),
 }
 
+/// Somebody who may read some topics of a scope: those that they made, that they are a member of, that are public,
+/// and perhaps those of the team.
+#[derive(Debug, Clone)]
+pub struct VisibleTo {
+    /// Who.
+    pub sub: Arc<str>,
+    /// Whether topics of the team are among them.
+    pub team: bool,
+}
+
+impl VisibleTo {
+    /// Whether a topic is among them: the one reading of it for every store.
+    #[must_use]
+    pub fn sees(&self, topic: &NewTopic) -> bool {
+        let shared = match topic.visibility {
+            Visibility::Private => false,
+            Visibility::Team => self.team,
+            Visibility::Public => true,
+        };
+        shared || topic.creator == self.sub || topic.members.iter().any(|member| member.sub == self.sub)
+    }
+}
+
 /// Which topics a list holds.
 #[derive(Debug, Clone)]
 pub struct TopicQuery {
@@ -160,9 +183,8 @@ pub struct TopicQuery {
     pub kind: TopicKind,
     /// Whose ids are greater than this (byte order).
     pub after_id: Option<String>,
-    /// `None`: all of the scope. `Some(sub)`: those that `sub` may read: made by them, shared with
-    /// them as a member, or of visibility `team` or `public`.
-    pub visible_to: Option<Arc<str>>,
+    /// `None`: all of the scope. Else those that somebody may read.
+    pub visible_to: Option<VisibleTo>,
     /// At most this many, ascending by id.
     pub limit: usize,
 }

@@ -6,6 +6,7 @@ use actix::Message;
 
 use crate::directory::TopicHandle;
 use crate::log::{Bounds, TopicRecord};
+use crate::review::{Reading, Review, Survey};
 use crate::topic::messages::{EndReason, LineId};
 use crate::topic::state::{Start, Started};
 use crate::topic_key::TopicKey;
@@ -54,7 +55,7 @@ pub enum FromSession {
 }
 
 /// To a session.
-#[derive(Debug, Message)]
+#[derive(Message)]
 #[rtype(result = "()")]
 pub enum ToSession {
     /// A reader is counted; the session tells the client, then says [`FromSession::Go`].
@@ -90,6 +91,17 @@ pub enum ToSession {
     Cut,
     /// The time that the session asked to be woken at.
     Alarm,
+    /// Something was revoked or changed: is it about this one?
+    Review(Review),
+    /// Who is there?
+    Survey {
+        /// Who asks.
+        survey: Arc<dyn Survey>,
+        /// What the session reads.
+        topics: Vec<Reading>,
+    },
+    /// Another stream of the same token goes on in its place.
+    Replaced,
     /// The hub drains.
     Drain {
         /// When the client should come back.

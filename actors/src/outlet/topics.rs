@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 use slab::Slab;
 
-use super::line::Line;
+use super::line::{Line, Sub};
 use super::messages::ToSession;
 use super::seats::{Delivery, NewSub, Pending, Seat};
 use super::{Outlet, pump};
@@ -17,6 +17,7 @@ use crate::directory::TopicHandle;
 use crate::frame::Batch;
 use crate::frame::control::gap;
 use crate::log::{Bounds, TopicRecord};
+use crate::review::{Reading, Survey};
 use crate::topic::messages::{EndReason, Fold, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
 use crate::topic_key::TopicKey;
@@ -54,6 +55,12 @@ impl Outlet {
                 }
             }
             ToOutlet::Changed { record } => self.changed(&record),
+            ToOutlet::Review(review) => {
+                for (_, line) in self.worker.lines.borrow().iter() {
+                    line.tell(ToSession::Review(review.clone()));
+                }
+            }
+            ToOutlet::Survey(survey) => self.survey(&survey),
             ToOutlet::Drain { spread_ms } => self.drain(spread_ms),
             ToOutlet::Deleted { key, mark } => {
                 if let Some(slot) = self.seats.slot(&key)
@@ -88,6 +95,23 @@ impl Outlet {
         let count = lines.len().max(1) as u64;
         for (place, (_, line)) in (0_u64..).zip(lines.iter()) {
             line.tell(ToSession::Drain { retry_after_ms: COME_BACK_MS_MIN + spread_ms * place / count });
+        }
+    }
+
+    /// Asks the sessions of a scope. What a session reads is all of its own scope.
+    fn survey(&self, survey: &Arc<dyn Survey>) {
+        for (_, line) in self.worker.lines.borrow().iter() {
+            let reading = |sub: &Sub| {
+                let seat = self.seats.get(sub.topic as usize)?;
+                Some(Reading { key: seat.key.clone(), cursor: sub.cursor, head: seat.head.max(sub.cursor) })
+            };
+            let is_foreign = |topic: &Reading| topic.key.scope() != *survey.scope();
+            let first = line.subs.first().and_then(reading);
+            if first.as_ref().is_some_and(is_foreign) {
+                continue;
+            }
+            let topics = line.subs.iter().filter_map(reading).collect();
+            line.tell(ToSession::Survey { survey: survey.clone(), topics });
         }
     }
 

@@ -3,13 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix::Recipient;
 use futures_util::future::LocalBoxFuture;
 
 use crate::directory::TopicHandle;
 use crate::event::Origin;
 use crate::log::TopicRecord;
+use crate::outlet::messages::ToSession;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
+use crate::review::Reviewed;
 
 /// What somebody wants of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,9 @@ pub enum Admission {
     Later(LocalBoxFuture<'static, Result<TopicHandle, Refusal>>),
 }
 
+/// An identity that a store or an issuer may have to be asked about.
+pub type Proving<T> = LocalBoxFuture<'static, Result<T, Refusal>>;
+
 /// Decides who may do what. One per worker.
 pub trait Gate {
     /// A principal wants something of a topic, by its name in their scope.
@@ -54,7 +60,14 @@ pub trait Gate {
     ///
     /// # Errors
     /// As for a first token; `auth.identity_changed` for somebody else's.
-    fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal>;
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal>;
+
+    /// What is left of an identity that was proved a moment ago: asked when a session begins, because it hears of
+    /// [reviews](crate::review::Review) only from then on.
+    ///
+    /// # Errors
+    /// Why it is over.
+    fn review(&self, principal: &Arc<Principal>) -> Reviewed;
 }
 
 /// Proves the identity of a session that opened without a token.
@@ -63,5 +76,16 @@ pub trait Greeter {
     ///
     /// # Errors
     /// As for the same token and context in headers.
-    fn hello(&self, token: &str, tenant_id: &str, env: &str) -> Result<Identity, Refusal>;
+    fn hello(self: Rc<Self>, token: String, tenant_id: Option<String>, env: Option<String>) -> Proving<Identity>;
+}
+
+/// What a session holds of what is limited. Its drop gives it back.
+pub trait Hold {
+    /// The session lives, and this is how it is told something.
+    fn begun(&self, session: &Recipient<ToSession>) {
+        let _ = session;
+    }
+
+    /// Where the connection came from, as far as it is kept.
+    fn from(&self) -> String;
 }

@@ -9,9 +9,12 @@ use std::task::{Context as Waking, Poll};
 
 use actix::{ActorContext, ActorFuture, Context};
 
-use super::{Session, WAITING_BYTES_MAX};
+use super::gate::Identity;
+use super::{Session, WAITING_BYTES_MAX, Waiting};
+use crate::directory::TopicHandle;
 use crate::frame::Wire;
 use crate::outlet::messages::FromSession;
+use crate::refusal::Refusal;
 
 /// After so many messages a session lets others of its thread go first.
 const MESSAGES_PER_POLL: usize = 64;
@@ -42,6 +45,12 @@ impl ActorFuture<Session> for Pump {
         waking.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// What a session waited for.
+enum Came {
+    Topic(Result<TopicHandle, Refusal>),
+    Identity(Result<Identity, Refusal>),
 }
 
 enum Step {
@@ -81,13 +90,24 @@ impl Session {
         if self.ending {
             return self.discard(waking);
         }
-        if let Some(mut waiting) = self.admitting.take() {
-            let Poll::Ready(admitted) = waiting.2.as_mut().poll(waking) else {
-                self.admitting = Some(waiting);
+        if let Some(mut waiting) = self.waiting.take() {
+            let came = match &mut *waiting {
+                Waiting::Topic(_, _, finding) => finding.as_mut().poll(waking).map(Came::Topic),
+                Waiting::Identity(_, proving) => proving.as_mut().poll(waking).map(Came::Identity),
+            };
+            let Poll::Ready(came) = came else {
+                self.waiting = Some(waiting);
                 return Step::Wait;
             };
-            let (task, reference, _) = *waiting;
-            self.go_on(task, &reference, admitted, ctx);
+            match (*waiting, came) {
+                (Waiting::Topic(task, reference, _), Came::Topic(found)) => self.go_on(task, &reference, found, ctx),
+                (Waiting::Identity(reference, _), Came::Identity(proved)) => {
+                    if let Err(refusal) = self.proved(proved, &reference, ctx) {
+                        self.refuse_request(&refusal, &reference);
+                    }
+                }
+                _ => unreachable!("what came is what was waited for"),
+            }
             return Step::On;
         }
         let waiting_bytes = self.with_line(|line, _| line.waiting_bytes()).unwrap_or(0);

@@ -1,22 +1,22 @@
 //! The session actor: one per connection, for WebSocket and SSE alike, on the worker of its socket.
 //!
 //! It reads the socket, knows who the client is, and tells the outlet what the client wants to
-//! read; the outlet writes the events. It keeps no event, and holds its permit until it ends.
+//! read; the outlet writes the events. It keeps no event, and holds what was given to it until it ends.
 
 pub mod decoder;
 pub mod gate;
+mod identity;
 mod io;
 mod opening;
 mod readings;
 pub mod request;
 mod ws;
 
-use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
-use futures_util::future::LocalBoxFuture;
+use uuid::Uuid;
 
 use crate::cursor::{Cursor, Mark};
 use crate::directory::TopicHandle;
@@ -34,7 +34,7 @@ use crate::topic::now_ms;
 use crate::topic::state::{Published, Start, Started};
 use crate::topic_key::TopicKey;
 use decoder::Decoder;
-use gate::Gate;
+use gate::{Gate, Hold, Identity, Proving};
 pub use opening::{Greeting, Opening, SessionLimits, Wanted, Who};
 
 /// Above this many bytes of the hub's own frames behind a full socket, a session stops reading.
@@ -94,7 +94,14 @@ enum Task {
     },
 }
 
-type Admitting = LocalBoxFuture<'static, Result<TopicHandle, Refusal>>;
+/// What a session waits for before it does anything else that its client asks for.
+#[allow(clippy::large_enum_variant, reason = "it is boxed where it waits")]
+enum Waiting {
+    /// A topic is being found.
+    Topic(Task, Ref, Proving<TopicHandle>),
+    /// An identity is being proved: the first one, or another.
+    Identity(Ref, Proving<Identity>),
+}
 
 /// The actor. See the module.
 pub struct Session {
@@ -112,12 +119,13 @@ pub struct Session {
     /// How many subscriptions there ever were.
     tickets: u32,
     reads: Reads,
-    admitting: Option<Box<(Task, Ref, Admitting)>>,
+    waiting: Option<Box<Waiting>>,
     publishes_in_flight: usize,
     warned: bool,
     ending: bool,
     finished: bool,
-    _permit: Rc<dyn Any>,
+    connection_id: Uuid,
+    hold: Rc<dyn Hold>,
 }
 
 /// A publish of a session was answered.
@@ -131,7 +139,7 @@ struct Answered {
 
 /// Starts a session on this thread.
 pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
-    let Opening { wire, socket, early, greeting, who, topics, composite, permit, gate, limits } = opening;
+    let Opening { wire, socket, early, greeting, who, topics, composite, hold, gate, limits } = opening;
     let worker = worker.clone();
     let reads = match (&composite, topics.is_empty()) {
         (Some(_), _) => Reads::Many,
@@ -141,6 +149,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
     Session::create(move |ctx| {
         // The default mailbox is counted in slots, not reserved; it needs no change.
         let session = ctx.address().recipient();
+        hold.begun(&session);
         let line = worker.add(|turn, now_ms| Line::new(socket, wire, limits.pace, session, turn, now_ms));
         let mut session = Session {
             worker,
@@ -149,17 +158,18 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             limits,
             wire,
             who,
+            connection_id: greeting.connection_id,
             greeting: Some(greeting),
             decoder: None,
             subscriptions: Vec::new(),
             tickets: 0,
             reads,
-            admitting: None,
+            waiting: None,
             publishes_in_flight: 0,
             warned: false,
             ending: false,
             finished: false,
-            _permit: permit,
+            hold,
         };
         if !early.is_empty() {
             session.decoder.get_or_insert_default().feed(&early);
@@ -169,6 +179,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
         }
         session.set_alarm();
         session.with_line(|line, _| line.composite = composite);
+        session.review(None, ctx);
         for wanted in topics {
             session.subscribe(wanted, None);
         }
@@ -211,7 +222,7 @@ impl Session {
         let Some(principal) = self.principal().cloned() else { return };
         let greeting = self.greeting.take();
         let welcome = Control::Welcome {
-            connection_id: greeting.as_ref().map(|greeting| greeting.connection_id.as_str()),
+            connection_id: greeting.as_ref().map(|greeting| greeting.connection_id),
             request_id: greeting.as_ref().map(|greeting| &*greeting.request_id),
             sub: &principal.sub,
             tenant_id: principal.scope.tenant.as_str(),
@@ -329,6 +340,9 @@ impl Handler<ToSession> for Session {
                 ctx.stop();
             }
             ToSession::Alarm => self.alarm(ctx),
+            ToSession::Review(review) => self.review(Some(&review), ctx),
+            ToSession::Survey { survey, topics } => self.seen(&*survey, topics),
+            ToSession::Replaced => self.replaced(),
             ToSession::Drain { retry_after_ms } => {
                 self.control(&Control::Reconnect { retry_after_ms }.wire(self.wire));
                 if self.wire.is_sse() {

@@ -2,11 +2,12 @@
 //!
 //! Everything here was decided by admission; nothing here decides.
 
-use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::gate::{Gate, Greeter, Identity};
+use uuid::Uuid;
+
+use super::gate::{Gate, Greeter, Hold, Identity};
 use crate::composite::Composite;
 use crate::directory::TopicHandle;
 use crate::frame::Wire;
@@ -51,7 +52,7 @@ pub struct Opening {
     /// Of an SSE stream of several topics: where the client says that it stands, else before the first event of each.
     pub composite: Option<Box<Composite>>,
     /// Given back when the session ends.
-    pub permit: Rc<dyn Any>,
+    pub hold: Rc<dyn Hold>,
     /// Decides on topics.
     pub gate: Rc<dyn Gate>,
     /// Limits.
@@ -61,8 +62,8 @@ pub struct Opening {
 /// The ids that a client is told first.
 #[derive(Debug)]
 pub struct Greeting {
-    /// Of this connection.
-    pub connection_id: String,
+    /// Of this connection, as a UUID of version 7 (RFC 9562, section 5.7), which says when it began.
+    pub connection_id: Uuid,
     /// Of the request that opened it.
     pub request_id: Box<str>,
 }
@@ -74,7 +75,7 @@ pub enum Who {
     /// It is, and the session only reads.
     Reader(Arc<Principal>),
     /// The client says `hello` first.
-    Unknown(Box<dyn Greeter>),
+    Unknown(Rc<dyn Greeter>),
 }
 
 /// A topic that a session reads from its start.

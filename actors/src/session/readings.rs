@@ -78,7 +78,7 @@ impl Session {
         let expires_at = self.principal().map(|principal| time_text(principal.expires_at_ms)).unwrap_or_default();
         let Some(greeting) = self.greeting.take() else { return Vec::new() };
         let connected = Control::Connected {
-            connection_id: &greeting.connection_id,
+            connection_id: greeting.connection_id,
             request_id: &greeting.request_id,
             topics,
             cursor,

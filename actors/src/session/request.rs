@@ -24,12 +24,12 @@ const REF_BYTES_MAX: usize = 256;
 pub enum Request {
     /// Who the client is.
     Hello {
-        /// A main token.
+        /// A main token, or a stream token.
         token: String,
+        /// Where; a stream token says so itself.
+        tenant_id: Option<String>,
         /// Where.
-        tenant_id: String,
-        /// Where.
-        env: String,
+        env: Option<String>,
     },
     /// Start reading.
     Subscribe {
@@ -124,8 +124,8 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
     let request = match &*t {
         "hello" => Request::Hello {
             token: need(raw.token.take(), "token")?,
-            tenant_id: need(raw.tenant_id.take(), "tenant_id")?,
-            env: need(raw.env.take(), "env")?,
+            tenant_id: raw.tenant_id.take().map(Cow::into_owned),
+            env: raw.env.take().map(Cow::into_owned),
         },
         "subscribe" => {
             let (after, last) = (raw.after.take(), raw.last.take());

@@ -3,14 +3,12 @@
 //! Requests are carried out strictly in the order in which they came: while one waits for its
 //! topic to be found, the session reads no further.
 
-use std::sync::Arc;
-
 use actix::{AsyncContext, Context};
 
 use super::decoder::Incoming;
-use super::gate::{Admission, Identity, Right};
+use super::gate::{Admission, Right};
 use super::request::{self, Request};
-use super::{Answered, Session, Subscription, Task, Wanted, Who};
+use super::{Answered, Session, Subscription, Task, Waiting, Wanted, Who};
 use crate::directory::{Directory, TopicHandle};
 use crate::entry::Entry;
 use crate::frame::control::{self, Control, Ref};
@@ -38,21 +36,26 @@ impl Session {
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = refused {
-            self.control(&control::error(&refusal, &reference));
-            if let Some(code) = refusal.code.close() {
-                self.finish(code, refusal.code.as_str());
-            }
+            self.refuse_request(&refusal, &reference);
+        }
+    }
+
+    /// Tells the client that a request was refused, and ends if it can't go on after that.
+    pub(super) fn refuse_request(&mut self, refusal: &Refusal, reference: &Ref) {
+        self.control(&control::error(refusal, reference));
+        if let Some(code) = refusal.code.close() {
+            self.finish(code, refusal.code.as_str());
         }
     }
 
     fn carry_out(&mut self, request: Request, reference: &Ref, ctx: &mut Context<Self>) -> Result<(), Refusal> {
         match request {
-            Request::Hello { token, tenant_id, env } => self.hello(&token, &tenant_id, &env, reference),
+            Request::Hello { token, tenant_id, env } => self.hello(token, tenant_id, env, reference),
             Request::Ping => {
                 self.control(&Control::Pong.ws(reference));
                 Ok(())
             }
-            Request::Auth { token } => self.renew(&token, reference, ctx),
+            Request::Auth { token } => self.renew(token, reference),
             Request::Subscribe { topic, start, requested, fold } => {
                 self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold }, reference, ctx)
             }
@@ -61,31 +64,6 @@ impl Session {
             }
             Request::Unsubscribe { topic } => self.unsubscribe(&topic, reference),
         }
-    }
-
-    fn hello(&mut self, token: &str, tenant_id: &str, env: &str, reference: &Ref) -> Result<(), Refusal> {
-        let Who::Unknown(greeter) = &self.who else {
-            return Err(Refusal::new(Code::FrameMalformed, "hello comes once, when the upgrade had no token"));
-        };
-        let identity = greeter.hello(token, tenant_id, env)?;
-        self.who = Who::Known(Box::new(identity));
-        self.set_alarm();
-        self.welcome(reference);
-        Ok(())
-    }
-
-    fn renew(&mut self, token: &str, reference: &Ref, ctx: &Context<Self>) -> Result<(), Refusal> {
-        let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
-        let principal = Arc::new(self.gate.renew(&identity.principal, token)?);
-        let is_changed = principal.role != identity.principal.role;
-        self.who = Who::Known(Box::new(Identity { principal, origin: identity.origin.clone() }));
-        self.warned = false;
-        self.set_alarm();
-        self.welcome(reference);
-        if is_changed {
-            self.check_all(ctx);
-        }
-        Ok(())
     }
 
     fn unsubscribe(&mut self, topic: &str, reference: &Ref) -> Result<(), Refusal> {
@@ -116,7 +94,7 @@ impl Session {
         match self.gate.clone().admit(principal, topic, right) {
             Admission::Now(admitted) => self.admitted(task, &admitted?, reference.clone(), ctx),
             Admission::Later(admitting) => {
-                self.admitting = Some(Box::new((task, reference.clone(), admitting)));
+                self.waiting = Some(Box::new(Waiting::Topic(task, reference.clone(), admitting)));
                 Ok(())
             }
         }
@@ -199,6 +177,6 @@ impl Session {
         let (directory, record) = (self.worker.directory.clone(), topic.record.clone());
         let again = Task::Again { publish, times: times + 1 };
         let finding = Box::pin(async move { directory.find_again(&record).await });
-        self.admitting = Some(Box::new((again, None, finding)));
+        self.waiting = Some(Box::new(Waiting::Topic(again, None, finding)));
     }
 }

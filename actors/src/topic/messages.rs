@@ -15,6 +15,7 @@ use crate::event::{Origin, Seq};
 use crate::frame::Batch;
 use crate::log::{Bounds, TopicRecord};
 use crate::refusal::{Code, Refusal};
+use crate::review::{Review, Survey};
 use crate::topic_key::TopicKey;
 
 /// Counts the starts of topic actors, so that a late message of an old one is recognised.
@@ -221,7 +222,7 @@ pub enum Replayed {
 }
 
 /// What topics, the directory for them, and the hub tell an outlet.
-#[derive(Debug, Message)]
+#[derive(Message)]
 #[rtype(result = "()")]
 pub enum ToOutlet {
     /// New events; answered by [`FromOutlet::Delivered`].
@@ -305,6 +306,10 @@ pub enum ToOutlet {
         /// What it is now.
         record: Arc<TopicRecord>,
     },
+    /// Every session looks at its identity again.
+    Review(Review),
+    /// Every session of a scope says who it is.
+    Survey(Arc<dyn Survey>),
     /// The hub drains: every session tells its client to come back, and ends.
     Drain {
         /// Clients come back spread over this time.

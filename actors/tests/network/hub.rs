@@ -19,15 +19,17 @@ use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
 use tambour_actors::outlet::{self, line::Pace, worker::Worker};
-use tambour_actors::principal::{ActorType, Principal, Role};
+use tambour_actors::principal::{ActorType, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::session::gate::{Admission, Gate, Identity, Right};
+use tambour_actors::review::Reviewed;
+use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Proving, Right};
 use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic::state::{Published, TopicLimits, Write};
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::flaky::Flaky;
 use super::socket::Net;
@@ -100,6 +102,12 @@ impl Drop for Permit {
     }
 }
 
+impl Hold for Permit {
+    fn from(&self) -> String {
+        "the test".to_owned()
+    }
+}
+
 struct TestGate {
     directory: Directory,
     stale: Arc<Mutex<Option<TopicHandle>>>,
@@ -130,8 +138,13 @@ impl Gate for TestGate {
     }
 
     /// The token is the new role.
-    fn renew(&self, principal: &Principal, token: &str) -> Result<Principal, Refusal> {
-        Ok(Principal { role: Role::parse(token).expect("a role"), ..principal.clone() })
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal> {
+        let renewed = Principal { role: Role::parse(&token).expect("a role"), ..(**principal).clone() };
+        Box::pin(std::future::ready(Ok(renewed)))
+    }
+
+    fn review(&self, _: &Arc<Principal>) -> Reviewed {
+        Ok(None)
     }
 }
 
@@ -289,6 +302,10 @@ impl Hub {
                 scope: scope(),
                 role: Role::Member,
                 actor_type: ActorType::Human,
+                read_only: false,
+                permissions: Permissions::NONE,
+                acts_for: None,
+                proof: Proof::Main { jti: None, issued_at_ms: 0 },
                 expires_at_ms: now_ms() + 3_600_000,
             };
             let identity = Identity { principal: Arc::new(principal), origin: origin(sub) };
@@ -296,11 +313,11 @@ impl Hub {
                 wire,
                 socket: Box::new(socket),
                 early: Bytes::new(),
-                greeting: Box::new(Greeting { connection_id: "c".into(), request_id: "r".into() }),
+                greeting: Box::new(Greeting { connection_id: Uuid::from_u128(1), request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
                 topics,
                 composite,
-                permit: Rc::new(permit),
+                hold: Rc::new(permit),
                 gate: Rc::new(TestGate { directory: worker.directory.clone(), stale }),
                 limits: Arc::new(SessionLimits {
                     frame_bytes_max: 1 << 18,

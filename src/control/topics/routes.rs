@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::log::{
-    Bounds, ChangeError, CreateError, TopicChange, TopicQuery, TopicRecord, Topics as _, Unavailable,
+    Bounds, ChangeError, CreateError, TopicChange, TopicQuery, TopicRecord, Topics as _, Unavailable, VisibleTo,
 };
+use tambour_actors::principal::Permission;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
@@ -33,7 +34,7 @@ pub const LIMIT_DEFAULT: usize = 100;
 /// What admission refuses, `body.*`, `name.invalid`, `topic.exists`, `store.unavailable`.
 pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let caller = &of.caller;
-    rights::check_create(&caller.principal).map_err(|refusal| caller.problem(refusal))?;
+    rights::check_create(&caller.principal, of.kind).map_err(|refusal| caller.problem(refusal))?;
     let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
     let asked: CreateTopic = read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     let id = asked.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
@@ -76,7 +77,10 @@ pub async fn list(of: Kind, query: web::Query<ListQuery>) -> Result<HttpResponse
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(caller.problem(Refusal::new(Code::QueryInvalid, format!("limit is 1 to {LIMIT_MAX}"))));
     }
-    let visible_to = (!caller.principal.role.administers()).then(|| caller.principal.sub.clone());
+    let visible_to = (!caller.principal.role.administers()).then(|| VisibleTo {
+        sub: caller.principal.sub.clone(),
+        team: caller.principal.has(Permission::read(of.kind)),
+    });
     let asked = TopicQuery { kind: of.kind, after_id: query.after.clone(), visible_to, limit: limit + 1 };
     let listed = caller.ground().store.list(caller.scope(), asked).await;
     let listed = listed.map_err(|error| unavailable(caller, &error))?;

@@ -95,16 +95,10 @@ pub(super) fn list(conn: &Connection, scope: &Scope, query: &TopicQuery) -> rusq
     while found.len() < query.limit {
         let Some(row) = rows.next()? else { break };
         let record = record_of(scope, query.kind, row)?;
-        let visible = query.visible_to.as_ref().is_none_or(|sub| may_see(&record.topic, sub));
+        let visible = query.visible_to.as_ref().is_none_or(|who| who.sees(&record.topic));
         if visible {
             found.push(record);
         }
     }
     Ok(found)
-}
-
-fn may_see(topic: &NewTopic, sub: &str) -> bool {
-    topic.visibility != Visibility::Private
-        || *topic.creator == *sub
-        || topic.members.iter().any(|member| *member.sub == *sub)
 }

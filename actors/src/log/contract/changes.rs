@@ -4,7 +4,7 @@ use super::{
     Bounds, Case, EventLog, Member, NewTopic, Store, TopicKind, TopicQuery, Topics, Visibility, events, home,
     new_topic, thread, wait,
 };
-use crate::log::{ChangeError, MEMBERS_MAX, TopicChange, TopicRecord};
+use crate::log::{ChangeError, MEMBERS_MAX, TopicChange, TopicRecord, VisibleTo};
 
 fn member(sub: &str, can_write: bool) -> Member {
     Member { sub: sub.into(), can_write }
@@ -92,7 +92,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         let private = NewTopic { visibility: Visibility::Private, ..new_topic(thread("x")) };
         assert!(wait(self.topics.create(private)).is_ok());
         let seen = || {
-            let visible_to = Some("bob".into());
+            let visible_to = Some(VisibleTo { sub: "bob".into(), team: true });
             self.ids(&home(), TopicQuery { kind: TopicKind::Thread, after_id: None, visible_to, limit: 9 })
         };
         assert_eq!(seen(), [""; 0]);

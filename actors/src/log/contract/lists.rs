@@ -2,10 +2,12 @@
 
 use super::{Env, NewTopic, TopicKey, TopicKind};
 use super::{EventLog, Member, Store, TopicQuery, Topics, Visibility, home, new_topic, scope, wait};
+use crate::log::VisibleTo;
 
 impl<L: EventLog, T: Topics> Store<L, T> {
-    fn thread_ids(&self, visible_to: Option<&str>, after: Option<&str>, limit: usize) -> Vec<String> {
-        let (after_id, visible_to) = (after.map(str::to_owned), visible_to.map(Into::into));
+    fn thread_ids(&self, visible_to: Option<(&str, bool)>, after: Option<&str>, limit: usize) -> Vec<String> {
+        let visible_to = visible_to.map(|(sub, team)| VisibleTo { sub: sub.into(), team });
+        let after_id = after.map(str::to_owned);
         self.ids(&home(), TopicQuery { kind: TopicKind::Thread, after_id, visible_to, limit })
     }
 
@@ -36,16 +38,18 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         make("c", "bob", Visibility::Team, vec![]);
         make("d", "bob", Visibility::Public, vec![]);
         make("e", "bob", Visibility::Private, vec![member("alic", true), member("alicee", true)]);
-        let seen = |sub| self.thread_ids(Some(sub), None, 100);
+        let seen = |sub| self.thread_ids(Some((sub, true)), None, 100);
         assert_eq!(seen("alice"), ["thread/a", "thread/b", "thread/c", "thread/d"]);
+        let alone = self.thread_ids(Some(("alice", false)), None, 100);
+        assert_eq!(alone, ["thread/a", "thread/b", "thread/d"], "the team's are not hers");
         assert_eq!(seen("bob"), ["thread/b", "thread/c", "thread/d", "thread/e"]);
         assert_eq!(seen("carol"), ["thread/b", "thread/c", "thread/d"]);
         assert_eq!(seen("\"alice\""), ["thread/c", "thread/d"]);
         assert_eq!(seen(""), ["thread/c", "thread/d"]);
         assert_eq!(self.thread_ids(None, None, 100).len(), 5);
         // What is not seen does not count: a page is full while there is something to fill it.
-        assert_eq!(self.thread_ids(Some("bob"), None, 1), ["thread/b"]);
-        assert_eq!(self.thread_ids(Some("bob"), Some("b"), 2), ["thread/c", "thread/d"]);
+        assert_eq!(self.thread_ids(Some(("bob", true)), None, 1), ["thread/b"]);
+        assert_eq!(self.thread_ids(Some(("bob", true)), Some("b"), 2), ["thread/c", "thread/d"]);
     }
 
     pub(super) fn scopes_and_kinds_never_mix(&self) {

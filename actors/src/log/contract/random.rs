@@ -8,7 +8,7 @@ use super::targets::{append, redacted};
 use super::{ALL, Append, AppendError, EventLog, LogId, NewTopic, PageLimit, Seq, Store, Topics};
 use super::{CreateError, Event, Incarnation, Member, TopicKind, TopicQuery, Visibility};
 use super::{event, home, item, new_topic, text_event, thread, wait};
-use crate::log::{IDEMPOTENCY_KEPT_MS, Once, OnceWrite, PortFuture, Published, TopicChange};
+use crate::log::{IDEMPOTENCY_KEPT_MS, Once, OnceWrite, PortFuture, Published, TopicChange, VisibleTo};
 
 /// Operations of one run: a second or two on a disk that syncs slowly.
 const OPERATIONS: usize = 1_500;
@@ -200,6 +200,11 @@ fn check_topics<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, mo
         .take(limit)
         .map(|(_, record)| (record.clone(), model.bounds(record.log)))
         .collect();
-    let query = TopicQuery { kind: TopicKind::Thread, after_id: Some(after), visible_to: Some(sub.into()), limit };
+    let query = TopicQuery {
+        kind: TopicKind::Thread,
+        after_id: Some(after),
+        visible_to: Some(VisibleTo { sub: sub.into(), team: true }),
+        limit,
+    };
     assert_eq!(wait(store.topics.list(&home(), query)), Ok(expected));
 }
