@@ -26,6 +26,9 @@ pub fn check(principal: &Principal, topic: &NewTopic, right: Right) -> Result<()
     }
     let detail = match right {
         Right::Read => "this topic is private and you are no member of it",
+        Right::Write if check(principal, topic, Right::Read).is_err() => {
+            "this topic is private and you are no member of it"
+        }
         Right::Write => "you may read this topic, not write to it",
         Right::Manage => "only its creator, an owner or an admin may do this",
     };
