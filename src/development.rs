@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use jsonwebtoken::{EncodingKey, Header};
@@ -60,7 +61,8 @@ pub fn secret(data_dir: &Path) -> Result<Secret, DevelopmentError> {
         let path = path.to_owned();
         move |source| DevelopmentError::Io { what, path, source }
     };
-    fs::create_dir_all(data_dir).map_err(at("make the data directory", data_dir))?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.map_err(at("make the data directory", data_dir))?;
     let name = format!("{SECRET_FILE}.{}.new", hex(&random::<8>()?));
     let made = data_dir.join(name);
     let written = write(&made, &hex(&random::<SECRET_RANDOM_BYTES>()?)).map_err(at("write", &made));

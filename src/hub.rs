@@ -85,11 +85,16 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Opens the store, starts the workers and listens. Must be called in an actix system.
+    /// Opens the store, starts the workers and listens. Must be called in an actix system. What comes `first` is done
+    /// before anybody is served.
     ///
     /// # Errors
     /// What keeps the hub from starting, in words for its operator.
-    pub async fn build(settings: Settings, verifier: JwtVerifier) -> Result<Self, BuildError> {
+    pub async fn build(
+        settings: Settings,
+        verifier: JwtVerifier,
+        first: impl AsyncFnOnce(&SqliteStore),
+    ) -> Result<Self, BuildError> {
         let certificates = Certificates::load(&settings.tls)?;
         let listener = listen(settings.http.listen, "--listen (http.listen)")?;
         let admin = listen(settings.http.admin_listen, "--admin-listen (http.admin_listen)")?;
@@ -103,6 +108,7 @@ impl Hub {
                 ..StoreSettings::default()
             },
         )?;
+        first(&store).await;
         let workers = match settings.http.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
@@ -179,12 +185,6 @@ impl Hub {
     #[must_use]
     pub fn certificates(&self) -> Option<&Arc<Certificates>> {
         self.certificates.as_ref()
-    }
-
-    /// Where events and topics are kept.
-    #[must_use]
-    pub fn store(&self) -> &SqliteStore {
-        &self.ground.store
     }
 
     /// Runs until `shutdown`, then drains: nothing new is admitted, every stream is told to come back,

@@ -49,8 +49,7 @@ impl Reloader {
         }
         self.0.put_terms(terms);
         if let Some(certificates) = &self.1 {
-            // A pair that is not good leaves the old one in force, and is in the log.
-            let _ = certificates.reload();
+            certificates.reload_if_changed();
         }
         for change in &changes {
             match change.reload {

@@ -34,32 +34,44 @@ export class Producer {
     for (const run of this.#running.values()) if (run.event_id === event_id) run.abort.abort();
   }
 
-  // One upload for one answer: the event, then an append for each token, then how it ended.
+  // One upload for one answer: the event, then an append for each token, then how it ended. What a hub that went away
+  // has cut is sent again from its first line: the keys make that harmless, because a line that is on disk already is
+  // answered, not written again.
   async answer(question) {
     const run_id = `run-${question.seq}`;
     const abort = new AbortController();
     this.#running.set(run_id, { abort });
-    const response = await fetch(this.events, {
-      method: "POST",
-      headers: { ...this.headers, "Content-Type": "application/x-ndjson" },
-      body: ReadableStream.from(this.lines(run_id, question, abort.signal)).pipeThrough(new TextEncoderStream()),
-      duplex: "half",
-    });
-    console.error(`${run_id}: ${response.status} ${await response.text()}`);
+    const made = new Made(this.lines(run_id, question, abort.signal));
+    for (let again = true; again; ) {
+      try {
+        const response = await fetch(this.events, {
+          method: "POST",
+          headers: { ...this.headers, "Content-Type": "application/x-ndjson" },
+          body: ReadableStream.from(made).pipeThrough(new TextEncoderStream()),
+          duplex: "half",
+        });
+        console.error(`${run_id}: ${response.status} ${await response.text()}`);
+        again = response.status >= 500;
+      } catch (error) {
+        console.error(`${run_id}: ${error.message}; sending it again`);
+      }
+      if (again) await new Promise((resolve) => setTimeout(resolve, 500));
+    }
     this.#running.delete(run_id);
   }
 
   async *lines(run_id, question, signal) {
-    const line = (value) => `${JSON.stringify(value)}\n`;
-    // The keys make a repeated upload harmless: a line that is on disk already is answered, not written again.
-    yield line({ type: "message", data: { role: "assistant", run_id }, idempotency_key: run_id });
+    yield { type: "message", data: { role: "assistant", run_id }, idempotency_key: run_id };
     let reason = "stop";
+    let count = 0;
     try {
-      for await (const token of this.tokens(question, signal)) yield line({ append: { data: token } });
+      for await (const token of this.tokens(question, signal)) {
+        yield { append: { data: token }, idempotency_key: `${run_id}-${++count}` };
+      }
     } catch (error) {
       reason = signal.aborted ? "stopped" : error.message;
     }
-    yield line({ type: "run_end", data: { run_id, reason }, idempotency_key: `${run_id}-end` });
+    yield { type: "run_end", data: { run_id, reason }, idempotency_key: `${run_id}-end` };
   }
 
   async *tokens(question, signal) {
@@ -70,6 +82,34 @@ export class Producer {
     for await (const { data } of blocks(response.body)) {
       const text = data === "[DONE]" ? undefined : data.choices[0].delta.content;
       if (text) yield text;
+    }
+  }
+}
+
+// Lines that are made once, at their own pace, and read as often as it takes, each time from the first.
+class Made {
+  #lines = [];
+  #waiting = [];
+
+  constructor(lines) {
+    this.#make(lines);
+  }
+
+  async #make(lines) {
+    for await (const line of lines) this.#tell(`${JSON.stringify(line)}\n`);
+    this.#tell(undefined);
+  }
+
+  #tell(line) {
+    this.#lines.push(line);
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  async *[Symbol.asyncIterator]() {
+    for (let at = 0; ; at++) {
+      while (at === this.#lines.length) await new Promise((resolve) => this.#waiting.push(resolve));
+      if (this.#lines[at] === undefined) return;
+      yield this.#lines[at];
     }
   }
 }

@@ -35,6 +35,9 @@ pub fn check(principal: &Principal, topic: &NewTopic, right: Right) -> Result<()
     let detail = match right {
         _ if !principal.reaches(&topic.key) => "your stream token is for other topics",
         Right::Read => "this topic is not shared with you: you are no member of it",
+        Right::Write if check(principal, topic, Right::Read).is_err() => {
+            "this topic is not shared with you: you are no member of it"
+        }
         Right::Write => "you may read this topic, not write to it",
         Right::Manage => "only its creator, an owner or an admin may do this",
     };

@@ -14,6 +14,7 @@ use crate::hub::{BuildError, Hub};
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::key::KeySource;
 use crate::store::sqlite::OpenError;
+use crate::store::sqlite::SqliteStore;
 use crate::transport::tls::Certificates;
 
 /// Where settings come from, beside variables.
@@ -142,7 +143,14 @@ pub(super) fn wanted(
     let production = settings.production;
     settings.production |= running.production;
     if needs_development_secret(&settings)? {
-        settings.auth.secret = Some(development::secret(&running.store.data_dir).map_err(|error| no_secret(&error))?);
+        let data_dir = &running.store.data_dir;
+        // Another secret would end every token that was given out.
+        if running.auth.secret.is_some() && development::kept_secret(data_dir).is_ok_and(|kept| kept.is_none()) {
+            let path = data_dir.join(development::SECRET_FILE);
+            let words = "is gone: put it back, or restart the hub, which then makes a new one";
+            return Err(CliError::Failed(format!("{} {words}", path.display())));
+        }
+        settings.auth.secret = Some(development::secret(data_dir).map_err(|error| no_secret(&error))?);
     }
     settings.production = production;
     Ok(settings)
@@ -209,14 +217,22 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let args = args.clone();
     actix_rt::System::new().block_on(async move {
         let (terminal, hangups) = (std::io::stderr().is_terminal(), signals::hangups());
+        let is_demo = development.is_some();
         let (data_dir, auth) = (settings.store.data_dir.clone(), settings.auth.clone());
-        let hub = Hub::build(settings, verifier).await.map_err(|error| not_built(&error))?;
+        let demo = async |store: &SqliteStore| {
+            if !is_demo {
+                return;
+            }
+            // A disk that is full keeps nobody from reading.
+            if let Err(error) = development::demo(store).await {
+                tracing::warn!(%error, "the demo's thread can't be made");
+            }
+        };
+        let hub = Hub::build(settings, verifier, demo).await.map_err(|error| not_built(&error))?;
         let scheme = if hub.certificates().is_some() { "https" } else { "http" };
         let (admin, addr) = (hub.admin_addr(), hub.addr());
         let mut words = format!("metrics on http://{admin}/metrics\nlistening on {scheme}://{addr}\n");
         if let Some(secret) = &development {
-            let demo = development::demo(hub.store()).await;
-            demo.map_err(|error| CliError::Failed(error.to_string()))?;
             let token = development::demo_token(secret, &auth);
             words.push_str(&first_steps::words(&first_steps::program(), scheme, addr, &data_dir, &token));
         }
@@ -303,6 +319,12 @@ mod tests {
         let with_secret = reload("store.data_dir = '/nowhere/at/all'", &running).unwrap();
         let secret = std::fs::read_to_string(running.store.data_dir.join(development::SECRET_FILE)).unwrap();
         assert_eq!(with_secret.auth.secret.unwrap().expose(), secret.trim());
+        // A hub that has a secret does not change it for one that it makes up.
+        running.auth.secret = reload("", &running).unwrap().auth.secret;
+        let path = running.store.data_dir.join(development::SECRET_FILE);
+        std::fs::remove_file(&path).unwrap();
+        let error = reload("", &running).unwrap_err().to_string();
+        assert!(error.contains("is gone") && !path.exists(), "{error}");
         running.production = true;
         assert!(reload("", &running).is_err());
         assert!(reload("production = false", &running).is_err());

@@ -48,10 +48,14 @@ pub struct Event {
 #[derive(Debug, Deserialize, ToSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Fold {
-    /// All of it, joined.
-    pub text: String,
-    /// How many appends it was.
-    pub appends: u64,
+    /// All of it, joined; none any more, where the event was redacted.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub text: Option<String>,
+    /// How many appends it was; as `text`.
+    #[serde(default)]
+    #[schema(value_type = u64)]
+    pub appends: Option<u64>,
     /// The cursor of the last of them: what is appended behind it is still to be added.
     #[schema(value_type = shapes::Cursor)]
     pub until: String,

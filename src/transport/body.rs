@@ -16,9 +16,13 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Most bytes that are set aside because a client says that it will send them.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
-/// Whether a request says that its body is of this media type.
+/// Whether a request says that its body is of this media type, and not encoded: nothing here decodes.
 #[must_use]
 pub fn is_of(request: &HttpRequest, kind: &str) -> bool {
+    let encoding = request.headers().get("content-encoding");
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return false;
+    }
     let given = request.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
 }
@@ -42,7 +46,7 @@ pub async fn read(
     patience: Duration,
 ) -> Result<Bytes, Refusal> {
     if !is_of(request, "application/json") {
-        return Err(Refusal::new(Code::BodyType, "send application/json"));
+        return Err(Refusal::new(Code::BodyType, "send application/json, not compressed"));
     }
     let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
     let too_large = || Refusal::new(Code::BodyTooLarge, format!("a body here has at most {most} bytes"));

@@ -96,7 +96,9 @@ pub async fn read(grant: &Grant, asked: &Asked) -> Result<Page, Problem> {
             honour(grant, Start::After(cursor), mark, kept)?;
             let page = reader.backward(cursor.seq, limit, ends).await?;
             let (from, oldest) = (page.from, page.bounds.oldest);
-            (page, from + 1, from + 1 > oldest, false)
+            // An empty stretch goes no further than it was asked from.
+            let cursor = (from + 1).min(cursor.seq);
+            (page, cursor, cursor > oldest, false)
         }
     };
     let encoder = FrameEncoder::new(&grant.record.topic.key, mark);

@@ -246,6 +246,12 @@ fn what_is_no_backup_is_not_restored() {
         let middle = bytes.len() / 2 / 4096 * 4096;
         bytes[middle..middle + 4096].fill(0xa5);
     });
+    // A row that reads differently, in a file whose structure is whole.
+    variant("changed", &|bytes| {
+        let middle = bytes.windows(5).position(|text| text == b"xxxxx").unwrap();
+        bytes[middle] = b'y';
+    });
+    variant("cut", &|bytes| bytes.truncate(bytes.len() - 1));
     variant("newer", &|bytes| bytes[60..64].copy_from_slice(&1_000_u32.to_be_bytes()));
     for (name, words) in [
         ("missing", "no database"),
@@ -253,7 +259,9 @@ fn what_is_no_backup_is_not_restored() {
         ("empty", "not a database of Tambour"),
         ("text", "not a database of Tambour"),
         ("short", "malformed"),
-        ("torn", "malformed"),
+        ("torn", "it was changed"),
+        ("changed", "it was changed since it was written"),
+        ("cut", "its end is missing"),
         ("newer", "run a newer one"),
     ] {
         let said = failed(&restore(&at(name), &at("restored")));

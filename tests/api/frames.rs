@@ -32,6 +32,9 @@ fn frames_that_end_a_session() {
     malformed("the rest of nothing", &frame(LAST, b"x"));
     malformed("a text in a text", &[frame(TEXT_BEGINS, b"{"), frame(TEXT, b"{}")].concat());
     malformed("half a close code", &frame(CLOSE, &[3]));
+    for code in [0_u16, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
+        malformed("a close code that is never sent", &frame(CLOSE, &code.to_be_bytes()));
+    }
     malformed("not JSON", &frame(TEXT, b"hello"));
     malformed("JSON that is no frame", &frame(TEXT, b"[1]"));
     malformed("an unknown frame", &frame(TEXT, br#"{"t":"shout"}"#));

@@ -53,6 +53,10 @@ fn its_data_goes_and_its_place_stays() {
         assert_eq!((&events[1]["data"], &events[1]["redacted"]), (&json!({ "event_id": secret }), &json!(true)));
         assert_eq!((&events[2]["data"], &events[2]["id"]), (&json!("other"), &json!(other)));
         assert!(!format!("{events:?}").contains("SECRET"));
+        // Folded, it has no text any more, and still says what it stands for.
+        let folded = Ask::by("carol", "GET", PATH).query("after=earliest&fold=true").send(hub.addr()).ok(200);
+        let (first, until) = (&folded["events"][0], &events[1]["id"]);
+        assert_eq!((&first["data"], &first["fold"]), (&Value::Null, &json!({ "until": until })));
         // Also for who reads from what the topic has in memory.
         let mut late = Stream::open(hub.addr(), &Ask::stream("carol", PATH).query("after=earliest"));
         let replayed: Vec<_> = (0..4).map(|_| late.event()).collect();

@@ -2,12 +2,13 @@
 //!
 //! What keeps a hub from starting must be said in words, with the exit code for it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
 use tempfile::TempDir;
 
-use crate::support::http::Ask;
+use crate::support::http::{Ask, create};
 use crate::support::hub::Running;
 use crate::support::process::{Process, finished, own_host, tambour};
 use crate::support::tls::Pair;
@@ -54,6 +55,21 @@ fn one_hub_per_directory() {
     second.env("TAMBOUR__AUTH__SECRET", SECRET);
     refused(&finished(second), 1, &["the data directory", data, "in use by another hub"]);
     assert_eq!(Ask::new("GET", "/readyz").send(first.addr).status, 200, "the first one goes on");
+}
+
+#[test]
+fn the_data_is_its_owners_alone() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let hub = Process::start(&data, &format!("{}:0", own_host()), &[]);
+    create(hub.addr, "alice", "x");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 #[test]

@@ -108,3 +108,21 @@ test("an answer survives a reload, is the same in every tab, and can be stopped"
   assert.deepEqual(await texts(page), stopped);
   assert.deepEqual([...page.complaints, ...second.complaints], []);
 });
+
+test("an answer goes on through a crash of the hub in its middle", async () => {
+  const page = await open();
+  await ask(page, "And with a crash?");
+  const [before] = (await texts(page)).slice(-1);
+  await longer(page, 80);
+  const { port } = hub;
+  await hub.kill();
+  await hub.start(port);
+  // The run ends when all of it was sent again: nothing is lost of it, and nothing is there twice.
+  await page.waitForFunction(() => document.querySelector(".stop") === null);
+  const [whole] = (await texts(page)).slice(-1);
+  assert.ok(whole.startsWith(before.trimEnd()) && whole.trimEnd().endsWith(LAST_WORDS), whole);
+  assert.equal(whole.split("A tambour is the frame").length - 1, PARTS, "each part of the answer is there once");
+  await page.reload();
+  await page.waitForFunction((words) => document.querySelector("#log").textContent.trimEnd().endsWith(words), LAST_WORDS);
+  assert.equal((await texts(page)).at(-1), whole);
+});

@@ -136,7 +136,11 @@ fn close(payload: &[u8]) -> Result<Option<Incoming>, Refusal> {
         [] => Ok(Some(Incoming::Close(None))),
         [_] => Err(malformed("a close frame with half a code")),
         [high, low, reason @ ..] if std::str::from_utf8(reason).is_ok() => {
-            Ok(Some(Incoming::Close(Some(u16::from_be_bytes([*high, *low])))))
+            match u16::from_be_bytes([*high, *low]) {
+                // RFC 6455, section 7.4: what may be sent, and the registered ones since.
+                code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(Some(Incoming::Close(Some(code)))),
+                _ => Err(malformed("a close code that is never sent")),
+            }
         }
         _ => Err(malformed("a close reason that is not UTF-8")),
     }

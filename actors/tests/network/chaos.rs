@@ -226,8 +226,7 @@ impl Chaos {
 
 /// What a client still waits for.
 fn behind(client: &mut Client, heads: &HashMap<Mark, Seq>) -> Option<String> {
-    client.read();
-    if client.net.finished() {
+    if client.finished() {
         return None;
     }
     client.readings.iter().find_map(|(topic, reading)| {

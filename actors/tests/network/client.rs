@@ -236,6 +236,14 @@ impl Client {
         self.net.accepted(self.parsed)
     }
 
+    /// Whether the hub's side has ended; then all that it wrote was read.
+    pub(crate) fn finished(&mut self) -> bool {
+        // Asked before the rest is read: what comes in between may be the last.
+        let finished = self.net.finished();
+        self.read();
+        finished
+    }
+
     /// Reads what came.
     pub(crate) fn read(&mut self) {
         let bytes = self.fresh();

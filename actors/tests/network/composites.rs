@@ -149,11 +149,7 @@ fn a_stream_ends_with_its_last_topic() {
             until("the last goes on", || client.at(TOPICS[2]).is_some_and(|at| at.seq >= 1)).await;
             assert!(!client.net.finished());
             hub.write(TOPICS[2], What::Close.into()).await.await.unwrap().unwrap();
-            until("the end", || {
-                client.read();
-                client.net.finished()
-            })
-            .await;
+            until("the end", || client.finished()).await;
             assert_eq!(client.ended[2], (TOPICS[2].to_owned(), "closed".to_owned()));
             client.net.end_input();
             for topic in TOPICS {

@@ -98,7 +98,7 @@ fn a_session_of_one_topic_ends() {
             until("subscribed", || client.at("thread/a").is_some()).await;
             shut(&hub, "thread/a").await;
             told(&mut client, "thread/a").await;
-            until("the end", || client.net.finished()).await;
+            until("the end", || client.finished()).await;
             client.read();
             assert_eq!(client.close_code, (wire == Wire::Ws).then_some(4403));
             client.net.end_input();
@@ -199,7 +199,7 @@ fn a_stream_of_several_goes_on_without_the_one() {
         reaches(&mut client, "thread/b", 1).await;
         assert!(!client.net.finished());
         change(&hub, "thread/b", TopicChange { visibility: Some(Visibility::Private), ..TopicChange::default() }).await;
-        until("the end", || client.net.finished()).await;
+        until("the end", || client.finished()).await;
         client.net.end_input();
         hub.expect_nothing_left().await;
     });

@@ -173,11 +173,7 @@ fn a_drained_hub_tells_everybody_to_come_back() {
         hub.directory.outlets().send_all(|| ToOutlet::Drain { spread_ms: 100 });
         for client in &mut clients {
             client.net.make_room(UNLIMITED);
-            until("told", || {
-                client.read();
-                client.reconnects == 1 && client.net.finished()
-            })
-            .await;
+            until("told", || client.finished() && client.reconnects == 1).await;
             assert_eq!(client.close_code, (client.wire == Wire::Ws).then_some(1012));
             client.net.end_input();
         }

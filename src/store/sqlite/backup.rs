@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::FILE_NAME;
 use super::copy::{self, Copied, CopyError, Look, Owner, Progress, of_file};
+use super::seal;
 
 /// Writes a backup of the data directory `dir` to the file `to`. Until it is finished it is called `to.part`.
 ///
@@ -22,6 +23,7 @@ pub fn backup(dir: &Path, to: &Path, told: impl FnMut(Progress) + Send + 'static
         copy::write(&mut source, &part, told)?;
         drop(source);
         let copied = copy::look_through(&part, Look::Quick)?;
+        seal::put(&part)?;
         copy::sync(&part)?;
         refuse_taken(to)?;
         fs::rename(&part, to).map_err(of_file(to))?;

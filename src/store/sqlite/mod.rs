@@ -2,7 +2,7 @@
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
 //! commit) with `heads`, `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
-//! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `seal`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
 mod backup;
@@ -24,6 +24,7 @@ mod redact;
 mod restore;
 mod rows;
 mod schema;
+mod seal;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ mod wipe;
 mod writer;
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -361,9 +363,10 @@ impl Topics for SqliteStore {
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let refused = |path: &Path, source| OpenError::Directory { path: path.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(|error| refused(dir, error))?;
+    // It has every tenant's events in it: for its owner alone, where it is made here.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| refused(dir, error))?;
     let path = dir.join(LOCK_NAME);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = file.map_err(|error| refused(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

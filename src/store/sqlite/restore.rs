@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::copy::{self, Copied, CopyError, Look, Owner, Progress, of_file};
-use super::{FILE_NAME, lock, schema};
+use super::{FILE_NAME, lock, schema, seal};
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,7 @@ impl From<rusqlite::Error> for RestoreError {
 /// [`RestoreError`]; the directory has no database then.
 pub fn restore(from: &Path, dir: &Path, told: impl FnMut(Progress) + Send + 'static) -> Result<Copied, RestoreError> {
     let mut source = copy::source(from, Owner::Anybody)?;
+    seal::check(from)?;
     let _lock = lock(dir).map_err(CopyError::from)?;
     let path = dir.join(FILE_NAME);
     for suffix in ["", "-wal", "-shm", "-journal"] {

@@ -3,6 +3,8 @@
 //! The version of the schema is SQLite's `user_version`: a migration is one entry of
 //! [`MIGRATIONS`], never edited after a release. This file never reads or writes a row.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -85,6 +87,9 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 
 /// Makes or upgrades the file at `path`.
 pub(super) fn migrate(path: &Path) -> Result<(), OpenError> {
+    // The files beside it get the same mode from the engine.
+    let made = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
+    drop(made.map_err(|source| OpenError::Directory { path: path.to_owned(), source })?);
     let mut conn = Connection::open(path)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // Before the first table: it can't be changed once the file is in WAL mode.

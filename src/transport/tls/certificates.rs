@@ -145,14 +145,18 @@ impl Certificates {
         }
     }
 
+    /// Reads both files again, if they look different. Its outcome is in the log.
+    pub fn reload_if_changed(&self) {
+        if *self.read.lock() != self.look() {
+            let _ = self.reload();
+        }
+    }
+
     /// Looks at both files every so often, and reads them again when one has changed. Never returns.
     pub async fn watch(self: Arc<Self>, every: Duration) {
         loop {
             tokio::time::sleep(every).await;
-            if *self.read.lock() != self.look() {
-                // Its outcome is in the log.
-                let _ = self.reload();
-            }
+            self.reload_if_changed();
         }
     }
 

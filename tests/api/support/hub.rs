@@ -62,7 +62,7 @@ impl Running {
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
                 let verifier = JwtVerifier::from_settings(&given).unwrap();
-                let hub = Hub::build(given, verifier).await.unwrap();
+                let hub = Hub::build(given, verifier, async |_| ()).await.unwrap();
                 ready.send((hub.addr(), hub.reloader(), hub.certificates().cloned())).unwrap();
                 let told = async move {
                     // Dropped or told: both mean to stop.
