@@ -19,7 +19,7 @@ use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
 use tambour_actors::outlet::{self, line::Pace, worker::Worker};
-use tambour_actors::principal::{ActorType, Permissions, Principal, Proof, Role};
+use tambour_actors::principal::{ActorType, Granted, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
 use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Proving, Right};
@@ -300,6 +300,7 @@ impl Hub {
             let principal = Principal {
                 sub: sub.into(),
                 scope: scope(),
+                granted: Granted { role: Role::Member, permissions: Permissions::NONE },
                 role: Role::Member,
                 actor_type: ActorType::Human,
                 read_only: false,
