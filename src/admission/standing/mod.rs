@@ -18,6 +18,7 @@ use tambour_actors::principal::{Digest, Granted, Principal};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
 use tambour_actors::topic_key::Scope;
+use tokio::sync::watch;
 
 use crate::config::Roles;
 use crate::identity::service_key::ServiceKey;
@@ -31,6 +32,7 @@ pub struct Standing {
     table: RwLock<Table>,
     /// Whose turn it is to change something, from the decision until memory has what the disk has.
     pub(super) turn: tokio::sync::Mutex<()>,
+    changes: watch::Sender<()>,
 }
 
 /// What is said of a principal.
@@ -48,7 +50,7 @@ impl Standing {
     pub fn of(kept: Vec<Change>) -> Self {
         let mut table = Table::default();
         kept.into_iter().for_each(|change| table.apply(change));
-        Self { table: RwLock::new(table), turn: tokio::sync::Mutex::default() }
+        Self { table: RwLock::new(table), ..Self::default() }
     }
 
     /// The principal that a service key's token proves. Whether it stands, [`Standing::review`] says.
@@ -91,6 +93,13 @@ impl Standing {
     /// Applies a change that is on disk.
     pub(super) fn apply(&self, change: Change) {
         self.table.write().apply(change);
+        self.changes.send_replace(());
+    }
+
+    /// Tells of every change from now on: for requests that wait for something else.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// A service key.

@@ -95,6 +95,7 @@ impl Intake {
         let idle = Duration::from_secs(self.grant.caller.settings().http.ndjson_idle_seconds);
         let mut idle_until = Instant::now() + idle;
         let mut flight: Option<Flight> = None;
+        let mut changes = ground.standing.changes();
         loop {
             if flight.is_none() && !self.queue.is_empty() {
                 flight = Some(self.begin().map_err(|bad| self.failed(bad))?);
@@ -114,6 +115,11 @@ impl Intake {
                 }
                 () = ground.draining.begun(), if !ended => {
                     self.stop(Refusal::new(Code::Draining, "the hub is going; send the rest again in a moment"));
+                }
+                _ = changes.changed(), if !ended => {
+                    if let Err(refusal) = ground.review(&self.grant.caller.principal) {
+                        self.stop(refusal);
+                    }
                 }
                 piece = self.payload.next(), if reads => {
                     self.take(piece);
