@@ -178,7 +178,7 @@ fn a_private_topic_is_read_no_more_by_who_is_no_admin_any_more() {
     }
     put(addr, "ben", &json!({ "state": "active", "role": "member" }));
     let ended = json!({ "topic": "thread/secret", "reason": "forbidden" });
-    assert_eq!(sse.named(), ("subscription_ended".to_owned(), ended.clone()));
+    assert_eq!(sse.named(), ("subscription_ended".to_owned(), ended));
     assert!(sse.next().is_none());
     assert_eq!(ws.expect("subscription_ended")["topic"], "thread/secret");
     publish(addr, "alice", "secret", &json!("hidden"));

@@ -123,6 +123,8 @@ fn it_acts_for_somebody() {
     publish(&acting, "carol").ok(201);
     let routing = stream.event()["routing"].take();
     assert_eq!((&routing["actor_id"], &routing["acts_for"]), (&json!(id), &json!("carol")));
+    let page = Ask::by("bob", "GET", PATH).send(addr).ok(200);
+    assert_eq!(page["events"][0]["routing"], routing);
     let forbidden = (403, "permission.denied".to_owned());
     assert_eq!(refused(&publish(&plain, "carol")), forbidden);
     for role in ["member", "owner"] {

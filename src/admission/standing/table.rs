@@ -81,7 +81,7 @@ impl Table {
             Change::PutPrincipal(_, sub, order) => drop(said.principals.insert(sub, order)),
             Change::RemovePrincipal(_, sub) => drop(said.principals.remove(&sub)),
             Change::Revoke(_, revoked, revocation) => {
-                said.revoked.entry(revoked).or_insert(Times::NEVER).put(revocation)
+                said.revoked.entry(revoked).or_insert(Times::NEVER).put(revocation);
             }
         }
     }

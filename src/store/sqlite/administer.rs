@@ -91,12 +91,13 @@ fn put_key(conn: &Connection, key: &ServiceKey) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Reads a row as the change that makes it.
+type Read = fn(&Row<'_>) -> rusqlite::Result<Change>;
+
 /// Everything that is kept.
 pub(super) fn kept(conn: &Connection) -> rusqlite::Result<Vec<Change>> {
     let mut all = Vec::new();
-    let readings: [(&str, fn(&Row<'_>) -> rusqlite::Result<Change>); 3] =
-        [(KEYS, key), (PRINCIPALS, principal), (REVOCATIONS, revocation)];
-    for (sql, read) in readings {
+    for (sql, read) in [(KEYS, key as Read), (PRINCIPALS, principal), (REVOCATIONS, revocation)] {
         for change in conn.prepare_cached(sql)?.query_map([], read)? {
             all.push(change?);
         }
