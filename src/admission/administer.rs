@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::review::Reviewed;
+use tambour_actors::review::{Review, Reviewed};
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::now_ms;
-use tambour_actors::topic_key::Scope;
 use tracing::Instrument as _;
 
 use super::standing::change::Change;
@@ -41,7 +40,7 @@ impl Ground {
             let kept = ground.store.administer(change.clone()).await;
             kept.map_err(|error| gate::unavailable(&error))?;
             ground.standing.apply(change.clone());
-            ground.ended(change.scope());
+            ground.ended(&change);
             Ok(change)
         };
         actix_rt::spawn(task.in_current_span()).await.unwrap_or_else(|error| {
@@ -50,16 +49,15 @@ impl Ground {
         })
     }
 
-    /// Something of a tenant and env is over or is another now: everybody who is connected there is looked at again. What
+    /// Something is over or is another now: everybody who is connected in its tenant and env is looked at again. Whatever
     /// else was made from it, and lives elsewhere, ends here too.
-    fn ended(self: &Arc<Self>, scope: &Scope) {
-        let (ground, scope) = (self.clone(), scope.clone());
-        let review: tambour_actors::review::Review =
-            Arc::new(
-                move |principal: &Arc<Principal>| {
-                    if principal.scope == scope { ground.review(principal) } else { Ok(None) }
-                },
-            );
+    fn ended(self: &Arc<Self>, change: &Change) {
+        let (ground, scope) = (self.clone(), change.scope().clone());
+        let review: Review = Arc::new(
+            move |principal: &Arc<Principal>| {
+                if principal.scope == scope { ground.review(principal) } else { Ok(None) }
+            },
+        );
         self.directory.outlets().send_all(|| ToOutlet::Review(review.clone()));
     }
 }

@@ -3,12 +3,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::authority::{admin, by, claims_of, foreign, key, keyed, put, refused, revoke, with};
+use crate::support::eventually;
 use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
@@ -305,6 +307,74 @@ fn a_crash_and_a_backup_forget_nothing() {
         assert!(crate::support::process::finished(command).status.success(), "{args:?}");
     }
     stands(start(&copy).addr, &token, &rotated);
+}
+
+#[test]
+fn nothing_falls_between_a_proof_and_the_beginning_of_a_stream() {
+    let hub = Running::with(|set| set.limits.connections_per_principal_max = 1_000);
+    let addr = hub.addr();
+    create(addr, "alice", "x");
+    let claims = claims_of("bob", "member");
+    let opened = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let openers: Vec<_> = (0..4)
+            .map(|worker| {
+                let (claims, opened) = (&claims, &opened);
+                scope.spawn(move || {
+                    let ask = with(Ask::by("bob", "GET", PATH), claims).with("accept", "text/event-stream");
+                    let mut streams = Vec::new();
+                    loop {
+                        let mut connection = Connection::open(addr);
+                        connection.send(&ask.bytes());
+                        let head = connection.head();
+                        if head.status != 200 {
+                            assert_eq!(head.status, 403, "opener {worker}");
+                            return streams;
+                        }
+                        opened.fetch_add(1, Ordering::SeqCst);
+                        streams.push(connection);
+                        if streams.len() > 8 {
+                            streams.remove(0);
+                        }
+                    }
+                })
+            })
+            .collect();
+        eventually("many were opened", || (opened.load(Ordering::SeqCst) > 60).then_some(()));
+        put(addr, "bob", &json!({ "state": "suspended" }));
+        let answered = Instant::now();
+        let mut ended = 0;
+        for mut stream in openers.into_iter().flat_map(|opener| opener.join().unwrap()) {
+            // To its end: one that goes on would keep the test waiting.
+            let told = String::from_utf8(stream.rest()).unwrap();
+            assert!(told.ends_with("event: refused\ndata: {\"code\":\"auth.suspended\",\"status\":403}\n\n"), "{told}");
+            ended += 1;
+        }
+        assert!(ended > 0 && answered.elapsed() < AT_ONCE, "{ended} in {:?}", answered.elapsed());
+    });
+}
+
+#[test]
+fn what_is_in_force_is_what_is_on_disk_whoever_was_last() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let mut hub = start(&data);
+    let addr = hub.addr;
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            scope.spawn(move || {
+                for round in 0..25 {
+                    let role = ["viewer", "member", "admin"][(worker + round) % 3];
+                    let sub = ["bob", "carol"][round % 2];
+                    put(addr, sub, &json!({ "state": "active", "role": role }));
+                }
+            });
+        }
+    });
+    let told = |addr| ["bob", "carol"].map(|sub| admin("GET", &format!("/v1/principals/{sub}")).send(addr).ok(200));
+    let before = told(addr);
+    hub.kill();
+    assert_eq!(told(start(&data).addr), before);
 }
 
 #[test]
