@@ -10,6 +10,7 @@ use tambour_actors::refusal::{Code, Refusal};
 
 use super::change::{Change, Order, Revocation, Revoked, State};
 use super::table::Table;
+use crate::admission::rights;
 use crate::identity::jwt::KEY_SUB_PREFIX;
 use crate::identity::service_key::ServiceKey;
 
@@ -50,6 +51,16 @@ pub enum Wish {
     },
     /// A token's end, or that of all tokens of somebody.
     Revoke(Revoked),
+}
+
+impl Wish {
+    /// The permission that it needs.
+    fn needs(&self) -> Permission {
+        match self {
+            Self::MakeKey(_) | Self::RotateKey { .. } | Self::RemoveKey { .. } => Permission::KeysWrite,
+            Self::PutPrincipal { .. } | Self::Revoke(_) => Permission::PrincipalsWrite,
+        }
+    }
 }
 
 /// A key that is wished for.
@@ -93,6 +104,8 @@ fn within(count: usize, most: usize, what: &str) -> Result<(), Refusal> {
 /// `permission.denied`, `key.unknown`, `body.invalid`, `limit.authority`.
 pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<Change, Refusal> {
     let scope = &by.scope;
+    // Looked at again: who had it when the request came may have waited for their turn.
+    rights::require(by, wish.needs())?;
     let key = |id: &str| table.key(scope, id).ok_or_else(unknown_key);
     match wish {
         Wish::MakeKey(new) => make(table, by, new, now_ms),
@@ -110,7 +123,9 @@ pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<
         }
         Wish::PutPrincipal { sub, state, role } => order(table, by, sub, state, role, now_ms),
         Wish::Revoke(revoked) => {
-            within(table.counts(scope).revoked, REVOCATIONS_MAX, "revocations")?;
+            if !table.has_revoked(scope, &revoked) {
+                within(table.counts(scope).revoked, REVOCATIONS_MAX, "revocations")?;
+            }
             Ok(Change::Revoke(scope.clone(), revoked, Revocation { authority: by.role, at_ms: now_ms }))
         }
     }

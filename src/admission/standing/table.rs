@@ -128,6 +128,12 @@ impl Table {
         self.scopes.get(scope)?.revoked.get(&Revoked::Sub(sub.clone()))?.last(Role::Viewer)
     }
 
+    /// Whether something was revoked at any time, by whomever.
+    #[must_use]
+    pub fn has_revoked(&self, scope: &Scope, revoked: &Revoked) -> bool {
+        self.scopes.get(scope).is_some_and(|said| said.revoked.contains_key(revoked))
+    }
+
     /// How much is said in a scope.
     #[must_use]
     pub fn counts(&self, scope: &Scope) -> Counts {

@@ -232,6 +232,9 @@ fn nobody_gives_a_key_more_than_they_have() {
     assert_eq!(make(&admin, Role::Admin, Permission::ALL), Ok(()));
     assert_eq!(make(&member, Role::Member, &[KeysWrite, ThreadsRead]), Ok(()));
     assert_eq!(make(&member, Role::Admin, &[]), Err(Code::Forbidden));
+    // Who has lost the permission while they waited for their turn, and of it the wrong one.
+    assert_eq!(make(&person("mia", Role::Member, None, 0), Role::Viewer, &[]), Err(Code::Forbidden));
+    assert_eq!(apply(&standing, &member, suspend("bob")), Err(Code::Forbidden));
     for lacking in [SessionsRead, PrincipalsAct] {
         assert_eq!(make(&member, Role::Viewer, &[lacking]), Err(Code::Forbidden), "{lacking:?}");
     }

@@ -40,6 +40,11 @@ pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Re
     rights::check_create(&caller.principal, of.kind).map_err(|refusal| caller.problem(refusal))?;
     let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
     let asked: CreateTopic = read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
+    // The body may have taken long.
+    caller
+        .current()
+        .and_then(|principal| rights::check_create(&principal, of.kind))
+        .map_err(|refusal| caller.problem(refusal))?;
     let id = asked.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let key = of.key(&id)?;
     let creator = creator(caller, asked.creator.as_deref()).map_err(|refusal| caller.problem(refusal))?;
