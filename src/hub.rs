@@ -18,13 +18,14 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tambour_actors::directory::{self, Directory, Seat};
 use tambour_actors::log::appender::Appender;
-use tambour_actors::log::{EventLog, Topics};
+use tambour_actors::log::{EventLog, Topics, Unavailable};
 use tambour_actors::outlet::worker::Worker;
 use tambour_actors::outlet::{self};
 use tambour_actors::topic::messages::ToOutlet;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::admission::standing::Standing;
 use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
@@ -56,6 +57,9 @@ pub enum BuildError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What is said of identities can't be read.
+    #[error("what the store says of identities can't be read: {0}")]
+    Standing(#[from] Unavailable),
     /// An address.
     #[error("can't listen on {addr}: {source}; name another with {setting}")]
     Listen {
@@ -123,7 +127,8 @@ impl Hub {
             workers,
         });
         let shutdown_seconds = settings.http.shutdown_seconds;
-        let ground = Arc::new(Ground::new(Terms::new(settings, verifier), directory.clone(), store));
+        let standing = Standing::of(store.standing().await?);
+        let ground = Arc::new(Ground::new(Terms::new(settings, verifier), directory.clone(), store, standing));
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
             let certificates = certificates.clone();

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Route};
 use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
-use crate::openapi::{Doc, events, limits, public, sockets, topics};
+use crate::openapi::{Doc, authority, events, limits, public, sockets, topics};
 
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,15 @@ routes! {
     GET "/readyz" "health.ready" Public crate::transport::health::readyz, public::readyz;
     GET "/openapi.json" "openapi.show" Public crate::openapi::show, public::openapi;
     GET "/v1/limits" "limits.show" Caller crate::control::limits::show, limits::show;
+    POST "/v1/keys" "keys.create" Permission(KeysWrite) crate::control::authority::keys::create, authority::create_key;
+    GET "/v1/keys" "keys.list" Permission(KeysWrite) crate::control::authority::keys::list, authority::list_keys;
+    POST "/v1/keys/{key}/rotate" "keys.rotate" Permission(KeysWrite) crate::control::authority::keys::rotate, authority::rotate_key;
+    DELETE "/v1/keys/{key}" "keys.revoke" Permission(KeysWrite) crate::control::authority::keys::revoke, authority::revoke_key;
+    GET "/v1/principals/{sub}" "principals.get" Permission(PrincipalsWrite) crate::control::authority::principals::get, authority::get_principal;
+    PUT "/v1/principals/{sub}" "principals.put" Permission(PrincipalsWrite) crate::control::authority::principals::put, authority::put_principal;
+    POST "/v1/revocations" "revocations.create" Permission(PrincipalsWrite) crate::control::authority::principals::revoke, authority::revoke;
+    GET "/v1/sessions" "sessions.list" Caller crate::control::authority::sessions::list, authority::list_sessions;
+    DELETE "/v1/sessions" "sessions.end" Caller crate::control::authority::sessions::end, authority::end_sessions;
     POST "/v1/threads" "threads.create" Caller crate::control::topics::routes::create, topics::create;
     GET "/v1/threads" "threads.list" Caller crate::control::topics::routes::list, topics::list;
     GET "/v1/threads/{id}" "threads.get" Topic crate::control::topics::routes::get, topics::get;

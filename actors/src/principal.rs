@@ -171,6 +171,12 @@ impl Permissions {
         Self(self.0 | other.0)
     }
 
+    /// Those of both sets.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether all of it is in another set.
     #[must_use]
     pub fn within(self, other: Self) -> bool {
@@ -223,8 +229,20 @@ pub struct StreamProof {
     pub parent: Proof,
     /// The service key's id, where it was made from one for somebody else.
     pub issuer: Option<Arc<str>>,
+    /// When the stream token was made, in milliseconds since 1970.
+    pub issued_at_ms: i64,
     /// The topics that it is for; `None`: all that the principal may read.
     pub topics: Option<Vec<TopicKey>>,
+}
+
+/// What a proof itself gives, whatever overrides it now: kept so that an override can be taken back from who is
+/// connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted {
+    /// The role.
+    pub role: Role,
+    /// The permission keys.
+    pub permissions: Permissions,
 }
 
 /// A proved identity in one tenant and env.
@@ -234,6 +252,8 @@ pub struct Principal {
     pub sub: Arc<str>,
     /// Where the identity is good for.
     pub scope: Scope,
+    /// What the proof gives. In force are `role` and `permissions`.
+    pub granted: Granted,
     /// The role in that tenant.
     pub role: Role,
     /// What kind of sender.

@@ -128,6 +128,8 @@ codes! {
     TopicUnknown = "topic.unknown", 404, None, "No such topic";
     /// The key is taken.
     TopicExists = "topic.exists", 409, None, "The topic exists";
+    /// No service key of that id in the caller's tenant and env.
+    KeyUnknown = "key.unknown", 404, None, "No such service key";
     /// The topic is not where the writer expected it.
     ExpectMismatch = "expect.mismatch", 409, None, "The topic has moved on";
     /// The key was used for something else.
@@ -174,6 +176,8 @@ codes! {
     TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
     /// The hub has.
     AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
+    /// The tenant has as many keys, or as much said of its principals, as it may in an env.
+    AuthorityLimit = "limit.authority", 429, None, "As many of these as there may be";
     /// Another stream of the same token goes on in its place.
     Replaced = "session.replaced", 409, Some(close::REPLACED), "Another stream took over";
     /// Somebody who may do so ended the session.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::cursor::Mark;
 use crate::event::Seq;
 use crate::frame::Wire;
 use crate::principal::Principal;
@@ -48,6 +49,8 @@ pub struct Seen {
 pub struct Reading {
     /// Which topic.
     pub key: TopicKey,
+    /// Of its log: what its cursors begin with.
+    pub mark: Mark,
     /// Events up to here were written to its socket.
     pub cursor: Seq,
     /// The newest event that its worker knows of.

@@ -46,7 +46,7 @@ impl Gate for Gatekeeper {
         let principal = principal.clone();
         Box::pin(async move {
             let given = ScopeGiven::of(&principal.scope);
-            let shown = Shown { token: &token, given: &given, is_stream: true };
+            let shown = Shown { token: &token, given: &given, is_stream: true, act_as: None };
             let renewed = self.0.prove(&self.0.terms(), &shown).await?;
             if renewed.sub != principal.sub {
                 return Err(Refusal::new(
@@ -58,8 +58,8 @@ impl Gate for Gatekeeper {
         })
     }
 
-    fn review(&self, _: &Arc<Principal>) -> Reviewed {
-        Ok(None)
+    fn review(&self, principal: &Arc<Principal>) -> Reviewed {
+        self.0.review(principal)
     }
 }
 
@@ -79,7 +79,8 @@ impl Greeter for Handshake {
             self.ground.refuse_if_draining()?;
             let terms = self.ground.terms();
             let given = self.context.scope_given.clone().and_in_hello(tenant_id, env);
-            let shown = Shown { token: &token, given: &given, is_stream: true };
+            let act_as = self.context.act_as.as_deref();
+            let shown = Shown { token: &token, given: &given, is_stream: true, act_as };
             let principal = self.ground.prove(&terms, &shown).await?;
             self.permit.prove(&principal, &terms.settings.limits)?;
             let origin = self.context.origin(&principal);

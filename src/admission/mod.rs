@@ -5,6 +5,7 @@
 //! without a scope no way to a tenant's topics. A stream request gets its [`Permit`] on the way: at the first stage
 //! that of its address, at the second the rest.
 
+mod administer;
 pub mod counts;
 mod draining;
 pub(crate) mod gate;
@@ -12,6 +13,7 @@ mod named;
 pub mod permit;
 mod proving;
 pub mod rights;
+pub mod standing;
 pub mod terms;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -35,6 +37,7 @@ pub use gate::{Gatekeeper, Handshake};
 pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use proving::Shown;
+use standing::Standing;
 use terms::{InForce, Terms};
 
 use crate::config::Settings;
@@ -52,6 +55,8 @@ pub struct Ground {
     pub directory: Directory,
     /// Keeps events and topics.
     pub store: SqliteStore,
+    /// What is said of identities beside their tokens.
+    pub standing: Standing,
     /// Counts connections.
     pub permits: Permits,
     /// Set when the hub drains: nothing new is admitted.
@@ -71,9 +76,9 @@ pub struct Visitor {
 impl Ground {
     /// The ground of a hub that begins.
     #[must_use]
-    pub fn new(terms: Terms, directory: Directory, store: SqliteStore) -> Self {
+    pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing) -> Self {
         let (permits, draining) = (Permits::default(), Draining::default());
-        Self { terms: InForce::new(terms), directory, store, permits, draining }
+        Self { terms: InForce::new(terms), directory, store, standing, permits, draining }
     }
 
     /// What is in force now. Who needs it more than once for the same thing keeps it.
@@ -170,7 +175,8 @@ impl Caller {
         let Visitor { context, permit, address, terms } = visitor;
         let proved = async {
             let token = context.token()?.text.expose();
-            let shown = Shown { token, given: &context.scope_given, is_stream: context.is_stream };
+            let act_as = context.act_as.as_deref();
+            let shown = Shown { token, given: &context.scope_given, is_stream: context.is_stream, act_as };
             let principal = ground.prove(&terms, &shown).await?;
             if let Access::Permission(permission) = route.access {
                 rights::require(&principal, permission)?;
@@ -221,15 +227,24 @@ impl Caller {
     /// A right on a topic: 404 when it is unknown here, 403 when it is not the caller's to use.
     ///
     /// # Errors
-    /// `topic.unknown`, `permission.denied`, `store.unavailable`.
+    /// `topic.unknown`, `permission.denied`, `store.unavailable`; `auth.*` when the caller has no standing any more.
     pub async fn grant(&self, key: &TopicKey, right: Right) -> Result<Grant, Problem> {
         let found = self.ground.directory.record(key).await;
         let record = found
             .map_err(|error| gate::unavailable(&error))
             .and_then(|record| record.ok_or_else(Refusal::topic_unknown))
             .map_err(|refusal| self.problem(refusal))?;
-        rights::check(&self.principal, &record.topic, right).map_err(|refusal| self.problem(refusal))?;
+        let principal = self.current().map_err(|refusal| self.problem(refusal))?;
+        rights::check(&principal, &record.topic, right).map_err(|refusal| self.problem(refusal))?;
         Ok(Grant { caller: self.clone(), record })
+    }
+
+    /// Who the caller is by what is said of them now: a request may take long from its proof to what it does.
+    ///
+    /// # Errors
+    /// `auth.token_revoked`, `auth.suspended`.
+    pub fn current(&self) -> Result<Arc<Principal>, Refusal> {
+        Ok(self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone()))
     }
 
     /// How long the caller's body may take to come.

@@ -87,7 +87,7 @@ mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tambour_actors::principal::{ActorType, Permissions, Proof, Role};
+    use tambour_actors::principal::{ActorType, Granted, Permissions, Proof, Role};
     use tambour_actors::refusal::Code;
     use tambour_actors::topic_key::{Env, Scope, Tenant};
 
@@ -98,6 +98,7 @@ mod tests {
         Principal {
             sub: sub.into(),
             scope,
+            granted: Granted { role: Role::Member, permissions: Permissions::NONE },
             role: Role::Member,
             actor_type: ActorType::Human,
             read_only: false,

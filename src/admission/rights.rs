@@ -73,7 +73,7 @@ mod tests {
 
     use tambour_actors::cursor::Incarnation;
     use tambour_actors::log::Member;
-    use tambour_actors::principal::{ActorType, Proof, StreamProof};
+    use tambour_actors::principal::{ActorType, Granted, Proof, StreamProof};
     use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
 
     use super::*;
@@ -87,6 +87,7 @@ mod tests {
         Principal {
             sub: sub.into(),
             scope: Scope { tenant: Tenant::parse("t_demo").unwrap(), env: Env::Dev },
+            granted: Granted { role, permissions: keys.iter().copied().collect() },
             role,
             actor_type: ActorType::Human,
             read_only: false,
@@ -146,7 +147,13 @@ mod tests {
             let topics = id.map(|id| vec![TopicKey::new(&admin.scope, TopicKind::Thread, id).unwrap()]);
             let parent = admin.proof.clone();
             Principal {
-                proof: Proof::Stream(Arc::new(StreamProof { digest: [0; 32], parent, issuer: None, topics })),
+                proof: Proof::Stream(Arc::new(StreamProof {
+                    digest: [0; 32],
+                    parent,
+                    issuer: None,
+                    issued_at_ms: 0,
+                    topics,
+                })),
                 ..admin
             }
         };

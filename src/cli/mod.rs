@@ -9,6 +9,7 @@ pub mod create;
 pub mod error;
 mod first_steps;
 pub mod health;
+pub mod key;
 mod names;
 pub mod openapi;
 pub mod pretty;
@@ -61,6 +62,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Publish to a thread or a canvas
     Publish(publish::PublishArgs),
+    /// Make, list, rotate and revoke service keys
+    Key(Box<key::KeyArgs>),
     /// Ask a hub whether it is alive and ready
     Health(health::Args),
     /// Print the effective settings, secrets hidden
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Some(Command::Create(args)) => create::run(&args),
         Some(Command::Tail(args)) => tail::run(&args),
         Some(Command::Publish(args)) => publish::run(&args),
+        Some(Command::Key(args)) => key::run(&args),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Openapi) => openapi::run(),

@@ -4,11 +4,11 @@
 
 use std::fmt;
 
-use tambour_actors::principal::Role;
+use tambour_actors::principal::{Permission, Role};
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use ureq::http::Uri;
 
-use crate::identity::jwt::SUB_BYTES_MAX;
+use crate::identity::jwt::{KEY_SUB_PREFIX, SUB_BYTES_MAX};
 
 pub(super) fn tenant(text: &str) -> Result<Tenant, String> {
     Tenant::parse(text).map_err(|error| error.to_string())
@@ -20,6 +20,17 @@ pub(super) fn env(text: &str) -> Result<Env, String> {
 
 pub(super) fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "a role is owner, admin, member or viewer".to_owned())
+}
+
+pub(super) fn permission(text: &str) -> Result<Permission, String> {
+    let all = || Permission::ALL.iter().map(|permission| permission.as_str()).collect::<Vec<_>>().join(", ");
+    Permission::parse(text).ok_or_else(|| format!("a permission is one of {}", all()))
+}
+
+/// The id of a service key, so that it can stand in a path.
+pub(super) fn key_id(text: &str) -> Result<String, String> {
+    let id = text.strip_prefix(KEY_SUB_PREFIX).filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));
+    id.filter(|id| !id.is_empty()).map(|_| text.to_owned()).ok_or_else(|| "a service key is key: and a UUID".to_owned())
 }
 
 pub(super) fn sub(text: &str) -> Result<String, String> {

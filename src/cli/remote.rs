@@ -121,6 +121,26 @@ impl Hub {
         self.finished(answer)
     }
 
+    /// Gets a path and reads the answer of a success.
+    ///
+    /// # Errors
+    /// As [`Hub::post`].
+    pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, CliError> {
+        let request = self.agent.get(format!("{}{path}", self.remote.url)).query_pairs(query.iter().copied());
+        let request = self.identify(request)?.header("Accept", "application/json");
+        self.finished(request.call().map_err(|e| lost(&self.remote.url, &e))?)
+    }
+
+    /// Deletes a path.
+    ///
+    /// # Errors
+    /// As [`Hub::post`].
+    pub fn delete(&self, path: &str) -> Result<Vec<u8>, CliError> {
+        let request = self.agent.delete(format!("{}{path}", self.remote.url));
+        let request = self.identify(request)?.header("Accept", "application/json");
+        self.finished(request.call().map_err(|e| lost(&self.remote.url, &e))?)
+    }
+
     /// Posts lines to a path as they come from the input, and reads the answer of a success. A refusal may come before the
     /// input ends.
     ///

@@ -246,6 +246,11 @@ settings! {
             Permission::CanvasesWrite,
         ], Accepts::Any, Live;
     }
+    /// Service keys.
+    keys: Keys {
+        /// How long the token that a key had before it was rotated is good still, in seconds.
+        rotation_grace_seconds: u64 = 3_600, range(0, 30 * DAY_SECONDS), Live;
+    }
     /// Topics: what each keeps in memory and how much may wait.
     topic: Topic {
         /// Newest events that a topic keeps encoded in memory.

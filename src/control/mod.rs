@@ -1,5 +1,6 @@
-//! Topics as resources. One folder a resource: its routes and its model. What is stored, and where, is the
-//! ports' business.
+//! Topics, and what is said of identities, as resources. One folder a resource: its routes and its model. What is stored,
+//! and where, is the ports' business.
 
+pub mod authority;
 pub mod limits;
 pub mod topics;

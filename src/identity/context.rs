@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tambour_actors::event::Origin;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::topic_key::{Env, Scope, Tenant};
+use tambour_actors::topic_key::{Env, NameError, Scope, Tenant};
 
 use super::percent;
 use super::source::HeaderSource;
@@ -155,8 +155,7 @@ impl ScopeGiven {
     /// The scope that the request asks for: its `hello`'s, else its headers', else (where that is allowed) its query's.
     ///
     /// # Errors
-    /// [`Code::StreamContextMissing`] or [`Code::ContextMissing`] when it says no tenant or no
-    /// env; [`Code::ContextMalformed`] when one has the wrong form.
+    /// `context.missing` when it says no tenant or no env; `context.malformed` when one has the wrong form.
     pub fn scope(&self) -> Result<Scope, Refusal> {
         let query = self.query_counts.then_some(&self.query);
         let said = [Some(&self.hello), Some(&self.headers), query];
@@ -197,8 +196,7 @@ impl ScopeGiven {
 /// # Errors
 /// [`Code::ContextMalformed`] with what the form is.
 pub fn parse_scope(tenant: &str, env: &str) -> Result<Scope, Refusal> {
-    let malformed =
-        |error: tambour_actors::topic_key::NameError| Refusal::new(Code::ContextMalformed, error.to_string());
+    let malformed = |error: NameError| Refusal::new(Code::ContextMalformed, error.to_string());
     Ok(Scope { tenant: Tenant::parse(tenant).map_err(malformed)?, env: Env::parse(env).map_err(malformed)? })
 }
 
@@ -228,8 +226,7 @@ impl RequestContext {
     /// Reads what a request says about itself.
     ///
     /// # Errors
-    /// [`Code::RequestMalformed`]: a header or query parameter that must be single is given
-    /// twice, is no text, or is a routing key of the wrong form.
+    /// `request.malformed`: what must be single is given twice, is no text, or is a routing key of the wrong form.
     pub fn read<H: HeaderSource + ?Sized>(ids: RequestIds, incoming: &Incoming<'_, H>) -> Result<Self, Refusal> {
         let headers = incoming.headers;
         let query = Query::read(incoming.query)?;
@@ -264,8 +261,7 @@ impl RequestContext {
     /// The token that was given; the header's before the subprotocol's before the query's.
     ///
     /// # Errors
-    /// [`Code::TokenMissing`] when there is none (a WebSocket may say `hello` then),
-    /// [`Code::TokenInvalid`] when `Authorization` is not `Bearer` and a token.
+    /// `auth.token_missing` (a WebSocket may say `hello` then), `auth.token_invalid` when it is not `Bearer` and a token.
     pub fn token(&self) -> Result<&Token, Refusal> {
         match &self.token {
             Ok(Some(token)) => Ok(token),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tambour_actors::principal::{ActorType, Permissions, Principal, Proof, Role};
+use tambour_actors::principal::{ActorType, Granted, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
@@ -168,6 +168,7 @@ fn principal(sub: &str) -> Principal {
     Principal {
         sub: Arc::from(sub),
         scope: Scope { tenant: Tenant::parse("t_demo").unwrap(), env: Env::Dev },
+        granted: Granted { role: Role::Member, permissions: Permissions::NONE },
         role: Role::Member,
         actor_type: ActorType::Human,
         read_only: false,

@@ -10,7 +10,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tambour_actors::principal::{ActorType, Permission, Permissions, Principal, Proof, Role};
+use tambour_actors::principal::{ActorType, Granted, Permission, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::{Env, Scope};
 
@@ -249,13 +249,15 @@ impl Claims {
             return Err(refused());
         }
         let role = self.role_map.get(tenant).and_then(|role| Role::parse(role)).ok_or_else(refused)?;
+        let permissions = roles.permissions(role).or(self.permissions.get(tenant).copied().unwrap_or_default());
         Ok(Principal {
             sub: self.sub.clone(),
             scope: scope.clone(),
+            granted: Granted { role, permissions },
             role,
             actor_type: ActorType::Human,
             read_only: false,
-            permissions: roles.permissions(role).or(self.permissions.get(tenant).copied().unwrap_or_default()),
+            permissions,
             acts_for: None,
             proof: Proof::Main { jti: self.jti.clone(), issued_at_ms: self.issued_at_ms },
             expires_at_ms: self.expires_at_ms,

@@ -85,6 +85,10 @@ pub struct Routing {
     /// What sent it, by its token.
     #[schema(value_type = shapes::ActorType)]
     pub actor_type: String,
+    /// On whose behalf a service key sent it.
+    #[serde(default)]
+    #[schema(value_type = shapes::Sub)]
+    pub acts_for: Option<String>,
     /// `X-Project-Id` of the request.
     #[serde(default)]
     #[schema(value_type = String)]

@@ -4,6 +4,7 @@
 //! the constants that are checked, schemas from the types that are written and read. Nothing here decides about a
 //! request, and nothing is said twice: `openapi.json` at the top of the repository is this document, and a test says so.
 
+pub mod authority;
 mod doc;
 mod entries;
 pub mod event;
@@ -37,7 +38,7 @@ use crate::routes::ROUTES;
 /// What is said first.
 const WORDS: &str = "An actor-based realtime hub: threads and canvases are logs of events that are read over SSE, \
     WebSocket and JSON pages, each from where the reader was. Whoever calls proves who they are with a JWT and says \
-    in which tenant and env they act. Every refusal is `application/problem+json`; `code` is what to program against. \
+    in which tenant and env they act, or with a service key, which has both. Every refusal is `application/problem+json`; `code` is what to program against. \
     Each operation lists every status that it answers with, and every code. Beside them the server says 404 \
     `route.unknown` and 405 `route.method` where there is no such operation, and 408 to a head that does not come.";
 
@@ -66,7 +67,8 @@ pub fn document() -> OpenApi {
     }
     let components = refusals.components(components);
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
-        "A JWT with `sub`, `exp`, `tenant_ids`, `role_map`; `tambour token --sub alice` makes one for development.",
+        "A JWT with `sub`, `exp`, `tenant_ids`, `role_map`; `tambour token --sub alice` makes one for development. Or a \
+         service key, `tsk_…`, which opens no stream.",
     ));
     let components = components.security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     let licence = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0"));

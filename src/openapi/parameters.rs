@@ -17,6 +17,7 @@ pub(super) fn of_path(path: &str) -> Vec<Parameter> {
         let (words, schema) = match name {
             "id" => ("The topic.", of::<shapes::TopicId>()),
             "sub" => ("Who.", of::<shapes::Sub>()),
+            "key" => ("The service key.", of::<shapes::KeyId>()),
             "event_id" => ("The event.", of::<shapes::Cursor>()),
             "file" => ("One of the console's files.", shapes::one_of(["app.js", "style.css"]).into()),
             name => panic!("say here what {{{name}}} in a path is"),
@@ -66,7 +67,10 @@ fn headers(needed: bool) -> Vec<Parameter> {
         ("X-Tenant-Id", "The tenant in which the caller acts.", of::<shapes::Tenant>()),
         ("X-Env", "The env in which the caller acts; `stage` is read as `staging`.", of::<shapes::Env>()),
     ];
+    let acting =
+        ("X-Act-As", "For whom a service key with `principals:act` does this: somebody's `sub`.", of::<shapes::Sub>());
     let ids = [
+        acting,
         ("X-Request-Id", "The request's id, kept if it is 1 to 128 visible ASCII; else one is made.", text()),
         ("traceparent", "W3C trace context; one that is malformed is not used.", text()),
     ];

@@ -31,6 +31,8 @@ const CALLER: &[Code] = &[
     Code::ContextMismatch,
     Code::TenantMismatch,
     Code::Suspended,
+    // Of whom `X-Act-As` is not taken.
+    Code::Forbidden,
     Code::Internal,
 ];
 /// What a stream request can be besides; every GET becomes one by its headers.
@@ -65,8 +67,7 @@ pub(super) const BODY: &[Code] = &[Code::BodyType, Code::BodyTooLarge, Code::Bod
 pub(super) fn of_access(access: Access, method: &str) -> Vec<Code> {
     let of: &[&[Code]] = match access {
         Access::Public => return Vec::new(),
-        Access::Caller | Access::Hello => &[CALLER, &[]],
-        Access::Permission(_) => &[CALLER, &[Code::Forbidden]],
+        Access::Caller | Access::Permission(_) | Access::Hello => &[CALLER],
         Access::Topic => &[CALLER, TOPIC],
     };
     let by_method = if method == "GET" { [STREAM, ROOM].concat() } else { CHANGE.to_vec() };
@@ -131,6 +132,10 @@ fn problem() -> RefOr<Schema> {
     let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
     let more = ObjectBuilder::new()
         .property("head", shapes::of::<shapes::Cursor>("With `expect.mismatch`: the newest event."))
+        .property(
+            "permission",
+            shapes::of::<shapes::Permission>("With `permission.denied`: the permission key that is lacking."),
+        )
         .property("line", number().description(Some("Of NDJSON: the number of the line, from 1.")))
         .property("accepted", number().description(Some("Of NDJSON: how many lines are written.")));
     let more = more.build();

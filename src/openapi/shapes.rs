@@ -8,15 +8,18 @@ use tambour_actors::composite::STREAM_TOPICS_MAX;
 use tambour_actors::cursor::{CURSOR_BYTES_MAX, MARK_CHARS};
 use tambour_actors::event::TYPE_BYTES_MAX;
 use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
+use tambour_actors::principal;
 use tambour_actors::session::request::LAST_MAX;
 use tambour_actors::topic_key::{TENANT_BYTES_MAX, TOPIC_ID_BYTES_MAX};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, RefBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::control::authority::model::JTI_BYTES_MAX;
 use crate::control::topics::routes as topics;
 use crate::identity::context::ROUTING_BYTES_MAX;
 use crate::identity::jwt::SUB_BYTES_MAX;
+use crate::identity::service_key::NAME_BYTES_MAX;
 use crate::transport::read;
 
 /// Text without control characters.
@@ -76,8 +79,29 @@ shapes! {
     Tenant = form(format!("^t_[a-z0-9_-]{{1,{}}}$", TENANT_BYTES_MAX - 2)).examples(["t_demo"]);
     /// An env.
     Env = one_of(["dev", "staging", "prod"]);
-    /// What kind of sender: a person.
+    /// What kind of sender: a person, or one of two kinds of programs.
     ActorType = one_of(["human", "agent", "system"]);
+    /// What kind of sender a service key is: a program that acts by itself, or one that is part of the tenant's systems.
+    KeyActorType = one_of(["agent", "system"]);
+    /// What somebody is in a tenant.
+    Role = one_of(["owner", "admin", "member", "viewer"]);
+    /// A permission key.
+    Permission = one_of(principal::Permission::ALL.iter().map(|permission| permission.as_str()));
+    /// Whether somebody may come in.
+    PrincipalState = one_of(["active", "suspended"]);
+    /// The id of a service key.
+    KeyId = text().examples(["key:019ab0c4-7a3e-7cc0-8f0e-3d1c2b4a5968"]);
+    /// The token of a service key.
+    KeyToken = form("^tsk_[A-Za-z0-9_-]{43}$");
+    /// A name for people: bytes are counted, and none of it is a control character.
+    KeyName = form(NO_CONTROL).min_length(Some(1)).max_length(Some(NAME_BYTES_MAX)).examples(["summaries"]);
+    /// The id of a main token, its claim `jti`: bytes are counted.
+    Jti = text().min_length(Some(1)).max_length(Some(JTI_BYTES_MAX)).examples(["5f0c"]);
+    /// The id of a connection, a UUID.
+    ConnectionId = form("^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$")
+        .examples(["019ab0c4-7a3e-7cc0-8f0e-3d1c2b4a5968"]);
+    /// What a client speaks.
+    WireName = one_of(["websocket", "sse"]);
     /// A time in UTC.
     Time = text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

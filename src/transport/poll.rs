@@ -23,7 +23,7 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// What a page is refused for, also while it waits: `topic.unknown` when the topic is deleted, `permission.denied` when the
-/// caller may not read it any more.
+/// caller may not read it any more, `auth.*` when they have no standing any more.
 pub async fn read(
     named: &Named,
     mut grant: Grant,
@@ -36,6 +36,9 @@ pub async fn read(
     let until = Instant::now() + wait.min(Duration::from_millis(left_ms));
     let draining = &caller.ground().draining;
     let connection = request.conn_data::<TakeOver>();
+    let mut changes = caller.ground().standing.changes();
+    // What was said before somebody listened.
+    caller.current().map_err(|refusal| caller.problem(refusal))?;
     loop {
         let page = page::read(&grant, &asked).await?;
         if !page.is_bare || page.bounds.closed {
@@ -50,6 +53,8 @@ pub async fn read(
         tokio::select! {
             // Told or dropped: either way it is looked at again, by whom it may be looked at now.
             _ = told => grant = named.grant(Right::Read).await?,
+            // The hub has it as long as it lives, and so the sender.
+            _ = changes.changed() => grant = named.grant(Right::Read).await?,
             () = sleep_until(until) => return Ok(page),
             () = draining.begun() => return Ok(page),
             () = TakeOver::ended(connection) => return Ok(page),

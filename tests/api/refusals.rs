@@ -32,10 +32,12 @@ pub(crate) enum Stream {
 
 /// The id of an event that is nowhere.
 const SOME_EVENT: &str = "AAAAAAAAAAAAAAAA.1";
+/// The id of a service key that is nowhere.
+const SOME_KEY: &str = "key:019ab0c4-7a3e-7cc0-8f0e-3d1c2b4a5968";
 
 /// A route's path with names in the places of names.
 pub(crate) fn path(route: &str, id: &str) -> String {
-    route.replace("{id}", id).replace("{sub}", "dave").replace("{event_id}", SOME_EVENT)
+    route.replace("{id}", id).replace("{sub}", "dave").replace("{event_id}", SOME_EVENT).replace("{key}", SOME_KEY)
 }
 
 /// A thread and a canvas of one name.
@@ -51,6 +53,10 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
     for route in ROUTES.iter().filter(|route| route.access != Access::Public) {
         let method = (route.method)();
         let ask = Ask::by("alice", method.as_str(), &path(route.path, id));
+        let ask = match route.access {
+            Access::Permission(_) => ask.with("authorization", &format!("Bearer {}", token("alice", "admin"))),
+            _ => ask,
+        };
         let mut shape = |name: &str, stream, ask| {
             let name = format!("{method} {} {name}", route.path);
             shapes.push(Shape { name, access: route.access, stream, ask });
@@ -59,6 +65,15 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "create" => shape("", Stream::No, ask.json(json!({ "title": "made" }))),
             "change" => shape("", Stream::No, ask.json(json!({ "title": "changed" }))),
             "publish" => shape("", Stream::No, ask.json(json!({ "type": "note", "data": 1 }))),
+            "keys.create" => {
+                let key = json!({ "name": "bot", "actor_type": "agent", "role": "member" });
+                shape("", Stream::No, ask.json(key));
+            }
+            "principals.put" => shape("", Stream::No, ask.json(json!({ "state": "active" }))),
+            "revocations.create" => shape("", Stream::No, ask.json(json!({ "jti": "of-nobody" }))),
+            "keys.list" | "keys.rotate" | "keys.revoke" | "principals.get" => shape("", Stream::No, ask),
+            "sessions.list" => shape("", Stream::No, ask),
+            "sessions.end" => shape("", Stream::No, ask.query("principal=alice")),
             "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),
             "members.put" | "members.remove" | "redact" => shape("", Stream::No, ask),
             "read" => {
@@ -113,6 +128,12 @@ fn every_shape_is_answered_when_nothing_is_wrong() {
         let id = format!("x{index}");
         create_both(hub.addr(), "alice", &json!({ "id": id }));
         let mut path = shape.ask.path.replace("/x", &format!("/{id}"));
+        if path.contains(SOME_KEY) {
+            let key = json!({ "name": "bot", "actor_type": "agent", "role": "member" });
+            let admin = format!("Bearer {}", token("alice", "admin"));
+            let made = Ask::by("alice", "POST", "/v1/keys").with("authorization", &admin).json(key).send(hub.addr());
+            path = path.replace(SOME_KEY, made.ok(201)["id"].as_str().unwrap());
+        }
         for kind in ["threads", "canvases"] {
             let events = format!("/v1/{kind}/{id}/events");
             let event = Ask::by("alice", "POST", &events).json(json!({ "type": "note", "data": 1 })).send(hub.addr());

@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use crate::refusals::{Shape, Stream, create_both, send, shapes};
+use crate::support::authority::{put, revoke};
 use crate::support::http::{Ask, create};
 use crate::support::hub::Running;
 use crate::support::token::{altered, claims, now, sign, token};
@@ -17,7 +18,7 @@ struct Mistake {
 }
 
 /// In the order in which they are looked at.
-const MISTAKES: [Mistake; 8] = [
+const MISTAKES: [Mistake; 10] = [
     Mistake {
         name: "request malformed",
         make: |ask| ask.query("token=%zz"),
@@ -67,6 +68,21 @@ const MISTAKES: [Mistake; 8] = [
         streams_only: false,
     },
     Mistake {
+        name: "revoked",
+        make: |ask| {
+            let revoked = sign(&altered(claims("mallory", "member"), json!({ "jti": "revoked" })));
+            ask.with("authorization", &format!("Bearer {revoked}"))
+        },
+        refusal: |_| (401, "auth.token_revoked"),
+        streams_only: false,
+    },
+    Mistake {
+        name: "suspended",
+        make: |ask| ask.with("authorization", &format!("Bearer {}", token("mallory", "member"))),
+        refusal: |_| (403, "auth.suspended"),
+        streams_only: false,
+    },
+    Mistake {
         name: "topic unknown",
         make: |mut ask| {
             ask.path = ask.path.replace("/open", "/never-made");
@@ -81,6 +97,8 @@ const MISTAKES: [Mistake; 8] = [
 fn of_two_mistakes_the_earlier_is_told() {
     let hub = Running::start();
     create_both(hub.addr(), "alice", &json!({ "id": "open" }));
+    put(hub.addr(), "mallory", &json!({ "state": "suspended" }));
+    revoke(hub.addr(), &json!({ "jti": "revoked" }));
     let mut pairs = 0;
     for shape in shapes("open") {
         let mistakes: Vec<_> =

@@ -103,7 +103,12 @@ impl Outlet {
         for (_, line) in self.worker.lines.borrow().iter() {
             let reading = |sub: &Sub| {
                 let seat = self.seats.get(sub.topic as usize)?;
-                Some(Reading { key: seat.key.clone(), cursor: sub.cursor, head: seat.head.max(sub.cursor) })
+                Some(Reading {
+                    key: seat.key.clone(),
+                    mark: seat.mark,
+                    cursor: sub.cursor,
+                    head: seat.head.max(sub.cursor),
+                })
             };
             let is_foreign = |topic: &Reading| topic.key.scope() != *survey.scope();
             let first = line.subs.first().and_then(reading);

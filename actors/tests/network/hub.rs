@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use actix::{Actor as _, Arbiter, prelude::ArbiterHandle};
+use actix::{Actor as _, Arbiter, Recipient, prelude::ArbiterHandle};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tambour_actors::composite::Composite;
@@ -18,8 +18,8 @@ use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
-use tambour_actors::outlet::{self, line::Pace, worker::Worker};
-use tambour_actors::principal::{ActorType, Permissions, Principal, Proof, Role};
+use tambour_actors::outlet::{self, line::Pace, messages::ToSession, worker::Worker};
+use tambour_actors::principal::{ActorType, Granted, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
 use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Proving, Right};
@@ -80,7 +80,12 @@ pub(crate) struct Hub {
     pub(crate) trimmed: Arc<Mutex<HashMap<Mark, Seq>>>,
     /// What the next to ask for a topic is given, though it may be gone since it was found.
     pub(crate) stale: Arc<Mutex<Option<TopicHandle>>>,
+    /// Why nobody's identity is good any more, when a session begins.
+    pub(crate) over: Arc<Mutex<Option<Code>>>,
+    /// How every session that was opened is told something, in the order in which they were.
+    pub(crate) sessions: Arc<Mutex<Vec<Recipient<ToSession>>>>,
     incarnations: AtomicUsize,
+    connections: AtomicUsize,
     _arbiters: Vec<Arbiter>,
 }
 
@@ -93,7 +98,7 @@ pub(crate) struct Visit {
     pub(crate) composite: Option<Box<Composite>>,
 }
 
-struct Permit(Arc<AtomicUsize>);
+struct Permit(Arc<AtomicUsize>, Arc<Mutex<Vec<Recipient<ToSession>>>>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -103,6 +108,10 @@ impl Drop for Permit {
 }
 
 impl Hold for Permit {
+    fn begun(&self, session: &Recipient<ToSession>) {
+        self.1.lock().push(session.clone());
+    }
+
     fn from(&self) -> String {
         "the test".to_owned()
     }
@@ -111,6 +120,7 @@ impl Hold for Permit {
 struct TestGate {
     directory: Directory,
     stale: Arc<Mutex<Option<TopicHandle>>>,
+    over: Arc<Mutex<Option<Code>>>,
 }
 
 impl Gate for TestGate {
@@ -144,7 +154,7 @@ impl Gate for TestGate {
     }
 
     fn review(&self, _: &Arc<Principal>) -> Reviewed {
-        Ok(None)
+        self.over.lock().map_or(Ok(None), |code| Err(code.into()))
     }
 }
 
@@ -224,7 +234,10 @@ impl Hub {
             pace: setup.pace,
             trimmed: Arc::default(),
             stale: Arc::default(),
+            over: Arc::default(),
+            sessions: Arc::default(),
             incarnations: AtomicUsize::new(1),
+            connections: AtomicUsize::new(1),
             _arbiters: arbiters,
         }
     }
@@ -293,13 +306,15 @@ impl Hub {
     /// Opens a session.
     pub(crate) async fn open(&self, net: &Net, visit: Visit) {
         self.permits.fetch_add(1, Ordering::SeqCst);
-        let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
+        let (permit, socket, pace) = (Permit(self.permits.clone(), self.sessions.clone()), net.socket(), self.pace);
         let Visit { worker, wire, sub, topics, composite } = visit;
-        let stale = self.stale.clone();
+        let (stale, over) = (self.stale.clone(), self.over.clone());
+        let connection_id = Uuid::from_u128(self.connections.fetch_add(1, Ordering::SeqCst) as u128);
         self.on(worker, move |worker| {
             let principal = Principal {
                 sub: sub.into(),
                 scope: scope(),
+                granted: Granted { role: Role::Member, permissions: Permissions::NONE },
                 role: Role::Member,
                 actor_type: ActorType::Human,
                 read_only: false,
@@ -313,12 +328,12 @@ impl Hub {
                 wire,
                 socket: Box::new(socket),
                 early: Bytes::new(),
-                greeting: Box::new(Greeting { connection_id: Uuid::from_u128(1), request_id: "r".into() }),
+                greeting: Box::new(Greeting { connection_id, request_id: "r".into() }),
                 who: Who::Known(Box::new(identity)),
                 topics,
                 composite,
                 hold: Rc::new(permit),
-                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale }),
+                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over }),
                 limits: Arc::new(SessionLimits {
                     frame_bytes_max: 1 << 18,
                     topics_max: 128,

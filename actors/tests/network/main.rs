@@ -9,6 +9,7 @@ mod flaky;
 mod folding;
 mod folding_chaos;
 mod hub;
+mod identity;
 mod lifecycle;
 mod membership;
 mod panics;

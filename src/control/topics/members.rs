@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use tambour_actors::log::TopicChange;
-use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 
-use super::model::{PutMember, is_sub};
+use super::model::PutMember;
 use super::routes::{change, show};
 use crate::admission::Named;
-use crate::identity::jwt::SUB_BYTES_MAX;
-use crate::identity::percent;
+use crate::identity::subject;
 use crate::problem::Problem;
 use crate::transport::body;
 
@@ -20,7 +18,7 @@ use crate::transport::body;
 /// # Errors
 /// What admission refuses, `name.invalid`, `body.*`, `store.unavailable`.
 pub async fn put(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let sub = sub(&request).map_err(|refusal| named.problem(refusal))?;
+    let sub = subject::last_in(request.uri().path()).map_err(|refusal| named.problem(refusal))?;
     let asked = if body::is_absent(&request) {
         Ok(PutMember::default())
     } else {
@@ -38,19 +36,8 @@ pub async fn put(named: Named, request: HttpRequest, payload: web::Payload) -> R
 /// # Errors
 /// What admission refuses, `name.invalid`, `store.unavailable`.
 pub async fn delete(named: Named, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let sub = sub(&request).map_err(|refusal| named.problem(refusal))?;
+    let sub = subject::last_in(request.uri().path()).map_err(|refusal| named.problem(refusal))?;
     named.grant(Right::Manage).await?;
     change(&named, TopicChange { remove_member: Some(Arc::from(sub)), ..TopicChange::default() }).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// The subject that the last segment of the path names. Taken from the path as it was sent, because the router
-/// puts a character of its own in the place of bytes that are no text.
-fn sub(request: &HttpRequest) -> Result<String, Refusal> {
-    let segment = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let sub = percent::decoded(segment, false).filter(|sub| is_sub(sub));
-    sub.ok_or_else(|| {
-        let detail = format!("a member's sub is 1 to {SUB_BYTES_MAX} bytes of text without control characters");
-        Refusal::new(Code::NameInvalid, detail)
-    })
 }

@@ -17,6 +17,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::schema::ArrayBuilder;
 
 use crate::identity::jwt::SUB_BYTES_MAX;
+use crate::identity::subject::is_sub;
 use crate::openapi::shapes;
 
 /// The body of a create.
@@ -31,6 +32,10 @@ pub struct CreateTopic {
     /// `team` when it is missing.
     #[schema(value_type = Option<shapes::Visibility>)]
     visibility: Option<String>,
+    /// Who has made it: service keys alone say it of others.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = shapes::Sub)]
+    pub creator: Option<String>,
     /// Each subject once.
     #[serde(default)]
     #[schema(schema_with = create_members)]
@@ -93,12 +98,6 @@ fn title(title: Option<String>) -> Result<Option<String>, Refusal> {
 
 fn visibility(text: &str) -> Result<Visibility, Refusal> {
     Visibility::parse(text).ok_or_else(|| invalid("visibility is private, team or public"))
-}
-
-/// Whether a text can be somebody's subject.
-#[must_use]
-pub fn is_sub(text: &str) -> bool {
-    (1..=SUB_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 fn member(sub: &str, can: Option<&str>) -> Result<Member, Refusal> {

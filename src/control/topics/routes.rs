@@ -1,12 +1,14 @@
 //! The routes of threads and canvases.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::log::{
     Bounds, ChangeError, CreateError, TopicChange, TopicQuery, TopicRecord, Topics as _, Unavailable, VisibleTo,
 };
-use tambour_actors::principal::Permission;
+use tambour_actors::principal::{ActorType, Permission};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::now_ms;
@@ -17,6 +19,7 @@ use uuid::Uuid;
 
 use super::model::{CanvasList, ChangeTopic, CreateTopic, Shown, Snapshot, ThreadList, members_full};
 use crate::admission::{Caller, Kind, Named, gate, rights};
+use crate::identity::subject::is_sub;
 use crate::openapi::shapes;
 use crate::problem::Problem;
 use crate::transport::body;
@@ -37,15 +40,19 @@ pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Re
     rights::check_create(&caller.principal, of.kind).map_err(|refusal| caller.problem(refusal))?;
     let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
     let asked: CreateTopic = read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
+    // The body may have taken long.
+    caller
+        .current()
+        .and_then(|principal| rights::check_create(&principal, of.kind))
+        .map_err(|refusal| caller.problem(refusal))?;
     let id = asked.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let key = of.key(&id)?;
+    let creator = creator(caller, asked.creator.as_deref()).map_err(|refusal| caller.problem(refusal))?;
     let incarnation = Incarnation(getrandom::u64().map_err(|error| {
         tracing::error!(%error, "the system gives no random numbers");
         caller.problem(Code::Internal)
     })?);
-    let topic = asked
-        .topic(key, caller.principal.sub.clone(), now_ms(), incarnation)
-        .map_err(|refusal| caller.problem(refusal))?;
+    let topic = asked.topic(key, creator, now_ms(), incarnation).map_err(|refusal| caller.problem(refusal))?;
     let record = caller.ground().store.create(topic).await.map_err(|error| match error {
         CreateError::Exists => {
             let detail = format!("a {} of this id exists; the first one stays", of.kind.as_str());
@@ -54,6 +61,19 @@ pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Re
         CreateError::Unavailable(error) => unavailable(caller, &error),
     })?;
     Ok(HttpResponse::Created().json(Shown::of(&record, Bounds::EMPTY)))
+}
+
+/// Who has made a topic: its caller, or whom a service key names.
+fn creator(caller: &Caller, named: Option<&str>) -> Result<Arc<str>, Refusal> {
+    let principal = &caller.principal;
+    match named {
+        None => Ok(principal.sub.clone()),
+        Some(_) if principal.actor_type == ActorType::Human => {
+            Err(Refusal::new(Code::Forbidden, "only a service key says who has made a topic"))
+        }
+        Some(sub) if is_sub(sub) => Ok(sub.into()),
+        Some(_) => Err(Refusal::new(Code::BodyInvalid, "creator is somebody's sub")),
+    }
 }
 
 /// The query of a list.

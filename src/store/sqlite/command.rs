@@ -8,6 +8,7 @@ use tambour_actors::topic_key::TopicKey;
 
 use super::Answer;
 use super::queue::{Weight, Weighted};
+use crate::admission::standing::change::Change as StandingChange;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
@@ -33,6 +34,11 @@ pub(super) enum Command {
         key: TopicKey,
         answer: Answer<bool>,
     },
+    /// Something is said of identities. What else belongs to the change is written in the same transaction.
+    Administer {
+        change: StandingChange,
+        answer: Answer<()>,
+    },
     /// Carried out in slices, beside the others.
     Trim(Trim),
     #[cfg(test)]
@@ -53,6 +59,7 @@ pub(super) enum Outcome {
     Created(Result<TopicRecord, CreateError>),
     Changed(Result<Option<TopicRecord>, ChangeError>),
     Deleted(bool),
+    Administered,
 }
 
 impl Command {
@@ -68,7 +75,7 @@ impl Command {
 
     /// Whether it needs room in the file.
     pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Create { .. } | Self::Change { .. })
+        matches!(self, Self::Append { .. } | Self::Create { .. } | Self::Change { .. } | Self::Administer { .. })
     }
 
     pub(super) fn answer(self, outcome: Outcome) {
@@ -79,6 +86,7 @@ impl Command {
             (Self::Create { answer, .. }, Outcome::Created(created)) => drop(answer.send(Ok(created))),
             (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
             (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
+            (Self::Administer { answer, .. }, Outcome::Administered) => drop(answer.send(Ok(()))),
             _ => unreachable!("an outcome is made from its own command"),
         }
     }
@@ -91,6 +99,7 @@ impl Command {
             Self::Create { answer, .. } => drop(answer.send(Err(why))),
             Self::Change { answer, .. } => drop(answer.send(Err(why))),
             Self::Delete { answer, .. } => drop(answer.send(Err(why))),
+            Self::Administer { answer, .. } => drop(answer.send(Err(why))),
             #[cfg(test)]
             Self::Panic => {}
         }
@@ -102,7 +111,9 @@ impl Weighted for Command {
         match self {
             Self::Append { weight, .. } => *weight,
             Self::Bounds { .. } | Self::Trim(_) => Weight { events: 1, bytes: 0 },
-            Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } => Weight { events: 1, bytes: 1_024 },
+            Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } | Self::Administer { .. } => {
+                Weight { events: 1, bytes: 1_024 }
+            }
             #[cfg(test)]
             Self::Panic => Weight { events: 1, bytes: 0 },
         }

@@ -1,10 +1,11 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
-//! commit) with `heads`, `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
+//! commit) with `heads`, `conditions`, `once`, `insert`, `redact`, `topics` and `administer` (what is said of identities), and in slices `trim` and `wipe` (deleted logs);
 //! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `seal`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
+mod administer;
 mod backup;
 mod checkpoint;
 mod command;
@@ -49,6 +50,8 @@ use tambour_actors::log::{
 };
 use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::oneshot;
+
+use crate::admission::standing::change::Change;
 
 pub use self::backup::backup;
 use self::checkpoint::Gate;
@@ -207,6 +210,22 @@ impl SqliteStore {
     /// [`Unavailable`] when the store can't be read.
     pub fn overdue(&self, after: LogId, keeps: Keeps, now_ms: i64) -> PortFuture<Result<Overdue, Unavailable>> {
         Box::pin(self.0.question(|answer| Question::Overdue { after, keeps, now_ms, answer }).answer())
+    }
+
+    /// Keeps a change of what is said of identities.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; nothing of it is kept then.
+    pub fn administer(&self, change: Change) -> PortFuture<Result<(), Unavailable>> {
+        Box::pin(self.0.command(|answer| Command::Administer { change, answer }).answer())
+    }
+
+    /// Everything that is said of identities, as the changes that make it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store can't be read.
+    pub fn standing(&self) -> PortFuture<Result<Vec<Change>, Unavailable>> {
+        Box::pin(self.0.question(|answer| Question::Standing { answer }).answer())
     }
 
     /// Another limit of the file, from the next write on; `None`: what the disk holds.

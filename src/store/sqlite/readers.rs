@@ -17,7 +17,8 @@ use super::failure::unavailable;
 use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
-use super::{Answer, once, rows};
+use super::{Answer, administer, once, rows};
+use crate::admission::standing::change::Change;
 
 /// A question to the readers.
 pub(super) enum Question {
@@ -25,6 +26,7 @@ pub(super) enum Question {
     ReadFolded { log: LogId, after: Seq, limit: PageLimit, answer: Answer<FoldedPage> },
     Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
     Overdue { after: LogId, keeps: Keeps, now_ms: i64, answer: Answer<Overdue> },
+    Standing { answer: Answer<Vec<Change>> },
     Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
     List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
 }
@@ -75,6 +77,9 @@ fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
         }
         Question::Overdue { after, keeps, now_ms, answer } => {
             let _ = answer.send(snapshot(conn, |conn| overdue(conn, after, keeps, now_ms)));
+        }
+        Question::Standing { answer } => {
+            let _ = answer.send(snapshot(conn, administer::kept));
         }
         Question::Find { key, answer } => {
             let _ = answer.send(snapshot(conn, |conn| {

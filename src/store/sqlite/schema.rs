@@ -67,6 +67,46 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE UNIQUE INDEX once_by_key ON once (log, sub, key);
     CREATE TABLE probe (filler BLOB NOT NULL) STRICT;
 ",
+    // What is said of identities beside their tokens. Of a service key's tokens there are digests alone.
+    "
+    CREATE TABLE service_keys (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        actor_type TEXT NOT NULL,
+        role TEXT NOT NULL,
+        permissions TEXT NOT NULL,
+        expires_at_ms INTEGER,
+        created_by TEXT NOT NULL,
+        created_at_ms INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        rotated_at_ms INTEGER,
+        before BLOB,
+        before_until_ms INTEGER,
+        PRIMARY KEY (tenant, env, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE principals (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        sub TEXT NOT NULL,
+        state TEXT NOT NULL,
+        role TEXT,
+        authority TEXT NOT NULL,
+        changed_by TEXT NOT NULL,
+        changed_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, env, sub)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE revocations (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        authority TEXT NOT NULL,
+        revoked_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, env, kind, name, authority)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What a connection is for.

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod administer;
 mod conditions;
 mod full;
 mod overdue;

@@ -26,7 +26,7 @@ use super::redact::redact;
 use super::stats::Counters;
 use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::{rows, schema, topics};
+use super::{administer, rows, schema, topics};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -247,6 +247,10 @@ impl<'c> Writer<'c> {
                 let deleted = topics::delete(self.conn, key)?;
                 deleted.iter().for_each(|log| self.heads.forget(*log));
                 Outcome::Deleted(deleted.is_some())
+            }
+            Command::Administer { change, .. } => {
+                administer::keep(self.conn, change)?;
+                Outcome::Administered
             }
             Command::Trim(_) => unreachable!("trims are carried out in slices"),
             #[cfg(test)]

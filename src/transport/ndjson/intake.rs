@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lines::{Bad, Line, Lines};
 use super::turn::{self, Place, Then, Turn};
-use crate::admission::{Grant, gate, rights};
+use crate::admission::{Grant, Ground, gate, rights};
 
 /// Most bytes of lines that are held, but for the piece of the body that goes beyond.
 const HELD_BYTES_MAX: usize = 1024 * 1024;
@@ -95,6 +95,7 @@ impl Intake {
         let idle = Duration::from_secs(self.grant.caller.settings().http.ndjson_idle_seconds);
         let mut idle_until = Instant::now() + idle;
         let mut flight: Option<Flight> = None;
+        let mut changes = ground.standing.changes();
         loop {
             if flight.is_none() && !self.queue.is_empty() {
                 flight = Some(self.begin().map_err(|bad| self.failed(bad))?);
@@ -114,6 +115,11 @@ impl Intake {
                 }
                 () = ground.draining.begun(), if !ended => {
                     self.stop(Refusal::new(Code::Draining, "the hub is going; send the rest again in a moment"));
+                }
+                _ = changes.changed(), if !ended => {
+                    if let Err(refusal) = ground.review(&self.grant.caller.principal) {
+                        self.stop(refusal);
+                    }
                 }
                 piece = self.payload.next(), if reads => {
                     self.take(piece);
@@ -156,7 +162,7 @@ impl Intake {
         let mut turn = turn::form(&self.queue, mark, &principal.sub, self.place, self.split)?;
         let writes = std::mem::take(&mut turn.writes);
         let to = Addressee {
-            directory: caller.ground().directory.clone(),
+            ground: caller.ground().clone(),
             record: self.grant.record.clone(),
             origin: caller.context.origin(&principal),
             principal,
@@ -225,7 +231,7 @@ async fn landed(flight: &mut Option<Flight>) -> Answers {
 
 /// The topic that the lines are for, and from whom they are.
 struct Addressee {
-    directory: Directory,
+    ground: Arc<Ground>,
     record: Arc<TopicRecord>,
     principal: Arc<Principal>,
     origin: Origin,
@@ -277,9 +283,11 @@ impl Addressee {
         if now_ms() >= self.principal.expires_at_ms {
             return Err(Code::TokenExpired.into());
         }
-        let found = self.directory.find(&self.record.topic.key).await.map_err(|error| gate::unavailable(&error))?;
+        let principal = self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone());
+        let found =
+            self.ground.directory.find(&self.record.topic.key).await.map_err(|error| gate::unavailable(&error))?;
         let topic = found.filter(|topic| topic.record.log == self.record.log).ok_or_else(Refusal::topic_unknown)?;
-        rights::check(&self.principal, &topic.record.topic, Right::Write)?;
+        rights::check(&principal, &topic.record.topic, Right::Write)?;
         Ok(topic)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The clients are the tests' own (and `tungstenite`), so that a mistake of the hub is not made twice.
 
+pub(crate) mod authority;
 pub(crate) mod described;
 pub(crate) mod http;
 pub(crate) mod hub;

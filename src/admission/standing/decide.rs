@@ -1,0 +1,205 @@
+//! Who may change what is said of identities, and how. Pure: what is wished for, by whom, and what is said now come in; the
+//! change, or why it is refused, comes out.
+//!
+//! One rule is behind all of it: nobody gives, takes or changes what is above their own role.
+
+use std::sync::Arc;
+
+use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Principal, Role};
+use tambour_actors::refusal::{Code, Refusal};
+
+use super::change::{Change, Order, Revocation, Revoked, State};
+use super::table::Table;
+use crate::admission::rights;
+use crate::identity::jwt::KEY_SUB_PREFIX;
+use crate::identity::service_key::ServiceKey;
+
+/// Most keys of a tenant in an env.
+pub const KEYS_MAX: usize = 10_000;
+/// Most principals of a tenant in an env of whom something is ordered.
+pub const PRINCIPALS_MAX: usize = 100_000;
+/// Most things that are revoked in a tenant and env.
+pub const REVOCATIONS_MAX: usize = 100_000;
+
+/// What somebody wishes for, in their own tenant and env.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// A key.
+    MakeKey(NewKey),
+    /// Another token for a key; the one before is good for so long.
+    RotateKey {
+        /// Which key.
+        id: Arc<str>,
+        /// Of the other token.
+        digest: Digest,
+        /// How long the token before is good still, in milliseconds.
+        grace_ms: i64,
+    },
+    /// A key's end.
+    RemoveKey {
+        /// Which key.
+        id: Arc<str>,
+    },
+    /// Somebody's state and role.
+    PutPrincipal {
+        /// Who.
+        sub: Arc<str>,
+        /// Whether they may come in.
+        state: State,
+        /// In place of what their token says.
+        role: Option<Role>,
+    },
+    /// A token's end, or that of all tokens of somebody.
+    Revoke(Revoked),
+}
+
+impl Wish {
+    /// The permission that it needs.
+    fn needs(&self) -> Permission {
+        match self {
+            Self::MakeKey(_) | Self::RotateKey { .. } | Self::RemoveKey { .. } => Permission::KeysWrite,
+            Self::PutPrincipal { .. } | Self::Revoke(_) => Permission::PrincipalsWrite,
+        }
+    }
+}
+
+/// A key that is wished for.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// An id that no key has.
+    pub id: Arc<str>,
+    /// For people.
+    pub name: String,
+    /// Agent or system.
+    pub actor_type: ActorType,
+    /// Its role.
+    pub role: Role,
+    /// Permission keys beside those of its role.
+    pub permissions: Permissions,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at_ms: Option<i64>,
+    /// Of its token.
+    pub digest: Digest,
+}
+
+fn forbidden(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(Code::Forbidden, detail)
+}
+
+fn unknown_key() -> Refusal {
+    Refusal::new(Code::KeyUnknown, "there is no such service key in this tenant and env")
+}
+
+fn within(count: usize, most: usize, what: &str) -> Result<(), Refusal> {
+    if count < most {
+        return Ok(());
+    }
+    let detail = format!("this tenant has as many {what} in this env as may be ({most})");
+    Err(Refusal::new(Code::AuthorityLimit, detail))
+}
+
+/// Decides on a wish.
+///
+/// # Errors
+/// `permission.denied`, `key.unknown`, `body.invalid`, `limit.authority`.
+pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<Change, Refusal> {
+    let scope = &by.scope;
+    // Looked at again: who had it when the request came may have waited for their turn.
+    rights::require(by, wish.needs())?;
+    let key = |id: &str| table.key(scope, id).ok_or_else(unknown_key);
+    match wish {
+        Wish::MakeKey(new) => make(table, by, new, now_ms),
+        Wish::RotateKey { id, digest, grace_ms } => {
+            let key = key(&id)?;
+            // Whoever gets its token gets what it may.
+            may_give(by, key.role, key.permissions)?;
+            Ok(Change::PutKey(Box::new(key.rotated(digest, now_ms, now_ms.saturating_add(grace_ms)))))
+        }
+        Wish::RemoveKey { id } => {
+            if key(&id)?.role > by.role {
+                return Err(forbidden("the key has a higher role than you"));
+            }
+            Ok(Change::RemoveKey(scope.clone(), id))
+        }
+        Wish::PutPrincipal { sub, state, role } => order(table, by, sub, state, role, now_ms),
+        Wish::Revoke(revoked) => {
+            if !table.has_revoked(scope, &revoked) {
+                within(table.counts(scope).revoked, REVOCATIONS_MAX, "revocations")?;
+            }
+            Ok(Change::Revoke(scope.clone(), revoked, Revocation { authority: by.role, at_ms: now_ms }))
+        }
+    }
+}
+
+fn make(table: &Table, by: &Principal, new: NewKey, now_ms: i64) -> Result<Change, Refusal> {
+    may_give(by, new.role, new.permissions)?;
+    if new.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms) {
+        return Err(Refusal::new(Code::BodyInvalid, "expires_at is in the past"));
+    }
+    within(table.counts(&by.scope).keys, KEYS_MAX, "service keys")?;
+    let NewKey { id, name, actor_type, role, permissions, expires_at_ms, digest } = new;
+    Ok(Change::PutKey(Box::new(ServiceKey {
+        id,
+        scope: by.scope.clone(),
+        name,
+        actor_type,
+        role,
+        permissions,
+        expires_at_ms,
+        created_by: by.sub.clone(),
+        created_at_ms: now_ms,
+        digest,
+        rotated: None,
+    })))
+}
+
+/// Nobody gives a key more than they have. To act for others no person has by themselves: whoever administers may give it.
+fn may_give(by: &Principal, role: Role, permissions: Permissions) -> Result<(), Refusal> {
+    if role > by.role {
+        return Err(forbidden("a key has no higher role than who makes or rotates it"));
+    }
+    let has = |permission| by.has(permission) || (permission == Permission::PrincipalsAct && by.role.administers());
+    match permissions.iter().find(|permission| !has(*permission)) {
+        None => Ok(()),
+        Some(lacking) => {
+            let key = lacking.as_str();
+            Err(forbidden(format!("you give no key the permission {key}: you don't have it")).with("permission", key))
+        }
+    }
+}
+
+fn order(
+    table: &Table,
+    by: &Principal,
+    sub: Arc<str>,
+    state: State,
+    role: Option<Role>,
+    now_ms: i64,
+) -> Result<Change, Refusal> {
+    let scope = &by.scope;
+    if role.is_some_and(|role| role > by.role) {
+        return Err(forbidden("nobody gives a higher role than their own"));
+    }
+    let key = table.key(scope, &sub);
+    if sub.starts_with(KEY_SUB_PREFIX) {
+        if role.is_some() {
+            return Err(Refusal::new(Code::BodyInvalid, "a service key has the role that it was made with"));
+        }
+        if key.ok_or_else(unknown_key)?.role > by.role {
+            return Err(forbidden("the key has a higher role than you"));
+        }
+    }
+    let before = table.order(scope, &sub);
+    if before.is_some_and(|before| before.authority > by.role) {
+        return Err(forbidden("what a higher role ordered of them, a lower one does not change"));
+    }
+    if state == State::Active && role.is_none() {
+        return Ok(Change::RemovePrincipal(scope.clone(), sub));
+    }
+    if before.is_none() {
+        within(table.counts(scope).principals, PRINCIPALS_MAX, "principals of whom something is ordered")?;
+    }
+    let changed_by = by.sub.clone();
+    let order = Order { state, role, authority: by.role, changed_by, changed_at_ms: now_ms };
+    Ok(Change::PutPrincipal(scope.clone(), sub, order))
+}

@@ -1,0 +1,123 @@
+//! Standing: what of an identity is in force beside what its token says. Orders about principals, revocations, service
+//! keys.
+//!
+//! The table in memory answers every check. It is loaded from the store when the hub starts and changes only behind a
+//! commit, one change at a time, so that its order is that of the disk. Nothing here reads a token.
+
+pub mod change;
+pub mod decide;
+pub mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tambour_actors::principal::{Digest, Granted, Principal};
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::review::Reviewed;
+use tambour_actors::topic_key::Scope;
+use tokio::sync::watch;
+
+use crate::config::Roles;
+use crate::identity::service_key::ServiceKey;
+use change::{Change, Order, State};
+use decide::Wish;
+use table::Table;
+
+/// The standing of everybody; one per hub.
+#[derive(Debug, Default)]
+pub struct Standing {
+    table: RwLock<Table>,
+    /// Whose turn it is to change something, from the decision until memory has what the disk has.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    changes: watch::Sender<()>,
+}
+
+/// What is said of a principal.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What is ordered of them.
+    pub order: Option<Order>,
+    /// When their tokens were revoked the last time, in milliseconds since 1970.
+    pub revoked_at_ms: Option<i64>,
+}
+
+impl Standing {
+    /// Everything that the store has.
+    #[must_use]
+    pub fn of(kept: Vec<Change>) -> Self {
+        let mut table = Table::default();
+        kept.into_iter().for_each(|change| table.apply(change));
+        Self { table: RwLock::new(table), ..Self::default() }
+    }
+
+    /// The principal that a service key's token proves. Whether it stands, [`Standing::review`] says.
+    ///
+    /// # Errors
+    /// `auth.token_invalid`, `auth.token_expired`.
+    pub fn prove_key(&self, token: &Digest, roles: &Roles, now_ms: i64) -> Result<Principal, Refusal> {
+        let table = self.table.read();
+        let key =
+            table.key_of(token).ok_or_else(|| Refusal::new(Code::TokenInvalid, "there is no such service key"))?;
+        key.principal(token, roles, now_ms)
+    }
+
+    /// What is left of an identity now.
+    ///
+    /// # Errors
+    /// `auth.token_revoked`, `auth.suspended`.
+    pub fn review(&self, principal: &Principal, roles: &Roles) -> Reviewed {
+        let Granted { role, permissions } = self.table.read().judge(principal, roles)?;
+        if (role, permissions) == (principal.role, principal.permissions) {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(Principal { role, permissions, ..principal.clone() })))
+    }
+
+    /// Whether somebody is suspended, whatever role they have.
+    #[must_use]
+    pub fn is_suspended(&self, scope: &Scope, sub: &str) -> bool {
+        self.table.read().order(scope, sub).is_some_and(|order| order.state == State::Suspended)
+    }
+
+    /// What a wish comes to.
+    ///
+    /// # Errors
+    /// What [`decide::decide`] refuses.
+    pub fn decide(&self, by: &Principal, wish: Wish, now_ms: i64) -> Result<Change, Refusal> {
+        decide::decide(&self.table.read(), by, wish, now_ms)
+    }
+
+    /// Applies a change that is on disk.
+    pub(super) fn apply(&self, change: Change) {
+        self.table.write().apply(change);
+        self.changes.send_replace(());
+    }
+
+    /// Tells of every change from now on: for requests that wait for something else.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// A service key.
+    #[must_use]
+    pub fn key(&self, scope: &Scope, id: &str) -> Option<ServiceKey> {
+        self.table.read().key(scope, id).cloned()
+    }
+
+    /// At most so many service keys, ascending by id, behind one.
+    #[must_use]
+    pub fn keys(&self, scope: &Scope, after: &str, limit: usize) -> Vec<ServiceKey> {
+        self.table.read().keys(scope, after, limit)
+    }
+
+    /// What is said of a principal.
+    #[must_use]
+    pub fn told(&self, scope: &Scope, sub: &Arc<str>) -> Told {
+        let table = self.table.read();
+        Told { order: table.order(scope, sub).cloned(), revoked_at_ms: table.revoked_at_ms(scope, sub) }
+    }
+}
