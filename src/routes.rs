@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Route};
 use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
-use crate::openapi::{Doc, events, limits, public, sockets, topics};
+use crate::openapi::{Doc, events, limits, public, sockets, stream_tokens, topics};
 
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,7 @@ routes! {
     GET "/readyz" "health.ready" Public crate::transport::health::readyz, public::readyz;
     GET "/openapi.json" "openapi.show" Public crate::openapi::show, public::openapi;
     GET "/v1/limits" "limits.show" Caller crate::control::limits::show, limits::show;
+    POST "/v1/stream-tokens" "stream_tokens.create" Caller crate::control::stream_tokens::routes::create, stream_tokens::create;
     POST "/v1/threads" "threads.create" Caller crate::control::topics::routes::create, topics::create;
     GET "/v1/threads" "threads.list" Caller crate::control::topics::routes::list, topics::list;
     GET "/v1/threads/{id}" "threads.get" Topic crate::control::topics::routes::get, topics::get;

@@ -9,6 +9,7 @@ pub mod layers;
 pub mod network;
 pub mod print;
 pub mod reload;
+pub mod token_store;
 pub mod value;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tambour_actors::topic_key::Env;
 use layers::{Layers, SettingsError};
 use network::Network;
 pub use reload::{Change, Reload};
+use token_store::{RedisUrl, TokenStore};
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
 
 /// What the table knows about one setting.
@@ -245,6 +247,23 @@ settings! {
             Permission::CanvasesRead,
             Permission::CanvasesWrite,
         ], Accepts::Any, Live;
+    }
+    /// Stream tokens: what opens a stream by its URL alone, for a short time.
+    tokens: Tokens {
+        /// Where they are kept: `embedded`, in the data directory, or `redis`, where several hubs share them.
+        store: TokenStore = TokenStore::Embedded, Accepts::Any, Restart;
+        /// The Redis: `redis://user:password@host:6379/0`. Better from a variable.
+        redis_url: Option<RedisUrl> = None, Accepts::Any, Restart;
+        /// How long a token lives that no stream holds, in seconds, where its maker does not say.
+        ttl_seconds: u64 = 60, range(1, 300), Live;
+        /// How long one may be asked to live, in seconds.
+        ttl_seconds_max: u64 = 300, range(1, 3_600), Live;
+        /// Tokens of one parent that were made and never opened; above it 429 `token.outstanding`.
+        outstanding_max: usize = 10, range(1, 10_000), Live;
+        /// How long a token lives at most, whatever holds it, in seconds. It never outlives its parent.
+        life_max_seconds: u64 = 43_200, range(1, 30 * DAY_SECONDS), Live;
+        /// How often the store is told which tokens live, in seconds.
+        keep_seconds: u64 = 5, range(1, 60), Restart;
     }
     /// Topics: what each keeps in memory and how much may wait.
     topic: Topic {

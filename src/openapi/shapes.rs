@@ -78,6 +78,14 @@ shapes! {
     Env = one_of(["dev", "staging", "prod"]);
     /// What kind of sender: a person.
     ActorType = one_of(["human", "agent", "system"]);
+    /// What somebody is inside their tenant.
+    Role = one_of(["viewer", "member", "admin", "owner"]);
+    /// What a stream token lets a WebSocket do.
+    StreamRight = one_of(["read", "write"]);
+    /// A stream token: 256 random bits in base64url behind `tst_`.
+    StreamToken = form("^tst_[A-Za-z0-9_-]{43}$").examples(["tst_JhS0z6q3m2y5dW8cR1tX4vB7nK9pL0aE_gU-fYiOqHs"]);
+    /// How long a stream token lives that no stream holds, in seconds: at most `tokens.ttl_seconds_max`, which is 300 by default.
+    TokenTtl = number().minimum(Some(1)).examples([60]);
     /// A time in UTC.
     Time = text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

@@ -183,7 +183,8 @@ async fn stream(
         return Ok(HttpResponse::NoContent().finish());
     }
     let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds() }];
-    let (who, permit) = (Who::Reader(grant.caller.principal.clone()), grant.caller.permit()?);
+    let permit = grant.caller.permit()?;
+    let who = Who::Reader(grant.caller.proved().await?);
     let ready = Ready { who, topics, composite: None, wire: reading.wire(), hold: permit };
     hand_over(request, payload, sse::head(request), ready)
 }

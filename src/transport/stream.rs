@@ -144,7 +144,8 @@ pub async fn open(
         topics.push(Wanted { topic: grant.topic().await?, start, requested, fold: streaming.fold });
     }
     let wire = if streaming.named.unwrap_or(true) { Wire::Sse } else { Wire::SseUnnamed };
-    let (who, permit) = (Who::Reader(caller.principal.clone()), caller.permit()?);
+    let permit = caller.permit()?;
+    let who = Who::Reader(caller.proved().await?);
     let ready = Ready { who, topics, composite: Some(Box::new(id)), wire, hold: permit };
     hand_over(&request, payload, sse::head(&request), ready)
 }

@@ -22,7 +22,7 @@ use tambour_actors::outlet::{self, line::Pace, worker::Worker};
 use tambour_actors::principal::{ActorType, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Proving, Right};
+use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Proved, Proving, Right};
 use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
@@ -138,9 +138,9 @@ impl Gate for TestGate {
     }
 
     /// The token is the new role.
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal> {
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved> {
         let renewed = Principal { role: Role::parse(&token).expect("a role"), ..(**principal).clone() };
-        Box::pin(std::future::ready(Ok(renewed)))
+        Box::pin(std::future::ready(Ok(Proved { principal: Arc::new(renewed), lease: None })))
     }
 
     fn review(&self, _: &Arc<Principal>) -> Reviewed {
@@ -308,7 +308,8 @@ impl Hub {
                 proof: Proof::Main { jti: None, issued_at_ms: 0 },
                 expires_at_ms: now_ms() + 3_600_000,
             };
-            let identity = Identity { principal: Arc::new(principal), origin: origin(sub) };
+            let proved = Proved { principal: Arc::new(principal), lease: None };
+            let identity = Identity { proved, origin: origin(sub) };
             let opening = Opening {
                 wire,
                 socket: Box::new(socket),

@@ -8,6 +8,7 @@ use tambour_actors::topic_key::TopicKey;
 
 use super::Answer;
 use super::queue::{Weight, Weighted};
+use super::tokens;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
@@ -33,6 +34,10 @@ pub(super) enum Command {
         key: TopicKey,
         answer: Answer<bool>,
     },
+    Tokens {
+        ask: tokens::Ask,
+        answer: Answer<tokens::Told>,
+    },
     /// Carried out in slices, beside the others.
     Trim(Trim),
     #[cfg(test)]
@@ -53,6 +58,7 @@ pub(super) enum Outcome {
     Created(Result<TopicRecord, CreateError>),
     Changed(Result<Option<TopicRecord>, ChangeError>),
     Deleted(bool),
+    Tokens(tokens::Told),
 }
 
 impl Command {
@@ -68,7 +74,11 @@ impl Command {
 
     /// Whether it needs room in the file.
     pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Create { .. } | Self::Change { .. })
+        match self {
+            Self::Append { .. } | Self::Create { .. } | Self::Change { .. } => true,
+            Self::Tokens { ask, .. } => ask.adds(),
+            _ => false,
+        }
     }
 
     pub(super) fn answer(self, outcome: Outcome) {
@@ -79,6 +89,7 @@ impl Command {
             (Self::Create { answer, .. }, Outcome::Created(created)) => drop(answer.send(Ok(created))),
             (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
             (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
+            (Self::Tokens { answer, .. }, Outcome::Tokens(told)) => drop(answer.send(Ok(told))),
             _ => unreachable!("an outcome is made from its own command"),
         }
     }
@@ -91,6 +102,7 @@ impl Command {
             Self::Create { answer, .. } => drop(answer.send(Err(why))),
             Self::Change { answer, .. } => drop(answer.send(Err(why))),
             Self::Delete { answer, .. } => drop(answer.send(Err(why))),
+            Self::Tokens { answer, .. } => drop(answer.send(Err(why))),
             #[cfg(test)]
             Self::Panic => {}
         }
@@ -103,6 +115,7 @@ impl Weighted for Command {
             Self::Append { weight, .. } => *weight,
             Self::Bounds { .. } | Self::Trim(_) => Weight { events: 1, bytes: 0 },
             Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } => Weight { events: 1, bytes: 1_024 },
+            Self::Tokens { ask, .. } => Weight { events: ask.rows(), bytes: 1_024 },
             #[cfg(test)]
             Self::Panic => Weight { events: 1, bytes: 0 },
         }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
 //! commit) with `heads`, `conditions`, `once`, `insert`, `redact` and `topics`, and in slices `trim` and `wipe` (deleted logs);
-//! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! `tokens` (stream tokens); `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
 mod backup;
@@ -27,6 +27,7 @@ mod schema;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod topics;
 mod trim;
 mod wipe;

@@ -20,6 +20,7 @@ use super::*;
 mod conditions;
 mod full;
 mod overdue;
+mod tokens;
 mod trims;
 
 const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
