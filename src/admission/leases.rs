@@ -318,3 +318,6 @@ impl Drop for Lease {
         inner.ended.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,7 @@ fn held(digest: u64, stream: u128) -> Held {
 fn stream_tokens_pass_the_contract() {
     let server = RedisServer::start();
     let make = || {
-        server.flush();
+        assert_eq!(server.command(&["FLUSHALL"]), "+OK");
         hub(&server)
     };
     contract::run(make, 1_500);

@@ -41,11 +41,6 @@ impl RedisServer {
         format!("redis://{}/", self.addr)
     }
 
-    /// Forgets everything.
-    pub(crate) fn flush(&self) {
-        assert_eq!(self.command(&["FLUSHALL"]), "+OK");
-    }
-
     /// Kills it, as a crash would.
     pub(crate) fn stop(&mut self) {
         self.child.kill().unwrap();
