@@ -211,7 +211,9 @@ impl Leases {
         let over = std::mem::take(&mut *self.0.over.lock());
         for held in over.chunks(CALL_TOKENS_MAX) {
             // What is not given back runs out by itself, a little later.
-            let _ = self.answered(self.0.tokens.release(held.to_vec(), now_ms())).await;
+            if self.answered(self.0.tokens.release(held.to_vec(), now_ms())).await.is_err() {
+                return;
+            }
         }
     }
 

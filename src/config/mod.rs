@@ -140,6 +140,9 @@ const BYTES_MAX: u64 = 1024 * 1024 * 1024 * MIB;
 /// More than any log has.
 const COUNT_MAX: u64 = 1_000_000_000_000_000;
 
+/// Longest TTL of a stream token that can be allowed.
+pub const TOKEN_TTL_SECONDS_MAX: u64 = 300;
+
 /// Numbers from the first to the second, both included.
 const fn range(min: u64, max: u64) -> Accepts {
     Accepts::Range(min, max)
@@ -255,9 +258,9 @@ settings! {
         /// The Redis: `redis://user:password@host:6379/0`. Better from a variable.
         redis_url: Option<RedisUrl> = None, Accepts::Any, Restart;
         /// How long a token lives that no stream holds, in seconds, where its maker does not say.
-        ttl_seconds: u64 = 60, range(1, 300), Live;
+        ttl_seconds: u64 = 60, range(1, TOKEN_TTL_SECONDS_MAX), Live;
         /// How long one may be asked to live, in seconds.
-        ttl_seconds_max: u64 = 300, range(1, 3_600), Live;
+        ttl_seconds_max: u64 = TOKEN_TTL_SECONDS_MAX, range(1, TOKEN_TTL_SECONDS_MAX), Live;
         /// Tokens of one parent that were made and never opened; above it 429 `token.outstanding`.
         outstanding_max: usize = 10, range(1, 10_000), Live;
         /// How long a token lives at most, whatever holds it, in seconds. It never outlives its parent.

@@ -38,9 +38,10 @@ pub async fn read(
     let until = Instant::now() + wait.min(Duration::from_millis(left_ms));
     let draining = &caller.ground().draining;
     let connection = request.conn_data::<TakeOver>();
+    let mut page = page::read(&grant, &asked).await?;
+    // Behind everything that can be refused.
     let lease = caller.lease().await?;
     loop {
-        let page = page::read(&grant, &asked).await?;
         if !page.is_bare || page.bounds.closed {
             return Ok(page);
         }
@@ -58,6 +59,7 @@ pub async fn read(
             () = draining.begun() => return Ok(page),
             () = TakeOver::ended(connection) => return Ok(page),
         }
+        page = page::read(&grant, &asked).await?;
     }
 }
 

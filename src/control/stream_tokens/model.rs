@@ -12,6 +12,8 @@ use tambour_actors::principal::{ActorType, Digest, Principal, Proof, Role, Strea
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::TopicKey;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::ArrayBuilder;
 
 use crate::config::Settings;
 use crate::config::value::Secret;
@@ -29,11 +31,11 @@ pub const TOPICS_MAX: usize = 128;
 pub struct AskToken {
     /// The topics that it is for: all that its maker may read, when it is missing.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Vec<shapes::TopicName>, min_items = 1, max_items = 128)]
+    #[schema(schema_with = topic_names)]
     topics: Option<Vec<String>>,
     /// `["read"]` when it is missing; with `write` a WebSocket that it opened may publish.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Vec<shapes::StreamRight>, min_items = 1, max_items = 2)]
+    #[schema(value_type = shapes::StreamRights)]
     rights: Option<Vec<String>>,
     /// How long it lives without a stream, in seconds; `tokens.ttl_seconds` when it is missing.
     #[serde(default, deserialize_with = "present")]
@@ -46,6 +48,11 @@ pub struct AskToken {
     #[serde(default, deserialize_with = "present", rename = "for")]
     #[schema(value_type = AskFor)]
     of: Option<Object<AskFor>>,
+}
+
+fn topic_names() -> ArrayBuilder {
+    let name = Ref::from_schema_name(shapes::TopicName::name());
+    ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(TOPICS_MAX)).unique_items(true)
 }
 
 /// Whom a service key asks a token for.

@@ -345,9 +345,12 @@ impl<W: World> Case<W> {
     }
 }
 
+/// A case and its name.
+type Named<W> = (&'static str, fn(&Case<W>));
+
 /// Runs the whole suite; `make` gives a fresh, empty store each time.
 pub(crate) fn run<W: World>(mut make: impl FnMut() -> W, steps: usize) {
-    let cases: &[(&str, fn(&Case<W>))] = &[
+    let cases: &[Named<W>] = &[
         ("what_is_issued_is_found_and_opened", Case::what_is_issued_is_found_and_opened),
         ("a_newer_stream_takes_over", Case::a_newer_stream_takes_over),
         ("a_single_use_is_one", Case::a_single_use_is_one),

@@ -122,7 +122,7 @@ mod tests {
             ..StreamProof::clone(plain.proof().unwrap())
         }));
         with_topics.acts_for = Some("carol".into());
-        let topics = TokenRecord { principal: Arc::new(with_topics), ..plain.clone() };
+        let topics = TokenRecord { principal: Arc::new(with_topics), ttl_ms: 1, single_use: false };
         for record in [plain, key, topics] {
             let digest = record.proof().unwrap().digest;
             assert_eq!(TokenRecord::from_json(digest, &record.to_json().unwrap()), Some(record));

@@ -110,8 +110,7 @@ fn while_redis_is_away_nothing_is_made_or_opened_and_streams_go_on() {
     assert_eq!(refused(&make), unavailable());
     assert_eq!(refused(&url(EVENTS, &unused)), unavailable());
     // An EventSource that comes back is told to try again, in a stream: any status but 200 would end it for good.
-    let answer =
-        url(EVENTS, &unused).with("last-event-id", &tab.stream.connected["cursor"].as_str().unwrap().to_owned());
+    let answer = url(EVENTS, &unused).with("last-event-id", tab.stream.connected["cursor"].as_str().unwrap());
     let answer = answer.send(hub.addr());
     assert!(answer.status == 200 && answer.text().contains("token.store_unavailable"), "{}", answer.text());
     publish(hub.addr(), "alice", "x", &json!("meanwhile"));
