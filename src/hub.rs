@@ -25,15 +25,19 @@ use tambour_actors::topic::messages::ToOutlet;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::admission::leases::Leases;
 use crate::admission::standing::Standing;
 use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
-use crate::config::Settings;
+use crate::config::token_store::TokenStore;
+use crate::config::{Settings, Tokens};
 use crate::identity::jwt::JwtVerifier;
+use crate::identity::stream_tokens::StreamTokens;
 use crate::problem;
 use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
 use crate::retention;
 use crate::routes::{OfPath, ROUTES};
+use crate::store::redis::RedisTokens;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
@@ -73,6 +77,9 @@ pub enum BuildError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Where stream tokens are to be kept.
+    #[error("{0}")]
+    Tokens(String),
     /// The server's threads.
     #[error("the server can't start: {0}")]
     Server(#[from] std::io::Error),
@@ -128,7 +135,10 @@ impl Hub {
         });
         let shutdown_seconds = settings.http.shutdown_seconds;
         let standing = Standing::of(store.standing().await?);
-        let ground = Arc::new(Ground::new(Terms::new(settings, verifier), directory.clone(), store, standing));
+        let leases =
+            Leases::new(token_store(&settings.tokens, &store)?, Duration::from_secs(settings.tokens.keep_seconds));
+        let terms = Terms::new(settings, verifier);
+        let ground = Arc::new(Ground::new(terms, directory.clone(), store, standing, leases));
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
             let certificates = certificates.clone();
@@ -165,6 +175,7 @@ impl Hub {
             actix_rt::spawn(certificates.watch(Duration::from_secs(ground.terms().settings.tls.reload_seconds)));
         }
         actix_rt::spawn(retention::run(ground.clone()));
+        actix_rt::spawn(ground.leases.clone().run());
         Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 
@@ -213,11 +224,24 @@ impl Hub {
         if tokio::time::timeout(most, gone).await.is_err() {
             tracing::warn!(sessions = permits.held(), "some clients did not take their goodbye");
         }
+        // The same URLs go on where the hub is next.
+        ground.leases.give_back().await;
         ground.directory.close();
         handle.stop(true).await;
         let served = served.await.unwrap_or(Ok(()));
         ground.store.close();
         served
+    }
+}
+
+/// Where stream tokens are kept.
+fn token_store(settings: &Tokens, store: &SqliteStore) -> Result<Arc<dyn StreamTokens>, BuildError> {
+    match (settings.store, &settings.redis_url) {
+        (TokenStore::Embedded, _) => Ok(Arc::new(store.clone())),
+        (TokenStore::Redis, Some(url)) => Ok(Arc::new(RedisTokens::new(url.expose()).map_err(BuildError::Tokens)?)),
+        (TokenStore::Redis, None) => {
+            Err(BuildError::Tokens("tokens.store is redis, and tokens.redis_url is not set".to_owned()))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Route};
 use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
-use crate::openapi::{Doc, authority, events, limits, public, sockets, topics};
+use crate::openapi::{Doc, authority, events, limits, public, sockets, stream_tokens, topics};
 
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,7 @@ routes! {
     POST "/v1/revocations" "revocations.create" Permission(PrincipalsWrite) crate::control::authority::principals::revoke, authority::revoke;
     GET "/v1/sessions" "sessions.list" Caller crate::control::authority::sessions::list, authority::list_sessions;
     DELETE "/v1/sessions" "sessions.end" Caller crate::control::authority::sessions::end, authority::end_sessions;
+    POST "/v1/stream-tokens" "stream_tokens.create" Caller crate::control::stream_tokens::routes::create, stream_tokens::create;
     POST "/v1/threads" "threads.create" Caller crate::control::topics::routes::create, topics::create;
     GET "/v1/threads" "threads.list" Caller crate::control::topics::routes::list, topics::list;
     GET "/v1/threads/{id}" "threads.get" Topic crate::control::topics::routes::get, topics::get;

@@ -88,6 +88,10 @@ codes! {
     TokenRevoked = "auth.token_revoked", 401, Some(close::IDENTITY), "Token revoked";
     /// A token of a kind that this route does not take.
     TokenTier = "auth.wrong_tier", 401, Some(close::IDENTITY), "Not the kind of token for this route";
+    /// As many stream tokens of one parent as there may be were issued and never opened.
+    TokenOutstanding = "token.outstanding", 429, None, "Too many stream tokens that were never opened";
+    /// Where stream tokens are kept can't be asked.
+    TokenStore = "token.store_unavailable", 503, None, "The store of stream tokens can't answer";
     /// The principal is suspended in this tenant and env.
     Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.

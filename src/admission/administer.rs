@@ -4,17 +4,22 @@
 //! A change that is not on disk is not in force, and one that is on disk is in force before anybody is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tambour_actors::principal::Principal;
+use tambour_actors::principal::{Principal, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Review, Reviewed};
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::now_ms;
 use tracing::Instrument as _;
 
-use super::standing::change::Change;
+use super::standing::change::{Change, Revoked, State};
 use super::standing::decide::Wish;
 use super::{Ground, gate};
+use crate::identity::stream_tokens::Revoke;
+
+/// Between two tries to tell a store of stream tokens that some are over.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Ground {
     /// What is left of an identity by what is said of it now.
@@ -59,5 +64,32 @@ impl Ground {
             },
         );
         self.directory.outlets().send_all(|| ToOutlet::Review(review.clone()));
+        if let Some(which) = tokens_of(change) {
+            let leases = self.leases.clone();
+            // Here they are over already, by the review of what they were made from: the rest is for the store, and for
+            // other hubs on it. Until it answers nobody opens a stream with one there either.
+            actix_rt::spawn(async move {
+                while leases.revoke(which.clone()).await.is_err() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            });
+        }
+    }
+}
+
+/// The stream tokens that a change ends, whoever holds them. What an admin says reaches nobody whose own token says
+/// `owner`, and the store does not know whose does: there it is left to the review.
+fn tokens_of(change: &Change) -> Option<Revoke> {
+    let ends_all = |authority: Role| authority == Role::Owner;
+    match change {
+        Change::RemoveKey(scope, id) => Some(Revoke::Key(scope.clone(), id.clone())),
+        Change::Revoke(scope, Revoked::Jti(jti), _) => Some(Revoke::Jti(scope.clone(), jti.clone())),
+        Change::Revoke(scope, Revoked::Sub(sub), revocation) if ends_all(revocation.authority) => {
+            Some(Revoke::Sub(scope.clone(), sub.clone()))
+        }
+        Change::PutPrincipal(scope, sub, order) if order.state == State::Suspended && ends_all(order.authority) => {
+            Some(Revoke::Sub(scope.clone(), sub.clone()))
+        }
+        _ => None,
     }
 }

@@ -8,7 +8,7 @@ use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proving, Right};
+use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proved, Proving, Right};
 use tambour_actors::topic_key::TopicKey;
 
 use super::permit::Permit;
@@ -42,7 +42,7 @@ impl Gate for Gatekeeper {
         rights::check(principal, &record.topic, right)
     }
 
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal> {
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved> {
         let principal = principal.clone();
         Box::pin(async move {
             let given = ScopeGiven::of(&principal.scope);
@@ -54,7 +54,7 @@ impl Gate for Gatekeeper {
                     "a session is renewed by the same sub, tenant and env",
                 ));
             }
-            Ok(renewed)
+            self.0.proved(Arc::new(renewed)).await
         })
     }
 
@@ -84,7 +84,7 @@ impl Greeter for Handshake {
             let principal = self.ground.prove(&terms, &shown).await?;
             self.permit.prove(&principal, &terms.settings.limits)?;
             let origin = self.context.origin(&principal);
-            Ok(Identity { principal: Arc::new(principal), origin })
+            Ok(Identity { proved: self.ground.proved(Arc::new(principal)).await?, origin })
         })
     }
 }

@@ -9,6 +9,7 @@ mod administer;
 pub mod counts;
 mod draining;
 pub(crate) mod gate;
+pub mod leases;
 mod named;
 pub mod permit;
 mod proving;
@@ -29,11 +30,12 @@ use tambour_actors::directory::{Directory, TopicHandle};
 use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::session::gate::Right;
+use tambour_actors::session::gate::{Proved, Right};
 use tambour_actors::topic_key::{Scope, TopicKey};
 
 pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
+use leases::{Lease, Leases};
 pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use proving::Shown;
@@ -61,6 +63,8 @@ pub struct Ground {
     pub permits: Permits,
     /// Set when the hub drains: nothing new is admitted.
     pub draining: Draining,
+    /// Streams that live by a stream token.
+    pub leases: Leases,
 }
 
 /// A request before anybody has proved an identity: its context was read, and its address has room for it.
@@ -76,9 +80,9 @@ pub struct Visitor {
 impl Ground {
     /// The ground of a hub that begins.
     #[must_use]
-    pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing) -> Self {
+    pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing, leases: Leases) -> Self {
         let (permits, draining) = (Permits::default(), Draining::default());
-        Self { terms: InForce::new(terms), directory, store, standing, permits, draining }
+        Self { terms: InForce::new(terms), directory, store, standing, permits, draining, leases }
     }
 
     /// What is in force now. Who needs it more than once for the same thing keeps it.
@@ -205,6 +209,23 @@ impl Caller {
         self.permit
             .clone()
             .ok_or_else(|| self.problem(Refusal::new(Code::RequestMalformed, "this is no request for a stream")))
+    }
+
+    /// The caller as a session has them: the last check of a stream request, right before it is answered. A stream token
+    /// is this stream's from now on, and taken from the one that has it.
+    ///
+    /// # Errors
+    /// `auth.token_invalid`, `token.store_unavailable`.
+    pub async fn proved(&self) -> Result<Proved, Problem> {
+        self.ground.proved(self.principal.clone()).await.map_err(|refusal| self.problem(refusal))
+    }
+
+    /// The same for a stream request that its handler answers; `None` without a stream token.
+    ///
+    /// # Errors
+    /// As [`Self::proved`].
+    pub async fn lease(&self) -> Result<Option<Rc<Lease>>, Problem> {
+        self.ground.lease(&self.principal).await.map_err(|refusal| self.problem(refusal))
     }
 
     /// What the caller has of what is limited.

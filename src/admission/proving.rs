@@ -3,15 +3,20 @@
 //! Which kind of token it is decides where it is looked up; what it may be used for is checked before that. Nothing
 //! here looks at a topic.
 
-use tambour_actors::principal::{Permission, Principal};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tambour_actors::principal::{Permission, Principal, Proof};
 use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::session::gate::{self, Proved};
 use tambour_actors::topic::now_ms;
 
+use super::leases::Lease;
 use super::terms::Terms;
 use super::{Ground, rights};
 use crate::identity::context::{ScopeGiven, Tier};
-use crate::identity::service_key;
 use crate::identity::subject::is_sub;
+use crate::identity::{service_key, stream_tokens};
 
 /// A token, and what it is shown for.
 pub(super) struct Shown<'a> {
@@ -42,16 +47,45 @@ impl Ground {
                 return Err(Refusal::new(Code::TokenTier, detail));
             }
             (Tier::Key, false) => self.key(terms, shown)?,
-            (Tier::Stream, true) => return Err(Refusal::new(Code::TokenInvalid, "there is no such token")),
+            (Tier::Stream, true) => self.stream(shown).await?,
         };
         let reviewed = self.standing.review(&principal, &terms.settings.roles)?;
-        let mut principal = reviewed.map_or(principal, std::sync::Arc::unwrap_or_clone);
+        let mut principal = reviewed.map_or(principal, Arc::unwrap_or_clone);
         shown.given.agrees_with(&principal.scope)?;
         if let Some(sub) = shown.act_as {
             self.may_act(&principal, sub)?;
             principal.acts_for = Some(sub.into());
         }
         Ok(principal)
+    }
+
+    /// Whom a stream token proves. It is opened when everything else was checked: [`Self::lease`].
+    async fn stream(&self, shown: &Shown<'_>) -> Result<Principal, Refusal> {
+        let digest = stream_tokens::digest(shown.token);
+        let digest =
+            digest.ok_or_else(|| Refusal::new(Code::TokenInvalid, "this is not the form of a stream token"))?;
+        Ok((*self.leases.find(digest).await?.principal).clone())
+    }
+
+    /// The last of all checks, for who comes with a stream token: the token is this stream's from now on. `None` for who
+    /// comes with another.
+    ///
+    /// # Errors
+    /// `auth.token_invalid` when it is gone meanwhile, `token.store_unavailable`.
+    pub(super) async fn lease(&self, principal: &Principal) -> Result<Option<Rc<Lease>>, Refusal> {
+        match &principal.proof {
+            Proof::Stream(proof) => self.leases.open(proof.digest).await.map(Some),
+            Proof::Main { .. } | Proof::Key => Ok(None),
+        }
+    }
+
+    /// The same for a session.
+    ///
+    /// # Errors
+    /// As [`Self::lease`].
+    pub(super) async fn proved(&self, principal: Arc<Principal>) -> Result<Proved, Refusal> {
+        let lease = self.lease(&principal).await?.map(|lease| lease as Rc<dyn gate::Lease>);
+        Ok(Proved { principal, lease })
     }
 
     fn main(&self, terms: &Terms, shown: &Shown<'_>) -> Result<Principal, Refusal> {

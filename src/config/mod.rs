@@ -9,6 +9,7 @@ pub mod layers;
 pub mod network;
 pub mod print;
 pub mod reload;
+pub mod token_store;
 pub mod value;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tambour_actors::topic_key::Env;
 use layers::{Layers, SettingsError};
 use network::Network;
 pub use reload::{Change, Reload};
+use token_store::{RedisUrl, TokenStore};
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
 
 /// What the table knows about one setting.
@@ -138,6 +140,9 @@ const BYTES_MAX: u64 = 1024 * 1024 * 1024 * MIB;
 /// More than any log has.
 const COUNT_MAX: u64 = 1_000_000_000_000_000;
 
+/// Longest TTL of a stream token that can be allowed.
+pub const TOKEN_TTL_SECONDS_MAX: u64 = 300;
+
 /// Numbers from the first to the second, both included.
 const fn range(min: u64, max: u64) -> Accepts {
     Accepts::Range(min, max)
@@ -250,6 +255,23 @@ settings! {
     keys: Keys {
         /// How long the token that a key had before it was rotated is good still, in seconds.
         rotation_grace_seconds: u64 = 3_600, range(0, 30 * DAY_SECONDS), Live;
+    }
+    /// Stream tokens: what opens a stream by its URL alone, for a short time.
+    tokens: Tokens {
+        /// Where they are kept: `embedded`, in the data directory, or `redis`, where several hubs share them.
+        store: TokenStore = TokenStore::Embedded, Accepts::Any, Restart;
+        /// The Redis: `redis://user:password@host:6379/0`. Better from a variable.
+        redis_url: Option<RedisUrl> = None, Accepts::Any, Restart;
+        /// How long a token lives that no stream holds, in seconds, where its maker does not say.
+        ttl_seconds: u64 = 60, range(1, TOKEN_TTL_SECONDS_MAX), Live;
+        /// How long one may be asked to live, in seconds.
+        ttl_seconds_max: u64 = TOKEN_TTL_SECONDS_MAX, range(1, TOKEN_TTL_SECONDS_MAX), Live;
+        /// Tokens of one parent that were made and never opened; above it 429 `token.outstanding`.
+        outstanding_max: usize = 10, range(1, 10_000), Live;
+        /// How long a token lives at most, whatever holds it, in seconds. It never outlives its parent.
+        life_max_seconds: u64 = 43_200, range(1, 30 * DAY_SECONDS), Live;
+        /// How often the store is told which tokens live, in seconds.
+        keep_seconds: u64 = 5, range(1, 60), Restart;
     }
     /// Topics: what each keeps in memory and how much may wait.
     topic: Topic {

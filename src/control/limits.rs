@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::admission::Caller;
 use crate::admission::permit;
 use crate::config::Settings;
+use crate::control::stream_tokens::model::TOPICS_MAX;
 use crate::transport::ndjson::LINE_BYTES_MAX;
 use crate::transport::{page, read};
 
@@ -31,6 +32,7 @@ pub struct Limits {
     events: EventLimits,
     pages: PageLimits,
     session: SessionLimits,
+    stream_tokens: StreamTokenLimits,
 }
 
 /// How many connections there may be.
@@ -112,8 +114,18 @@ pub struct SessionLimits {
     expiry_warning_seconds: u64,
 }
 
+/// What a stream token may be.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StreamTokenLimits {
+    ttl_seconds: u64,
+    ttl_seconds_max: u64,
+    outstanding_max: usize,
+    life_max_seconds: u64,
+    topics_max: usize,
+}
+
 fn limits(settings: &Settings, used: permit::Used) -> Limits {
-    let Settings { http, topic, session, limits, .. } = settings;
+    let Settings { http, topic, session, limits, tokens, .. } = settings;
     Limits {
         connections: ConnectionLimits {
             ip: InUse { max: limits.connections_per_ip_max, used: used.address },
@@ -155,6 +167,13 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             stall_seconds: session.stall_seconds,
             sse_retry_ms: session.sse_retry_ms,
             expiry_warning_seconds: session.expiry_warning_seconds,
+        },
+        stream_tokens: StreamTokenLimits {
+            ttl_seconds: tokens.ttl_seconds.min(tokens.ttl_seconds_max),
+            ttl_seconds_max: tokens.ttl_seconds_max,
+            outstanding_max: tokens.outstanding_max,
+            life_max_seconds: tokens.life_max_seconds,
+            topics_max: TOPICS_MAX,
         },
     }
 }

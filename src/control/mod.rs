@@ -1,6 +1,7 @@
-//! Topics, and what is said of identities, as resources. One folder a resource: its routes and its model. What is stored,
-//! and where, is the ports' business.
+//! Topics, what is said of identities, and stream tokens as resources. One folder a resource: its routes and its model. What is
+//! stored, and where, is the ports' business.
 
 pub mod authority;
 pub mod limits;
+pub mod stream_tokens;
 pub mod topics;

@@ -7,6 +7,7 @@
 //! - [`web_origin`]: whether a browser's page may ask.
 //! - [`key`]: the key that verifies tokens.
 //! - [`jwt`]: the token, verified, and the principal it proves.
+//! - [`stream_tokens`]: what opens a stream, and the port to where it is kept.
 //!
 //! Nothing here decides what a principal may do to a topic.
 
@@ -17,6 +18,7 @@ pub mod key;
 pub mod percent;
 pub mod service_key;
 pub mod source;
+pub mod stream_tokens;
 pub mod subject;
 mod trace;
 mod verified;

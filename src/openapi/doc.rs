@@ -30,18 +30,21 @@ pub(super) const EVENTS: &str = "events";
 pub(super) const SOCKETS: &str = "websocket";
 /// Who may come in.
 pub(super) const AUTHORITY: &str = "authority";
+/// Who may do what, and what proves it.
+pub(super) const IDENTITY: &str = "identity";
 /// What is about the hub itself.
 pub(super) const SERVICE: &str = "service";
 /// What asks for no token.
 pub(super) const PUBLIC: &str = "public";
 
 /// The tags, in the order in which they are shown.
-pub(super) const TAGS: [(&str, &str); 7] = [
+pub(super) const TAGS: [(&str, &str); 8] = [
     (THREADS, "Threads as resources."),
     (CANVASES, "Canvases as resources, just like threads."),
     (EVENTS, "Publishing and reading: pages, and streams over SSE."),
     (SOCKETS, "WebSocket upgrades. The frames are in `docs/protocol.md`: OpenAPI has no words for them."),
     (AUTHORITY, "Service keys, what is said of principals beside their tokens, and who is connected."),
+    (IDENTITY, "Who may do what, and what proves it."),
     (SERVICE, "The hub itself."),
     (PUBLIC, "Health, this document and the console's files: they ask for no token and tell nothing of tenants."),
 ];

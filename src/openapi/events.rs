@@ -99,7 +99,7 @@ pub fn read(route: &RouteSpec) -> Doc {
         .takes([parameters::last_event_id()])
         .answers(200, "A page, or a stream.", [(JSON, page), (SSE, stream)])
         .answers(204, "A stream from the cursor of `closed`: there is nothing to come.", [])
-        .refuses(&[Code::CursorMalformed, Code::CursorGone])
+        .refuses(&[Code::CursorMalformed, Code::CursorGone, Code::Replaced])
 }
 
 /// `GET /v1/stream`

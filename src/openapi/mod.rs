@@ -15,6 +15,7 @@ pub mod public;
 mod refusals;
 pub mod shapes;
 pub mod sockets;
+pub mod stream_tokens;
 pub mod topics;
 
 #[cfg(test)]

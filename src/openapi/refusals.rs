@@ -36,7 +36,7 @@ const CALLER: &[Code] = &[
     Code::Internal,
 ];
 /// What a stream request can be besides; every GET becomes one by its headers.
-const STREAM: &[Code] = &[Code::StreamBody, Code::StreamContextMissing];
+const STREAM: &[Code] = &[Code::StreamBody, Code::StreamContextMissing, Code::TokenStore];
 /// What a stream request needs room for.
 const ROOM: &[Code] =
     &[Code::AddressConnections, Code::PrincipalConnections, Code::TenantConnections, Code::AllConnections];

@@ -15,6 +15,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, RefBuilder, Schema, Sc
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::config::TOKEN_TTL_SECONDS_MAX;
 use crate::control::authority::model::JTI_BYTES_MAX;
 use crate::control::topics::routes as topics;
 use crate::identity::context::ROUTING_BYTES_MAX;
@@ -102,6 +103,14 @@ shapes! {
         .examples(["019ab0c4-7a3e-7cc0-8f0e-3d1c2b4a5968"]);
     /// What a client speaks.
     WireName = one_of(["websocket", "sse"]);
+    /// What a stream token is for: reading, or, on a WebSocket, writing too.
+    StreamRights = ObjectBuilder::new()
+        .schema_type(Type::Array)
+        .enum_values(Some([json!(["read"]), json!(["read", "write"]), json!(["write", "read"])]));
+    /// A stream token: 256 random bits in base64url behind `tst_`.
+    StreamToken = form("^tst_[A-Za-z0-9_-]{43}$").examples(["tst_JhS0z6q3m2y5dW8cR1tX4vB7nK9pL0aE_gU-fYiOqHs"]);
+    /// How long a stream token lives that no stream holds, in seconds; a hub may allow less (`tokens.ttl_seconds_max`).
+    TokenTtl = number().minimum(Some(1)).maximum(Some(TOKEN_TTL_SECONDS_MAX as usize)).examples([60]);
     /// A time in UTC.
     Time = text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

@@ -12,7 +12,6 @@ use tambour_actors::refusal::Code;
 const ELSEWHERE: &[Code] = &[
     Code::MethodNotAllowed,
     Code::IdentityChanged,
-    Code::Replaced,
     Code::SessionEnded,
     Code::FrameMalformed,
     Code::FrameBinary,

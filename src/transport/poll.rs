@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use tambour_actors::refusal::Refusal;
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::messages::Watch;
 use tambour_actors::topic::now_ms;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::page::{self, Asked, Page, Span};
 use super::socket::TakeOver;
+use crate::admission::leases::Lease;
 use crate::admission::{Grant, Named};
 use crate::problem::Problem;
 
@@ -23,7 +25,8 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// What a page is refused for, also while it waits: `topic.unknown` when the topic is deleted, `permission.denied` when the
-/// caller may not read it any more, `auth.*` when they have no standing any more.
+/// caller may not read it any more, `auth.*` when they have no standing any more; `session.replaced` and `auth.token_revoked` when
+/// their stream token is lost.
 pub async fn read(
     named: &Named,
     mut grant: Grant,
@@ -36,11 +39,13 @@ pub async fn read(
     let until = Instant::now() + wait.min(Duration::from_millis(left_ms));
     let draining = &caller.ground().draining;
     let connection = request.conn_data::<TakeOver>();
+    let mut page = page::read(&grant, &asked).await?;
     let mut changes = caller.ground().standing.changes();
     // What was said before somebody listened.
     caller.current().map_err(|refusal| caller.problem(refusal))?;
+    // Behind everything that can be refused.
+    let lease = caller.lease().await?;
     loop {
-        let page = page::read(&grant, &asked).await?;
         if !page.is_bare || page.bounds.closed {
             return Ok(page);
         }
@@ -55,9 +60,19 @@ pub async fn read(
             _ = told => grant = named.grant(Right::Read).await?,
             // The hub has it as long as it lives, and so the sender.
             _ = changes.changed() => grant = named.grant(Right::Read).await?,
+            refusal = lost(lease.as_deref()) => return Err(caller.problem(refusal)),
             () = sleep_until(until) => return Ok(page),
             () = draining.begun() => return Ok(page),
             () = TakeOver::ended(connection) => return Ok(page),
         }
+        page = page::read(&grant, &asked).await?;
+    }
+}
+
+/// Waits until a stream token is lost; for ever without one.
+async fn lost(lease: Option<&Lease>) -> Refusal {
+    match lease {
+        Some(lease) => lease.lost().await,
+        None => std::future::pending().await,
     }
 }

@@ -57,15 +57,15 @@ pub struct Reading {
     fold: bool,
     /// Streams over SSE: whether blocks have an `event` line; without one, all of them reach `onmessage`.
     named: Option<bool>,
-    /// Where `auth.allow_jwt_in_query` is set: the token of a stream request. A header wins.
+    /// Of a stream request: a stream token; where `auth.allow_jwt_in_query` is set, another. A header wins.
     #[serde(rename = "token")]
     #[param(value_type = String, required = false)]
     _token: Option<String>,
-    /// Where it is set: the tenant. It must agree with the header's in any case.
+    /// Where that is set: the tenant. It must agree with the header's in any case.
     #[serde(rename = "tenant_id")]
     #[param(value_type = shapes::Tenant, required = false)]
     _tenant_id: Option<String>,
-    /// Where it is set: the env. It must agree with the header's in any case.
+    /// Where that is set: the env. It must agree with the header's in any case.
     #[serde(rename = "env")]
     #[param(value_type = shapes::Env, required = false)]
     _env: Option<String>,
@@ -183,7 +183,8 @@ async fn stream(
         return Ok(HttpResponse::NoContent().finish());
     }
     let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds() }];
-    let (who, permit) = (Who::Reader(grant.caller.principal.clone()), grant.caller.permit()?);
+    let permit = grant.caller.permit()?;
+    let who = Who::Reader(grant.caller.proved().await?);
     let ready = Ready { who, topics, composite: None, wire: reading.wire(), hold: permit };
     hand_over(request, payload, sse::head(request), ready)
 }

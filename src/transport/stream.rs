@@ -42,15 +42,15 @@ pub struct Streaming {
     fold: bool,
     /// Whether blocks have an `event` line; without one, all of them reach `onmessage`.
     named: Option<bool>,
-    /// Where `auth.allow_jwt_in_query` is set: the token. A header wins.
+    /// Of a stream request: a stream token; where `auth.allow_jwt_in_query` is set, another. A header wins.
     #[serde(rename = "token")]
     #[param(value_type = String, required = false)]
     _token: Option<String>,
-    /// Where it is set: the tenant. It must agree with the header's in any case.
+    /// Where that is set: the tenant. It must agree with the header's in any case.
     #[serde(rename = "tenant_id")]
     #[param(value_type = shapes::Tenant, required = false)]
     _tenant_id: Option<String>,
-    /// Where it is set: the env. It must agree with the header's in any case.
+    /// Where that is set: the env. It must agree with the header's in any case.
     #[serde(rename = "env")]
     #[param(value_type = shapes::Env, required = false)]
     _env: Option<String>,
@@ -144,7 +144,8 @@ pub async fn open(
         topics.push(Wanted { topic: grant.topic().await?, start, requested, fold: streaming.fold });
     }
     let wire = if streaming.named.unwrap_or(true) { Wire::Sse } else { Wire::SseUnnamed };
-    let (who, permit) = (Who::Reader(caller.principal.clone()), caller.permit()?);
+    let permit = caller.permit()?;
+    let who = Who::Reader(caller.proved().await?);
     let ready = Ready { who, topics, composite: Some(Box::new(id)), wire, hold: permit };
     hand_over(&request, payload, sse::head(&request), ready)
 }

@@ -29,23 +29,20 @@ pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
     let route = routes::of(&request).ok_or_else(|| Problem::at(Code::Internal.into(), &request))?;
     let visitor = ground.visit(&request)?;
     let anonymous = visitor.context.token().is_err_and(|refusal| refusal.code == Code::TokenMissing);
-    let (who, permit) = match &visitor.permit {
+    let (who, hold, head) = match &visitor.permit {
         Some(permit) if anonymous && visitor.context.is_upgrade => {
             let (permit, context, ground) = (permit.clone(), Rc::new(visitor.context), ground.clone());
-            (Who::Unknown(Rc::new(Handshake { context, ground, permit: permit.clone() })), Ok(permit))
+            let head = handshake(&request)?;
+            (Who::Unknown(Rc::new(Handshake { context, ground, permit: permit.clone() })), permit, head)
         }
         _ => {
             let caller = Caller::prove(ground, visitor, route).await?;
-            (known(&caller), caller.permit())
+            let (head, permit) = (handshake(&request)?, caller.permit()?);
+            (known(&caller).await?, permit, head)
         }
     };
-    let head = handshake(&request)?;
-    hand_over(
-        &request,
-        payload,
-        head,
-        Ready { who, topics: Vec::new(), composite: None, wire: Wire::Ws, hold: permit? },
-    )
+    let ready = Ready { who, topics: Vec::new(), composite: None, wire: Wire::Ws, hold };
+    hand_over(&request, payload, head, ready)
 }
 
 /// `GET /v1/{threads,canvases}/{id}/ws`: a session that is subscribed to one topic at once, and ends with it.
@@ -62,13 +59,14 @@ pub async fn topic(
     let topic = named.grant(Right::Read).await?.topic().await?;
     let head = handshake(&request)?;
     let topics = vec![Wanted { topic, start, requested, fold: reading.folds() }];
-    let (who, permit) = (known(&named.caller), named.caller.permit()?);
-    hand_over(&request, payload, head, Ready { who, topics, composite: None, wire: Wire::Ws, hold: permit })
+    let hold = named.caller.permit()?;
+    let who = known(&named.caller).await?;
+    hand_over(&request, payload, head, Ready { who, topics, composite: None, wire: Wire::Ws, hold })
 }
 
-fn known(caller: &Caller) -> Who {
+async fn known(caller: &Caller) -> Result<Who, Problem> {
     let origin = caller.context.origin(&caller.principal);
-    Who::Known(Box::new(Identity { principal: caller.principal.clone(), origin }))
+    Ok(Who::Known(Box::new(Identity { proved: caller.proved().await?, origin })))
 }
 
 /// The 101 of RFC 6455, section 4.2.2, with our subprotocol if it was offered.

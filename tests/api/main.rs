@@ -35,6 +35,7 @@ mod session;
 mod slow;
 mod sse_text;
 mod start;
+mod stream_tokens;
 mod streams;
 mod support;
 mod tail;

@@ -26,12 +26,25 @@ pub enum Right {
 }
 
 /// Who a session is, and what its events say of their origin.
-#[derive(Debug, Clone)]
 pub struct Identity {
     /// Who.
-    pub principal: Arc<Principal>,
+    pub proved: Proved,
     /// Of what this session publishes.
     pub origin: Origin,
+}
+
+/// A principal, and what the proof keeps for as long as a session has it.
+pub struct Proved {
+    /// Who.
+    pub principal: Arc<Principal>,
+    /// Of a stream token: its one live stream. Its drop gives it back.
+    pub lease: Option<Rc<dyn Lease>>,
+}
+
+/// What a proof keeps for as long as a session has it.
+pub trait Lease {
+    /// The session lives, and this is how it is told that it lost what it keeps. It may be told at once.
+    fn begun(&self, session: &Recipient<ToSession>);
 }
 
 /// The answer to [`Gate::admit`].
@@ -60,7 +73,7 @@ pub trait Gate {
     ///
     /// # Errors
     /// As for a first token; `auth.identity_changed` for somebody else's.
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal>;
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved>;
 
     /// What is left of an identity that was proved a moment ago: asked when a session begins, because it hears of
     /// [reviews](crate::review::Review) only from then on.
@@ -81,11 +94,6 @@ pub trait Greeter {
 
 /// What a session holds of what is limited. Its drop gives it back.
 pub trait Hold {
-    /// The session lives, and this is how it is told something.
-    fn begun(&self, session: &Recipient<ToSession>) {
-        let _ = session;
-    }
-
     /// Where the connection came from, as far as it is kept.
     fn from(&self) -> String;
 }

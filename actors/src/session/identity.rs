@@ -2,14 +2,12 @@
 //!
 //! Nothing here reads a token: the gate does.
 
-use std::sync::Arc;
-
-use actix::Context;
+use actix::{AsyncContext as _, Context};
 
 use super::gate::Identity;
 use super::{Session, Waiting, Who};
 use crate::frame::control::{self, Control, Ref};
-use crate::principal::Principal;
+use crate::principal::{Principal, Proof};
 use crate::refusal::{Code, Refusal};
 use crate::review::{Reading, Review, Seen, Survey};
 
@@ -35,8 +33,8 @@ impl Session {
 
     pub(super) fn renew(&mut self, token: String, reference: &Ref) -> Result<(), Refusal> {
         let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
-        let (origin, proving) = (identity.origin.clone(), self.gate.clone().renew(&identity.principal, token));
-        let proving = Box::pin(async move { Ok(Identity { principal: Arc::new(proving.await?), origin }) });
+        let (origin, proving) = (identity.origin.clone(), self.gate.clone().renew(&identity.proved.principal, token));
+        let proving = Box::pin(async move { Ok(Identity { proved: proving.await?, origin }) });
         self.waiting = Some(Box::new(Waiting::Identity(reference.clone(), proving)));
         Ok(())
     }
@@ -49,8 +47,10 @@ impl Session {
         ctx: &Context<Self>,
     ) -> Result<(), Refusal> {
         let identity = proved?;
-        let is_changed = self.principal().is_some_and(|before| is_changed(before, &identity.principal));
+        let is_changed = self.principal().is_some_and(|before| is_changed(before, &identity.proved.principal));
+        // What came with the proof before goes with it.
         self.who = Who::Known(Box::new(identity));
+        self.who.begin(&ctx.address().recipient());
         self.warned = false;
         self.set_alarm();
         self.welcome(reference);
@@ -73,10 +73,8 @@ impl Session {
             Ok(None) => {}
             Ok(Some(other)) => {
                 let is_changed = is_changed(principal, &other);
-                match &mut self.who {
-                    Who::Known(identity) => identity.principal = other,
-                    Who::Reader(principal) => *principal = other,
-                    Who::Unknown(_) => {}
+                if let Some(proved) = self.who.proved_mut() {
+                    proved.principal = other;
                 }
                 self.set_alarm();
                 if is_changed {
@@ -119,5 +117,9 @@ impl Session {
 
 /// Whether what a principal may read can have changed.
 fn is_changed(before: &Principal, after: &Principal) -> bool {
-    (before.role, before.permissions) != (after.role, after.permissions)
+    let topics = |principal: &Principal| match &principal.proof {
+        Proof::Stream(proof) => proof.topics.clone(),
+        Proof::Main { .. } | Proof::Key => None,
+    };
+    (before.role, before.permissions) != (after.role, after.permissions) || topics(before) != topics(after)
 }

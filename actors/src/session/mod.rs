@@ -149,7 +149,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
     Session::create(move |ctx| {
         // The default mailbox is counted in slots, not reserved; it needs no change.
         let session = ctx.address().recipient();
-        hold.begun(&session);
+        who.begin(&session);
         let line = worker.add(|turn, now_ms| Line::new(socket, wire, limits.pace, session, turn, now_ms));
         let mut session = Session {
             worker,
@@ -207,11 +207,7 @@ impl Session {
     }
 
     fn principal(&self) -> Option<&Arc<Principal>> {
-        match &self.who {
-            Who::Known(identity) => Some(&identity.principal),
-            Who::Reader(principal) => Some(principal),
-            Who::Unknown(_) => None,
-        }
+        self.who.proved().map(|proved| &proved.principal)
     }
 
     fn heartbeat_seconds(&self) -> u64 {

@@ -5,15 +5,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix::Recipient;
 use uuid::Uuid;
 
-use super::gate::{Gate, Greeter, Hold, Identity};
+use super::gate::{Gate, Greeter, Hold, Identity, Proved};
 use crate::composite::Composite;
 use crate::directory::TopicHandle;
 use crate::frame::Wire;
 use crate::outlet::line::Pace;
+use crate::outlet::messages::ToSession;
 use crate::outlet::socket::Socket;
-use crate::principal::Principal;
 use crate::topic::state::Start;
 
 /// The limits of sessions, the same for all that begin under the same settings.
@@ -73,9 +74,34 @@ pub enum Who {
     /// It is.
     Known(Box<Identity>),
     /// It is, and the session only reads.
-    Reader(Arc<Principal>),
+    Reader(Proved),
     /// The client says `hello` first.
     Unknown(Rc<dyn Greeter>),
+}
+
+impl Who {
+    pub(super) fn proved(&self) -> Option<&Proved> {
+        match self {
+            Self::Known(identity) => Some(&identity.proved),
+            Self::Reader(proved) => Some(proved),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    pub(super) fn proved_mut(&mut self) -> Option<&mut Proved> {
+        match self {
+            Self::Known(identity) => Some(&mut identity.proved),
+            Self::Reader(proved) => Some(proved),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    /// Says by what the session can be told that it lost what its proof keeps.
+    pub(super) fn begin(&self, session: &Recipient<ToSession>) {
+        if let Some(lease) = self.proved().and_then(|proved| proved.lease.as_ref()) {
+            lease.begun(session);
+        }
+    }
 }
 
 /// A topic that a session reads from its start.

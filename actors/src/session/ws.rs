@@ -158,7 +158,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
         let (session, mark) = (ctx.address(), topic.record.mark());
-        let write = entry.write(mark, &identity.principal.sub, None)?;
+        let write = entry.write(mark, &identity.proved.principal.sub, None)?;
         let reply = Reply::new(move |result| session.do_send(Answered { reference, result, mark }));
         let publish = Publish { write, origin: identity.origin.clone(), reply };
         self.publishes_in_flight += 1;

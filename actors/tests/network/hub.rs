@@ -22,7 +22,7 @@ use tambour_actors::outlet::{self, line::Pace, messages::ToSession, worker::Work
 use tambour_actors::principal::{ActorType, Granted, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Proving, Right};
+use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Lease, Proved, Proving, Right};
 use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
@@ -98,7 +98,16 @@ pub(crate) struct Visit {
     pub(crate) composite: Option<Box<Composite>>,
 }
 
-struct Permit(Arc<AtomicUsize>, Arc<Mutex<Vec<Recipient<ToSession>>>>);
+struct Permit(Arc<AtomicUsize>);
+
+/// Says how a session is told something.
+struct TestLease(Arc<Mutex<Vec<Recipient<ToSession>>>>);
+
+impl Lease for TestLease {
+    fn begun(&self, session: &Recipient<ToSession>) {
+        self.0.lock().push(session.clone());
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -108,10 +117,6 @@ impl Drop for Permit {
 }
 
 impl Hold for Permit {
-    fn begun(&self, session: &Recipient<ToSession>) {
-        self.1.lock().push(session.clone());
-    }
-
     fn from(&self) -> String {
         "the test".to_owned()
     }
@@ -148,9 +153,9 @@ impl Gate for TestGate {
     }
 
     /// The token is the new role.
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Principal> {
+    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved> {
         let renewed = Principal { role: Role::parse(&token).expect("a role"), ..(**principal).clone() };
-        Box::pin(std::future::ready(Ok(renewed)))
+        Box::pin(std::future::ready(Ok(Proved { principal: Arc::new(renewed), lease: None })))
     }
 
     fn review(&self, _: &Arc<Principal>) -> Reviewed {
@@ -306,7 +311,8 @@ impl Hub {
     /// Opens a session.
     pub(crate) async fn open(&self, net: &Net, visit: Visit) {
         self.permits.fetch_add(1, Ordering::SeqCst);
-        let (permit, socket, pace) = (Permit(self.permits.clone(), self.sessions.clone()), net.socket(), self.pace);
+        let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
+        let sessions = self.sessions.clone();
         let Visit { worker, wire, sub, topics, composite } = visit;
         let (stale, over) = (self.stale.clone(), self.over.clone());
         let connection_id = Uuid::from_u128(self.connections.fetch_add(1, Ordering::SeqCst) as u128);
@@ -323,7 +329,8 @@ impl Hub {
                 proof: Proof::Main { jti: None, issued_at_ms: 0 },
                 expires_at_ms: now_ms() + 3_600_000,
             };
-            let identity = Identity { principal: Arc::new(principal), origin: origin(sub) };
+            let proved = Proved { principal: Arc::new(principal), lease: Some(Rc::new(TestLease(sessions))) };
+            let identity = Identity { proved, origin: origin(sub) };
             let opening = Opening {
                 wire,
                 socket: Box::new(socket),

@@ -8,6 +8,7 @@ use tambour_actors::topic_key::TopicKey;
 
 use super::Answer;
 use super::queue::{Weight, Weighted};
+use super::tokens;
 use crate::admission::standing::change::Change as StandingChange;
 
 /// What the writer is asked to do.
@@ -39,6 +40,10 @@ pub(super) enum Command {
         change: StandingChange,
         answer: Answer<()>,
     },
+    Tokens {
+        ask: tokens::Ask,
+        answer: Answer<tokens::Told>,
+    },
     /// Carried out in slices, beside the others.
     Trim(Trim),
     #[cfg(test)]
@@ -60,6 +65,7 @@ pub(super) enum Outcome {
     Changed(Result<Option<TopicRecord>, ChangeError>),
     Deleted(bool),
     Administered,
+    Tokens(tokens::Told),
 }
 
 impl Command {
@@ -75,7 +81,11 @@ impl Command {
 
     /// Whether it needs room in the file.
     pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Append { .. } | Self::Create { .. } | Self::Change { .. } | Self::Administer { .. })
+        match self {
+            Self::Append { .. } | Self::Create { .. } | Self::Change { .. } | Self::Administer { .. } => true,
+            Self::Tokens { ask, .. } => ask.adds(),
+            _ => false,
+        }
     }
 
     pub(super) fn answer(self, outcome: Outcome) {
@@ -87,6 +97,7 @@ impl Command {
             (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
             (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
             (Self::Administer { answer, .. }, Outcome::Administered) => drop(answer.send(Ok(()))),
+            (Self::Tokens { answer, .. }, Outcome::Tokens(told)) => drop(answer.send(Ok(told))),
             _ => unreachable!("an outcome is made from its own command"),
         }
     }
@@ -100,6 +111,7 @@ impl Command {
             Self::Change { answer, .. } => drop(answer.send(Err(why))),
             Self::Delete { answer, .. } => drop(answer.send(Err(why))),
             Self::Administer { answer, .. } => drop(answer.send(Err(why))),
+            Self::Tokens { answer, .. } => drop(answer.send(Err(why))),
             #[cfg(test)]
             Self::Panic => {}
         }
@@ -114,6 +126,7 @@ impl Weighted for Command {
             Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } | Self::Administer { .. } => {
                 Weight { events: 1, bytes: 1_024 }
             }
+            Self::Tokens { ask, .. } => Weight { events: ask.rows(), bytes: 1_024 },
             #[cfg(test)]
             Self::Panic => Weight { events: 1, bytes: 0 },
         }

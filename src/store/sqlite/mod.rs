@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
-//! commit) with `heads`, `conditions`, `once`, `insert`, `redact`, `topics` and `administer` (what is said of identities), and in slices `trim` and `wipe` (deleted logs);
+//! commit) with `heads`, `conditions`, `once`, `insert`, `redact`, `topics`, `administer` (what is said of identities) and `tokens` (stream tokens), and in slices `trim` and `wipe` (deleted logs);
 //! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `seal`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
@@ -29,6 +29,7 @@ mod seal;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod topics;
 mod trim;
 mod wipe;

@@ -11,14 +11,16 @@ use tambour_actors::event::Seq;
 use tambour_actors::log::{
     Bounds, FoldedPage, LogId, Page, PageLimit, Remembered, TopicQuery, TopicRecord, Unavailable,
 };
+use tambour_actors::principal::Digest;
 use tambour_actors::topic_key::{Scope, TopicKey};
 
 use super::failure::unavailable;
 use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
-use super::{Answer, administer, once, rows};
+use super::{Answer, administer, once, rows, tokens};
 use crate::admission::standing::change::Change;
+use crate::identity::stream_tokens::TokenRecord;
 
 /// A question to the readers.
 pub(super) enum Question {
@@ -27,6 +29,7 @@ pub(super) enum Question {
     Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
     Overdue { after: LogId, keeps: Keeps, now_ms: i64, answer: Answer<Overdue> },
     Standing { answer: Answer<Vec<Change>> },
+    Token { digest: Digest, now_ms: i64, answer: Answer<Option<TokenRecord>> },
     Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
     List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
 }
@@ -39,7 +42,7 @@ impl Weighted for Question {
     /// A topic that is woken and a key that is looked up are a few look-ups, and somebody waits to write: they don't wait for
     /// the pages of thousands who come back at once.
     fn is_short(&self) -> bool {
-        matches!(self, Self::Find { .. } | Self::Recall { .. })
+        matches!(self, Self::Find { .. } | Self::Recall { .. } | Self::Token { .. })
     }
 }
 
@@ -80,6 +83,9 @@ fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
         }
         Question::Standing { answer } => {
             let _ = answer.send(snapshot(conn, administer::kept));
+        }
+        Question::Token { digest, now_ms, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| tokens::find(conn, digest, now_ms)));
         }
         Question::Find { key, answer } => {
             let _ = answer.send(snapshot(conn, |conn| {

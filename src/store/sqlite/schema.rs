@@ -107,6 +107,31 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (tenant, env, kind, name, authority)
     ) STRICT, WITHOUT ROWID;
 ",
+    // Stream tokens, by their SHA-256. `parent` is what they are counted by until they are opened; `jti` and `key` are what
+    // they were made with, one of them or none.
+    "
+    CREATE TABLE stream_tokens (
+        digest BLOB PRIMARY KEY,
+        parent BLOB NOT NULL,
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        sub TEXT NOT NULL,
+        jti TEXT,
+        key TEXT,
+        record TEXT NOT NULL,
+        single_use INTEGER NOT NULL,
+        ttl_ms INTEGER NOT NULL,
+        ends_at_ms INTEGER NOT NULL,
+        expires_at_ms INTEGER NOT NULL,
+        opened INTEGER NOT NULL,
+        stream BLOB
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX stream_tokens_outstanding ON stream_tokens (parent) WHERE opened = 0;
+    CREATE INDEX stream_tokens_by_expiry ON stream_tokens (expires_at_ms);
+    CREATE INDEX stream_tokens_by_sub ON stream_tokens (sub, tenant, env);
+    CREATE INDEX stream_tokens_by_jti ON stream_tokens (jti, tenant, env) WHERE jti IS NOT NULL;
+    CREATE INDEX stream_tokens_by_key ON stream_tokens (key, tenant, env) WHERE key IS NOT NULL;
+",
 ];
 
 /// What a connection is for.

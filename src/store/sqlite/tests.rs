@@ -21,6 +21,7 @@ mod administer;
 mod conditions;
 mod full;
 mod overdue;
+mod tokens;
 mod trims;
 
 const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };

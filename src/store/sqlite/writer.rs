@@ -26,7 +26,7 @@ use super::redact::redact;
 use super::stats::Counters;
 use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::{administer, rows, schema, topics};
+use super::{administer, rows, schema, tokens, topics};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -252,6 +252,7 @@ impl<'c> Writer<'c> {
                 administer::keep(self.conn, change)?;
                 Outcome::Administered
             }
+            Command::Tokens { ask, .. } => Outcome::Tokens(tokens::carry_out(self.conn, ask)?),
             Command::Trim(_) => unreachable!("trims are carried out in slices"),
             #[cfg(test)]
             Command::Panic => panic!("asked to by a test"),

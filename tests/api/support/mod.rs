@@ -9,6 +9,7 @@ pub(crate) mod hub;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod raw_ws;
+pub(crate) mod redis;
 pub(crate) mod sse;
 pub(crate) mod tls;
 pub(crate) mod token;

@@ -1,0 +1,372 @@
+//! The contract that every store of stream tokens must pass, as one suite that is run over each.
+//!
+//! Each case is a function of a fresh store. Time is the store's [`World`]: a number where the store believes the hub's
+//! clock, real time where it has a clock of its own.
+
+use std::sync::Arc;
+
+use tambour_actors::principal::{ActorType, Digest, Granted, Permission, Principal, Proof, Role, StreamProof};
+use tambour_actors::topic_key::{Env, Scope, Tenant};
+use uuid::Uuid;
+
+use super::model::Model;
+use super::{Held, IssueError, Kept, NewToken, Opened, Parent, Revoke, StreamId, StreamTokens, TokenRecord};
+
+/// A fresh store, its time, and how its answers are waited for.
+pub(crate) trait World {
+    /// The store.
+    fn tokens(&self) -> &dyn StreamTokens;
+
+    /// The time.
+    fn now_ms(&self) -> i64;
+
+    /// Lets time pass.
+    fn pass(&self, ms: i64);
+
+    /// Waits for an answer.
+    fn wait<T>(&self, future: impl Future<Output = T>) -> T;
+
+    /// A TTL that may run out in a test, in milliseconds: as short as the store's clock allows to be told from others.
+    fn ttl_ms(&self) -> i64;
+}
+
+/// What a token of a test is.
+#[derive(Clone)]
+pub(crate) struct Made<'a> {
+    /// Its digest begins with it.
+    pub(crate) digest: u64,
+    pub(crate) sub: &'a str,
+    pub(crate) tenant: &'a str,
+    pub(crate) jti: Option<&'a str>,
+    /// Made with this key; else with a JWT.
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) ttl_ms: i64,
+    pub(crate) ends_at_ms: i64,
+    pub(crate) single_use: bool,
+}
+
+impl Default for Made<'_> {
+    fn default() -> Self {
+        Self {
+            digest: 1,
+            sub: "alice",
+            tenant: "t_demo",
+            jti: Some("j"),
+            issuer: None,
+            ttl_ms: 60_000,
+            ends_at_ms: i64::MAX,
+            single_use: false,
+        }
+    }
+}
+
+fn digest(number: u64) -> Digest {
+    let mut digest = [7; 32];
+    digest[..8].copy_from_slice(&number.to_be_bytes());
+    digest
+}
+
+fn scope(tenant: &str) -> Scope {
+    Scope { tenant: Tenant::parse(tenant).unwrap(), env: Env::Dev }
+}
+
+fn held(number: u64, stream: u128) -> Held {
+    Held { digest: digest(number), stream: StreamId(Uuid::from_u128(stream)) }
+}
+
+/// The record of a token.
+pub(crate) fn record(made: &Made<'_>) -> TokenRecord {
+    let parent = match made.issuer {
+        Some(_) => Proof::Key,
+        None => Proof::Main { jti: made.jti.map(Into::into), issued_at_ms: 5 },
+    };
+    let (digest, issuer) = (digest(made.digest), made.issuer.map(Into::into));
+    let proof = StreamProof { digest, parent, issuer, issued_at_ms: 6, topics: None };
+    let granted = Granted { role: Role::Member, permissions: [Permission::ThreadsRead].into_iter().collect() };
+    let principal = Principal {
+        sub: made.sub.into(),
+        scope: scope(made.tenant),
+        granted,
+        role: granted.role,
+        actor_type: ActorType::Human,
+        read_only: true,
+        permissions: granted.permissions,
+        acts_for: None,
+        proof: Proof::Stream(Arc::new(proof)),
+        expires_at_ms: made.ends_at_ms,
+    };
+    TokenRecord { principal: Arc::new(principal), ttl_ms: made.ttl_ms, single_use: made.single_use }
+}
+
+fn new(made: &Made<'_>, outstanding_max: usize) -> NewToken {
+    let parent = made.issuer.or(made.jti).unwrap_or_default();
+    let mut digest = [0; 32];
+    digest[..parent.len()].copy_from_slice(parent.as_bytes());
+    NewToken { parent: Parent(digest), record: record(made), outstanding_max }
+}
+
+/// A store in a test.
+struct Case<W>(W);
+
+impl<W: World> Case<W> {
+    fn issue(&self, made: &Made<'_>) -> Result<(), IssueError> {
+        self.issue_of(made, 10)
+    }
+
+    fn issue_of(&self, made: &Made<'_>, most: usize) -> Result<(), IssueError> {
+        self.0.wait(self.0.tokens().issue(new(made, most), self.0.now_ms()))
+    }
+
+    fn find(&self, number: u64) -> Option<TokenRecord> {
+        self.0.wait(self.0.tokens().find(digest(number), self.0.now_ms())).unwrap()
+    }
+
+    fn open(&self, number: u64, stream: u128, keep_ms: i64) -> Option<Opened> {
+        self.0.wait(self.0.tokens().open(held(number, stream), keep_ms, self.0.now_ms())).unwrap()
+    }
+
+    fn before(&self, number: u64, stream: u128) -> Option<u128> {
+        self.open(number, stream, 0).expect("it lives").before.map(|stream| stream.0.as_u128())
+    }
+
+    fn keep(&self, streams: &[(u64, u128)], keep_ms: i64) -> Vec<Kept> {
+        let streams = streams.iter().map(|(number, stream)| held(*number, *stream)).collect();
+        self.0.wait(self.0.tokens().keep(streams, keep_ms, self.0.now_ms())).unwrap()
+    }
+
+    fn release(&self, number: u64, stream: u128) {
+        self.0.wait(self.0.tokens().release(vec![held(number, stream)], self.0.now_ms())).unwrap();
+    }
+
+    fn revoke(&self, which: Revoke) -> Vec<Digest> {
+        let mut gone = self.0.wait(self.0.tokens().revoke(which, self.0.now_ms())).unwrap();
+        gone.sort_unstable();
+        gone
+    }
+
+    fn what_is_issued_is_found_and_opened(&self) {
+        let made = Made::default();
+        assert_eq!(self.find(1), None);
+        assert_eq!(self.open(1, 1, 0), None);
+        self.issue(&made).unwrap();
+        assert_eq!(self.find(1), Some(record(&made)));
+        assert_eq!(self.find(2), None);
+        assert_eq!(self.open(1, 1, 0), Some(Opened { record: record(&made), before: None }));
+        assert_eq!(self.find(1), Some(record(&made)), "it opens again");
+    }
+
+    fn a_newer_stream_takes_over(&self) {
+        self.issue(&Made::default()).unwrap();
+        assert_eq!(self.before(1, 1), None);
+        assert_eq!(self.before(1, 1), None, "it is the same stream");
+        assert_eq!(self.before(1, 2), Some(1));
+        assert_eq!(self.keep(&[(1, 1), (1, 2), (2, 2)], 0), [Kept::Taken, Kept::Lives, Kept::Gone]);
+        self.release(1, 1);
+        assert_eq!(self.before(1, 3), Some(2), "who holds it no more gives nothing back");
+        self.release(1, 3);
+        assert_eq!(self.keep(&[(1, 3)], 0), [Kept::Taken], "nobody holds it");
+        assert_eq!(self.before(1, 4), None);
+        assert_eq!(self.keep(&[], 0), []);
+    }
+
+    fn a_single_use_is_one(&self) {
+        self.issue(&Made { single_use: true, ..Made::default() }).unwrap();
+        assert!(self.find(1).is_some());
+        assert_eq!(self.before(1, 1), None);
+        assert_eq!((self.find(1), self.open(1, 2, 0)), (None, None));
+        assert_eq!(self.keep(&[(1, 1)], 0), [Kept::Lives], "so that it can be revoked");
+        assert_eq!(self.before(1, 1), None, "the stream that has it may ask again");
+        self.release(1, 1);
+        assert_eq!((self.find(1), self.open(1, 1, 0)), (None, None));
+    }
+
+    fn so_many_may_be_outstanding(&self) {
+        let made = |number| Made { digest: number, ..Made::default() };
+        (1..=3).for_each(|number| self.issue_of(&made(number), 3).unwrap());
+        assert_eq!(self.issue_of(&made(4), 3), Err(IssueError::Outstanding));
+        assert_eq!(self.find(4), None);
+        self.issue_of(&Made { jti: Some("other"), ..made(5) }, 3).expect("another parent has room");
+        self.before(2, 1);
+        self.issue_of(&made(4), 3).expect("one was opened");
+        assert_eq!(self.issue_of(&made(6), 3), Err(IssueError::Outstanding));
+        self.release(2, 1);
+        assert_eq!(self.issue_of(&made(6), 3), Err(IssueError::Outstanding), "who was opened is not outstanding again");
+        assert_eq!(self.revoke(Revoke::Token(digest(1))), [digest(1)]);
+        self.issue_of(&made(6), 3).expect("one is gone");
+    }
+
+    fn tokens_are_revoked(&self) {
+        let plain = Made::default();
+        for made in [
+            plain.clone(),
+            Made { digest: 2, jti: Some("k"), ..plain.clone() },
+            Made { digest: 3, tenant: "t_other", ..plain.clone() },
+            Made { digest: 4, sub: "bob", ..plain.clone() },
+            Made { digest: 5, sub: "bob", issuer: Some("key:a"), ..plain.clone() },
+            Made { digest: 6, sub: "key:a", issuer: Some("key:a"), ..plain.clone() },
+            Made { digest: 7, sub: "carol", jti: None, ..plain },
+        ] {
+            self.issue(&made).unwrap();
+        }
+        self.before(4, 1);
+        let demo = || scope("t_demo");
+        assert_eq!(self.revoke(Revoke::Jti(demo(), "nobody".into())), [] as [Digest; 0]);
+        assert_eq!(self.revoke(Revoke::Jti(demo(), "j".into())), [digest(1), digest(4)]);
+        assert_eq!(self.revoke(Revoke::Jti(demo(), "j".into())), [] as [Digest; 0]);
+        assert_eq!(self.keep(&[(4, 1), (3, 1)], 0), [Kept::Gone, Kept::Taken]);
+        assert_eq!(self.revoke(Revoke::Sub(demo(), "alice".into())), [digest(2)]);
+        assert_eq!(self.revoke(Revoke::Key(demo(), "key:a".into())), [digest(5), digest(6)]);
+        assert_eq!(self.revoke(Revoke::Token(digest(7))), [digest(7)]);
+        assert_eq!(self.revoke(Revoke::Token(digest(7))), [] as [Digest; 0]);
+        assert!(self.find(3).is_some(), "another tenant's");
+        assert!([1, 2, 4, 5, 6, 7].iter().all(|number| self.find(*number).is_none()));
+    }
+
+    fn a_token_lives_as_long_as_its_stream_and_a_ttl(&self) {
+        let ttl_ms = self.0.ttl_ms();
+        for number in 1..=3 {
+            self.issue(&Made { digest: number, ttl_ms, ..Made::default() }).unwrap();
+        }
+        self.before(2, 2);
+        self.open(3, 3, 10 * ttl_ms).expect("it lives");
+        self.0.pass(ttl_ms / 2);
+        assert_eq!(self.keep(&[(2, 2)], ttl_ms), [Kept::Lives]);
+        self.0.pass(ttl_ms);
+        assert_eq!(self.find(1), None, "it was never opened");
+        assert_eq!(self.open(1, 1, 0), None);
+        assert_eq!(self.keep(&[(2, 2), (3, 3)], 0), [Kept::Lives; 2]);
+        self.release(2, 2);
+        self.release(3, 3);
+        self.0.pass(ttl_ms / 2);
+        assert_eq!(self.before(2, 4), None, "the same URL goes on");
+        self.0.pass(ttl_ms);
+        assert_eq!((self.find(2), self.find(3)), (None, None));
+        assert_eq!(self.keep(&[(2, 4)], 0), [Kept::Gone]);
+    }
+
+    fn nothing_outlives_its_end(&self) {
+        let ttl_ms = self.0.ttl_ms();
+        let ends_at_ms = self.0.now_ms() + ttl_ms;
+        for number in 1..=2 {
+            self.issue(&Made { digest: number, ends_at_ms, ..Made::default() }).unwrap();
+        }
+        self.before(2, 2);
+        assert_eq!(self.keep(&[(2, 2)], 1_000_000), [Kept::Lives]);
+        self.0.pass(2 * ttl_ms);
+        assert_eq!((self.find(1), self.find(2)), (None, None));
+        assert_eq!(self.open(2, 3, 1_000), None);
+        let made = Made { digest: 3, ends_at_ms: self.0.now_ms() - 1, ..Made::default() };
+        self.issue(&made).unwrap();
+        assert_eq!((self.find(3), self.open(3, 3, 1_000)), (None, None), "its end was before its beginning");
+    }
+
+    fn what_expires_makes_room(&self) {
+        let ttl_ms = self.0.ttl_ms();
+        let made = |number| Made { digest: number, ttl_ms, ..Made::default() };
+        (1..=2).for_each(|number| self.issue_of(&made(number), 2).unwrap());
+        assert_eq!(self.issue_of(&made(3), 2), Err(IssueError::Outstanding));
+        self.0.pass(ttl_ms + ttl_ms / 2);
+        (3..=4).for_each(|number| self.issue_of(&made(number), 2).unwrap());
+        assert_eq!(self.issue_of(&made(5), 2), Err(IssueError::Outstanding));
+    }
+
+    /// A few thousand random calls, each held against the model.
+    fn random_calls_agree_with_a_model(&self, steps: usize) {
+        let mut seed = getrandom::u64().unwrap();
+        eprintln!("seed {seed}");
+        let mut dice = |most: u64| {
+            // xorshift64*
+            seed ^= seed >> 12;
+            seed ^= seed << 25;
+            seed ^= seed >> 27;
+            (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % most
+        };
+        let mut model = Model::default();
+        let virtual_time = self.0.ttl_ms() > 5_000;
+        for step in 0..steps {
+            let now_ms = self.0.now_ms();
+            let (number, stream) = (dice(24), u128::from(dice(6)));
+            let keep_ms = i64::try_from(dice(40_000)).unwrap();
+            match dice(12) {
+                0..=3 => {
+                    let ends_at_ms =
+                        if virtual_time { now_ms + i64::try_from(dice(300_000)).unwrap() } else { i64::MAX };
+                    let made = Made {
+                        // A digest is never used twice.
+                        digest: (u64::try_from(step).unwrap() << 8) | number,
+                        sub: ["alice", "bob"][usize::try_from(dice(2)).unwrap()],
+                        jti: [Some("j"), Some("k"), None][usize::try_from(dice(3)).unwrap()],
+                        issuer: [None, None, Some("key:a")][usize::try_from(dice(3)).unwrap()],
+                        ttl_ms: if virtual_time { 1 + i64::try_from(dice(60_000)).unwrap() } else { 600_000 },
+                        ends_at_ms,
+                        single_use: dice(4) == 0,
+                        tenant: ["t_demo", "t_other"][usize::try_from(dice(2)).unwrap()],
+                    };
+                    let new = new(&made, 3);
+                    let expected = model.issue(&new, now_ms);
+                    let issued = self.0.wait(self.0.tokens().issue(new, now_ms));
+                    assert_eq!(issued.is_ok(), expected, "step {step}");
+                    continue;
+                }
+                4 => {
+                    let (demo, sub) = (scope("t_demo"), ["alice", "bob"][usize::try_from(dice(2)).unwrap()]);
+                    let which = match dice(8) {
+                        0 => Revoke::Sub(demo, sub.into()),
+                        1 => Revoke::Jti(demo, "j".into()),
+                        2 => Revoke::Key(demo, "key:a".into()),
+                        _ => Revoke::Token(model.any(dice(64))),
+                    };
+                    assert_eq!(self.revoke(which.clone()), model.revoke(&which, now_ms), "step {step} {which:?}");
+                    continue;
+                }
+                5 if virtual_time => self.0.pass(i64::try_from(dice(20_000)).unwrap()),
+                _ => {}
+            }
+            let now_ms = self.0.now_ms();
+            let held = Held { digest: model.any(number), stream: StreamId(Uuid::from_u128(stream)) };
+            let (wait, tokens) = (&self.0, self.0.tokens());
+            match dice(4) {
+                0 => assert_eq!(
+                    wait.wait(tokens.find(held.digest, now_ms)),
+                    Ok(model.find(held.digest, now_ms)),
+                    "{step}"
+                ),
+                1 => {
+                    let opened = wait.wait(tokens.open(held, keep_ms, now_ms));
+                    assert_eq!(opened, Ok(model.open(held, keep_ms, now_ms)), "step {step}");
+                }
+                2 => {
+                    let kept = wait.wait(tokens.keep(vec![held], keep_ms, now_ms));
+                    assert_eq!(kept, Ok(vec![model.keep(held, keep_ms, now_ms)]), "step {step}");
+                }
+                _ => {
+                    wait.wait(tokens.release(vec![held], now_ms)).unwrap();
+                    model.release(held, now_ms);
+                }
+            }
+        }
+    }
+}
+
+/// A case and its name.
+type Named<W> = (&'static str, fn(&Case<W>));
+
+/// Runs the whole suite; `make` gives a fresh, empty store each time.
+pub(crate) fn run<W: World>(mut make: impl FnMut() -> W, steps: usize) {
+    let cases: &[Named<W>] = &[
+        ("what_is_issued_is_found_and_opened", Case::what_is_issued_is_found_and_opened),
+        ("a_newer_stream_takes_over", Case::a_newer_stream_takes_over),
+        ("a_single_use_is_one", Case::a_single_use_is_one),
+        ("so_many_may_be_outstanding", Case::so_many_may_be_outstanding),
+        ("tokens_are_revoked", Case::tokens_are_revoked),
+        ("a_token_lives_as_long_as_its_stream_and_a_ttl", Case::a_token_lives_as_long_as_its_stream_and_a_ttl),
+        ("nothing_outlives_its_end", Case::nothing_outlives_its_end),
+        ("what_expires_makes_room", Case::what_expires_makes_room),
+    ];
+    for (name, case) in cases {
+        eprintln!("contract: {name}");
+        case(&Case(make()));
+    }
+    eprintln!("contract: random_calls_agree_with_a_model");
+    Case(make()).random_calls_agree_with_a_model(steps);
+}

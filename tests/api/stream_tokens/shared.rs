@@ -1,0 +1,145 @@
+//! Stream tokens of several hubs on one Redis: real processes, and a Redis that goes away and comes back.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{EVENTS, Tab, issue, url};
+use crate::support::eventually;
+use crate::support::http::{Ask, create, publish};
+use crate::support::process::{Process, own_host};
+use crate::support::redis::RedisServer;
+use crate::support::token::{altered, claims, sign};
+
+/// A hub with a directory of its own.
+struct Hub {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl Hub {
+    #[track_caller]
+    fn on(redis: &RedisServer) -> Self {
+        let (dir, url) = (TempDir::new().unwrap(), redis.url());
+        let variables = [
+            ("TAMBOUR__TOKENS__STORE", "redis"),
+            ("TAMBOUR__TOKENS__REDIS_URL", url.as_str()),
+            ("TAMBOUR__TOKENS__KEEP_SECONDS", "1"),
+            ("TAMBOUR__SESSION__SSE_COMMENT_SECONDS", "1"),
+        ];
+        let process = Process::start(dir.path(), &format!("{}:0", own_host()), &variables);
+        create(process.addr, "alice", "x");
+        Self { process, _dir: dir }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.process.addr
+    }
+}
+
+#[test]
+fn a_stream_on_another_hub_takes_over() {
+    let redis = RedisServer::start();
+    let (one, other) = (Hub::on(&redis), Hub::on(&redis));
+    let token = issue(one.addr(), "alice", &json!({}));
+    let mut tab = Tab::open(one.addr(), EVENTS, &token);
+    let mut newer = Tab::open(other.addr(), EVENTS, &token);
+    tab.expect_replaced();
+    publish(other.addr(), "alice", "x", &json!("on"));
+    assert_eq!(newer.next(), "on");
+    let mut back = Tab::open(one.addr(), EVENTS, &token);
+    newer.expect_replaced();
+    // It lives by what the hub where it is says, not by what the other one thinks.
+    back.stream.comments(3);
+    publish(one.addr(), "alice", "x", &json!("back"));
+    assert_eq!(back.next(), "back");
+    // What is kept says nothing of the token, and nothing of whose it is in its key.
+    let keys = redis.command(&["KEYS", "*"]);
+    assert!(keys.contains("stream-tokens:") && !keys.contains("alice"), "{keys}");
+    for key in keys.lines() {
+        let is_hash = redis.command(&["TYPE", key]) == "+hash";
+        assert!(!is_hash || !redis.command(&["HGETALL", key]).contains(&token[4..]));
+    }
+    let once = issue(one.addr(), "alice", &json!({ "single_use": true }));
+    let _stream = Tab::open(one.addr(), EVENTS, &once);
+    assert_eq!(url(EVENTS, &once).send(other.addr()).refusal(), (401, "auth.token_invalid".to_owned()));
+}
+
+#[test]
+fn sixty_four_issuers_over_two_hubs_stay_below_the_cap() {
+    let redis = RedisServer::start();
+    let (one, other) = (Hub::on(&redis), Hub::on(&redis));
+    for round in 0..3 {
+        let parent = sign(&altered(claims("alice", "member"), json!({ "jti": format!("round-{round}") })));
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let issuers: Vec<_> = (0..64)
+                .map(|number| {
+                    let addr = if number % 2 == 0 { one.addr() } else { other.addr() };
+                    let ask = Ask::by("alice", "POST", "/v1/stream-tokens");
+                    let ask = ask.with("authorization", &format!("Bearer {parent}"));
+                    scope.spawn(move || ask.send(addr).status)
+                })
+                .collect();
+            issuers.into_iter().map(|issuer| issuer.join().unwrap()).collect()
+        });
+        let (made, full) = (201, 429);
+        assert_eq!(statuses.iter().filter(|status| **status == made).count(), 10, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == full).count(), 54, "{statuses:?}");
+    }
+}
+
+#[test]
+fn while_redis_is_away_nothing_is_made_or_opened_and_streams_go_on() {
+    let mut redis = RedisServer::start();
+    let hub = Hub::on(&redis);
+    let token = issue(hub.addr(), "alice", &json!({}));
+    let unused = issue(hub.addr(), "alice", &json!({}));
+    let mut tab = Tab::open(hub.addr(), EVENTS, &token);
+    let refused = |ask: &Ask| {
+        let began = Instant::now();
+        let refused = ask.send(hub.addr());
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        refused.refusal()
+    };
+    let unavailable = || (503, "token.store_unavailable".to_owned());
+    let make = Ask::by("alice", "POST", "/v1/stream-tokens").json("{}");
+    redis.stop();
+    assert_eq!(refused(&make), unavailable());
+    assert_eq!(refused(&url(EVENTS, &unused)), unavailable());
+    // An EventSource that comes back is told to try again, in a stream: any status but 200 would end it for good.
+    let answer = url(EVENTS, &unused).with("last-event-id", tab.stream.connected["cursor"].as_str().unwrap());
+    let answer = answer.send(hub.addr());
+    assert!(answer.status == 200 && answer.text().contains("token.store_unavailable"), "{}", answer.text());
+    publish(hub.addr(), "alice", "x", &json!("meanwhile"));
+    assert_eq!(tab.next(), "meanwhile");
+    tab.stream.comments(2);
+
+    redis.start_again();
+    make.send(hub.addr()).ok(201);
+    Tab::open(hub.addr(), EVENTS, &unused);
+    publish(hub.addr(), "alice", "x", &json!("again"));
+    assert_eq!(tab.next(), "again");
+
+    // One that accepts connections and says nothing.
+    redis.signal("STOP");
+    assert_eq!(refused(&make), unavailable());
+    redis.signal("CONT");
+    eventually("it is well again", || (make.send(hub.addr()).status == 201).then_some(()));
+    let said = hub.process.said();
+    assert!(said.contains("can't answer") && said.contains("answers again"), "{said}");
+    assert!(!said.contains(&token[4..]) && !said.contains(&unused[4..]));
+}
+
+#[test]
+fn a_hub_that_starts_before_its_redis() {
+    let mut redis = RedisServer::start();
+    redis.stop();
+    let hub = Hub::on(&redis);
+    let make = Ask::by("alice", "POST", "/v1/stream-tokens").json("{}");
+    assert_eq!(make.send(hub.addr()).refusal(), (503, "token.store_unavailable".to_owned()));
+    redis.start_again();
+    make.send(hub.addr()).ok(201);
+}
