@@ -59,6 +59,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "create" => shape("", Stream::No, ask.json(json!({ "title": "made" }))),
             "change" => shape("", Stream::No, ask.json(json!({ "title": "changed" }))),
             "publish" => shape("", Stream::No, ask.json(json!({ "type": "note", "data": 1 }))),
+            "stream_tokens.create" => shape("", Stream::No, ask.json(json!({ "rights": ["read"] }))),
             "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),
             "members.put" | "members.remove" | "redact" => shape("", Stream::No, ask),
             "read" => {
