@@ -74,6 +74,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "keys.list" | "keys.rotate" | "keys.revoke" | "principals.get" => shape("", Stream::No, ask),
             "sessions.list" => shape("", Stream::No, ask),
             "sessions.end" => shape("", Stream::No, ask.query("principal=alice")),
+            "stream_tokens.create" => shape("", Stream::No, ask.json(json!({ "rights": ["read"] }))),
             "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),
             "members.put" | "members.remove" | "redact" => shape("", Stream::No, ask),
             "read" => {

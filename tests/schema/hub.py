@@ -24,7 +24,9 @@ class Hub:
         listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", directory]
         self.log_path = os.path.join(directory, "hub.log")
         with open(self.log_path, "wb") as log:
-            self._process = subprocess.Popen([binary, "serve", *listen], stdout=subprocess.PIPE, stderr=log)
+            # A generator of requests makes tokens and never opens one.
+            env = os.environ | {"TAMBOUR__TOKENS__OUTSTANDING_MAX": "10000"}
+            self._process = subprocess.Popen([binary, "serve", *listen], stdout=subprocess.PIPE, stderr=log, env=env)
         os.set_blocking(self._process.stdout.fileno(), False)
         self.url = self._url()
         asked = [binary, "token", "--data", directory, "--tenant", TENANT, "--env", ENV, "--sub", "alice"]

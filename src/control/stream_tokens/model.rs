@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tambour_actors::entry::{Object, present};
 use tambour_actors::frame::time_text;
 use tambour_actors::principal::{ActorType, Digest, Granted, Principal, Proof, Role, StreamProof};
@@ -38,7 +38,7 @@ pub struct AskToken {
     #[schema(value_type = shapes::StreamRights)]
     rights: Option<Vec<String>>,
     /// How long it lives without a stream, in seconds; `tokens.ttl_seconds` when it is missing.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(value_type = shapes::TokenTtl)]
     ttl_seconds: Option<u64>,
     /// It opens one stream, and is then worth nothing.
@@ -48,6 +48,14 @@ pub struct AskToken {
     #[serde(default, deserialize_with = "present", rename = "for")]
     #[schema(value_type = AskFor)]
     of: Option<Object<AskFor>>,
+}
+
+/// A whole number, also one that is written `60.0`: JSON knows no other kind (RFC 8259, section 6).
+fn whole<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+    let number = serde_json::Number::deserialize(value)?;
+    let rounded = number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..1e15).contains(number));
+    let whole = number.as_u64().or(rounded.map(|number| number as u64));
+    whole.map(Some).ok_or_else(|| serde::de::Error::custom("ttl_seconds is a whole number"))
 }
 
 fn topic_names() -> ArrayBuilder {

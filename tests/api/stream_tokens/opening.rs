@@ -157,7 +157,9 @@ fn long_polls_open_and_give_back() {
     waits.send(&poll(&token, &format!("after={cursor}&wait=60")).bytes());
     // Whoever is newer takes over.
     while !waits.readable() {
-        drop(Tab::open(hub.addr(), EVENTS, &token));
+        let mut newer = Connection::open(hub.addr());
+        newer.send(&url(EVENTS, &token).bytes());
+        assert_eq!(newer.head().status, 200);
     }
     assert_eq!(waits.answer().refusal(), (409, "session.replaced".to_owned()));
     // A page that does not wait is no stream.

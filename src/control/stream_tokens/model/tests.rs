@@ -68,6 +68,7 @@ fn what_can_be_asked_for() {
     }
     assert!(record(json!({"rights": ["read"]})).principal.read_only);
     assert_eq!(record(json!({"ttl_seconds": 300})).ttl_ms, 300_000);
+    assert_eq!(record(json!({"ttl_seconds": 90.0})).ttl_ms, 90_000);
     assert!(record(json!({"single_use": true})).single_use);
     let wanted = ask(&alice(), &json!({"topics": ["thread/b", "canvas/a"]})).unwrap();
     assert_eq!(wanted.topics().map(TopicKey::topic).collect::<Vec<_>>(), ["thread/b", "canvas/a"]);
@@ -80,6 +81,9 @@ fn what_can_t_be_asked_for() {
         json!({"ttl_seconds": 0}),
         json!({"ttl_seconds": 301}),
         json!({"ttl_seconds": -1}),
+        json!({"ttl_seconds": 1.5}),
+        json!({"ttl_seconds": 1e300}),
+        json!({"ttl_seconds": "60"}),
         json!({"ttl_seconds": null}),
         json!({"rights": []}),
         json!({"rights": ["write"]}),
