@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Actor as _;
 use actix_http::HttpService;
@@ -47,7 +47,7 @@ const RECONNECT_SPREAD_MS: u64 = 5_000;
 /// How long a body is read past that was refused unread. A socket that is closed with bytes unread resets its
 /// connection, and the refusal is lost on its way: a proxy says 502 in its place.
 const LINGER: Duration = Duration::from_secs(5);
-/// How often a directory looks for topics that nobody used.
+/// How often a directory looks for topics that nobody used, and the hub for keys that are to be fetched again.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Why a hub can't start.
@@ -154,6 +154,7 @@ impl Hub {
             actix_rt::spawn(certificates.watch(Duration::from_secs(ground.terms().settings.tls.reload_seconds)));
         }
         actix_rt::spawn(retention::run(ground.clone()));
+        actix_rt::spawn(keep_keys(ground.clone()));
         Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 
@@ -213,6 +214,14 @@ impl Hub {
         let served = served.await.unwrap_or(Ok(()));
         ground.store.close();
         served
+    }
+}
+
+/// Has the keys of issuers fetched when it is time, for as long as the hub's system lives.
+async fn keep_keys(ground: Arc<Ground>) {
+    loop {
+        ground.terms().verifier.refresh(Instant::now());
+        tokio::time::sleep(SWEEP).await;
     }
 }
 

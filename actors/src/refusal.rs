@@ -88,6 +88,8 @@ codes! {
     TokenRevoked = "auth.token_revoked", 401, Some(close::IDENTITY), "Token revoked";
     /// A token of a kind that this route does not take.
     TokenTier = "auth.wrong_tier", 401, Some(close::IDENTITY), "Not the kind of token for this route";
+    /// The issuer's keys were never fetched.
+    KeysUnavailable = "auth.keys_unavailable", 503, None, "The issuer's keys can't be had";
     /// The principal is suspended in this tenant and env.
     Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.

@@ -29,12 +29,13 @@ impl Terms {
         Self { settings, verifier, session }
     }
 
-    /// Terms of settings; reads the files of keys.
+    /// Terms of other settings than those that are in force; reads the files of keys, and keeps the keys that were fetched.
     ///
     /// # Errors
     /// A key that can't be used.
-    pub fn of(settings: Settings) -> Result<Self, KeyError> {
+    pub fn over(settings: Settings, running: &Self) -> Result<Self, KeyError> {
         let verifier = JwtVerifier::from_settings(&settings)?;
+        verifier.take_over(&running.verifier);
         Ok(Self::new(settings, verifier))
     }
 }

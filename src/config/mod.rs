@@ -5,6 +5,9 @@
 //! what a reload does with it. The commented file in `config/` and the page in `docs/` are checked against it.
 //! This file never reads a file, a variable or a clock: [`layers`] does the reading.
 
+pub mod claim;
+pub mod issuers;
+pub mod key_url;
 pub mod layers;
 pub mod network;
 pub mod print;
@@ -20,6 +23,8 @@ use std::path::PathBuf;
 use tambour_actors::principal::{Permission, Permissions, Role};
 use tambour_actors::topic_key::Env;
 
+use claim::ClaimPath;
+use key_url::KeyUrl;
 use layers::{Layers, SettingsError};
 use network::Network;
 pub use reload::{Change, Reload};
@@ -220,6 +225,19 @@ settings! {
         secret_file: Option<PathBuf> = None, Accepts::Any, Live;
         /// A PEM file with the public key of the other algorithms.
         public_key_file: Option<PathBuf> = None, Accepts::Any, Live;
+        /// A JWKS file with public keys, of which a token's `kid` names one. Needs `auth.issuer`.
+        jwks_file: Option<PathBuf> = None, Accepts::Any, Live;
+        /// Where the issuer publishes its JWKS. Needs `auth.issuer`. Fetched without redirects or a proxy; keys that were
+        /// fetched stay while it can't be reached.
+        jwks_url: Option<KeyUrl> = None, Accepts::Any, Live;
+        /// A PEM file with the authority that the certificate of `auth.jwks_url` is signed by; else those that this machine
+        /// trusts.
+        jwks_ca_file: Option<PathBuf> = None, Accepts::Any, Live;
+        /// How often a JWKS is fetched again, in seconds; besides, when a token names a key that is not known, at most once a
+        /// minute.
+        jwks_refresh_seconds: u64 = 300, range(1, DAY_SECONDS), Live;
+        /// A TOML file with more issuers, each with its key, and the tenants it may speak for.
+        issuers_file: Option<PathBuf> = None, Accepts::Any, Live;
         /// What `iss` must be; a token without it is refused. Not set: `iss` is not looked at.
         issuer: Option<String> = None, Accepts::Any, Live;
         /// What `aud` must be or contain; a token without it is refused. Not set: a token that
@@ -231,6 +249,18 @@ settings! {
         envs_claim_required: bool = false, Accepts::Any, Live;
         /// How far clocks may differ where `exp` and `nbf` are checked, in seconds.
         leeway_seconds: u64 = 30, range(0, 300), Live;
+        /// Where a token says whom it is about.
+        claim_sub: ClaimPath = ClaimPath::named("sub"), Accepts::Any, Live;
+        /// Where it says their address.
+        claim_email: ClaimPath = ClaimPath::named("email"), Accepts::Any, Live;
+        /// Where it says its tenants: a list, or one as a text.
+        claim_tenant_ids: ClaimPath = ClaimPath::named("tenant_ids"), Accepts::Any, Live;
+        /// Where it says the role: an object by tenant, or a role or a list of roles (the highest counts) for all of them.
+        claim_role_map: ClaimPath = ClaimPath::named("role_map"), Accepts::Any, Live;
+        /// Where it says permission keys: an object by tenant, or a list for all of them.
+        claim_permissions: ClaimPath = ClaimPath::named("permissions"), Accepts::Any, Live;
+        /// Where it says its envs: a list, or one as a text.
+        claim_envs: ClaimPath = ClaimPath::named("envs"), Accepts::Any, Live;
         /// Let stream requests take the token, tenant and env from the query. URLs end up in logs.
         allow_jwt_in_query: bool = false, Accepts::Any, Live;
     }

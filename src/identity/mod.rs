@@ -5,23 +5,36 @@
 //! - [`address`]: where it comes from.
 //! - [`percent`]: the encoding of URLs, undone.
 //! - [`web_origin`]: whether a browser's page may ask.
-//! - [`key`]: the key that verifies tokens.
-//! - [`jwt`]: the token, verified, and the principal it proves.
+//! - [`key`], `key_set`: the keys that verify tokens; `remote_keys`, `fetch`: those that are fetched, and from whom
+//!   ([`authorities`]).
+//! - `issuer`: one issuer's tokens, verified; `strict`, [`claims`]: what they say, and the principal it proves.
+//! - [`jwt`]: the token, and whose it is.
 //!
 //! Nothing here decides what a principal may do to a topic.
 
 pub mod address;
+pub mod authorities;
+pub mod claims;
 pub mod context;
+mod fetch;
+mod issuer;
 pub mod jwt;
 pub mod key;
+pub mod key_set;
 pub mod percent;
+mod remote_keys;
 pub mod source;
+mod strict;
 mod trace;
 mod verified;
 pub mod web_origin;
 
 #[cfg(test)]
+mod claims_tests;
+#[cfg(test)]
 mod context_tests;
+#[cfg(test)]
+mod issuers_tests;
 #[cfg(test)]
 mod jwt_tests;
 #[cfg(test)]

@@ -26,6 +26,7 @@ const CALLER: &[Code] = &[
     Code::TokenExpired,
     Code::TokenRevoked,
     Code::TokenTier,
+    Code::KeysUnavailable,
     Code::ContextMissing,
     Code::ContextMalformed,
     Code::ContextMismatch,
