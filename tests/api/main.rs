@@ -15,6 +15,7 @@ mod folded_pages;
 mod frames;
 mod fsync_trace;
 mod full;
+mod issuers;
 mod limits;
 mod ndjson;
 mod pages;
