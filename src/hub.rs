@@ -25,6 +25,7 @@ use tambour_actors::topic::messages::ToOutlet;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::admission::rates::Rates;
 use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
 use crate::config::Settings;
@@ -155,6 +156,7 @@ impl Hub {
         }
         actix_rt::spawn(retention::run(ground.clone()));
         actix_rt::spawn(keep_keys(ground.clone()));
+        actix_rt::spawn(forget_rates(ground.clone()));
         Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 
@@ -222,6 +224,14 @@ async fn keep_keys(ground: Arc<Ground>) {
     loop {
         ground.terms().verifier.refresh(Instant::now());
         tokio::time::sleep(SWEEP).await;
+    }
+}
+
+/// Forgets what was counted against rates long enough ago, for as long as the hub's system lives.
+async fn forget_rates(ground: Arc<Ground>) {
+    loop {
+        tokio::time::sleep(Rates::SWEEP).await;
+        ground.terms().rates.sweep();
     }
 }
 

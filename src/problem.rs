@@ -4,6 +4,9 @@
 //! Codes and statuses come from the one table in `tambour_actors::refusal`. No internal text
 //! gets into an answer: what only the operator may know is logged here and left out.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::{JsonPayloadError, PayloadError, QueryPayloadError};
@@ -15,6 +18,7 @@ use serde::Serialize;
 use tambour_actors::refusal::{Code, Refusal};
 use tracing::Instrument as _;
 
+use crate::admission::rates::Standing;
 use crate::identity::context::{RequestContext, RequestIds};
 
 /// The media type of every refusal.
@@ -38,6 +42,17 @@ pub struct Problem {
     /// nothing pipelined behind the refused head is read as a request.
     pub is_stream: bool,
 }
+
+/// Left in a request's extensions: where its caller stands with the rate of what it asks for, once that is known.
+#[derive(Debug, Clone)]
+pub struct Rated(pub Rc<Cell<Option<Standing>>>);
+
+/// How many there may be in 60 s.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+/// How many may follow at once.
+pub const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+/// In how many seconds all of them may again.
+pub const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// Left in a request's extensions by whoever reads its context and finds that it asks for a stream.
 #[derive(Debug, Clone, Copy)]
@@ -116,9 +131,12 @@ impl ResponseError for Problem {
             code if code.status() == 503 => {
                 answer.insert_header((header::RETRY_AFTER, "1"));
             }
-            // Nobody knows when a connection will be closed.
             code if code.status() == 429 => {
-                answer.insert_header((header::RETRY_AFTER, "5"));
+                let more = self.refusal.more.as_ref();
+                let wait_ms = more.and_then(|more| more.get("retry_after_ms")).and_then(serde_json::Value::as_u64);
+                // Of a rate it is known. Nobody knows when a connection will be closed.
+                let seconds = wait_ms.map_or(5, |ms| ms.div_ceil(1_000).max(1));
+                answer.insert_header((header::RETRY_AFTER, seconds));
             }
             _ => {}
         }
@@ -136,6 +154,15 @@ impl ResponseError for Problem {
 pub fn ids_of(request: &HttpRequest) -> RequestIds {
     let known = request.extensions().get::<RequestIds>().cloned();
     known.unwrap_or_else(|| RequestIds::read(request.headers()))
+}
+
+/// Says where the caller stands with a rate, on answers that are refused as on others.
+fn put_rate(headers: &mut HeaderMap, request: &HttpRequest) {
+    let standing = request.extensions().get::<Rated>().and_then(|rated| rated.0.get());
+    let Some(Standing { limit, remaining, reset_seconds }) = standing else { return };
+    headers.insert(RATE_LIMIT, limit.into());
+    headers.insert(RATE_REMAINING, remaining.into());
+    headers.insert(RATE_RESET, reset_seconds.into());
 }
 
 fn put_ids(headers: &mut HeaderMap, ids: &RequestIds) {
@@ -166,11 +193,13 @@ pub async fn render<B: MessageBody + 'static>(
         Err(error) => return Err(from_framework(&error, ids).into()),
     };
     let foreign = answer.response().error().filter(|error| error.as_error::<Problem>().is_none());
-    if let Some(problem) = foreign.map(|error| from_framework(error, ids.clone())) {
-        return Ok(answer.into_response(problem.error_response()).map_into_right_body());
-    }
-    let mut answer = answer.map_into_left_body();
+    let mut answer = match foreign.map(|error| from_framework(error, ids.clone())) {
+        Some(problem) => answer.into_response(problem.error_response()).map_into_right_body(),
+        None => answer.map_into_left_body(),
+    };
     put_ids(answer.headers_mut(), &ids);
+    let request = answer.request().clone();
+    put_rate(answer.headers_mut(), &request);
     Ok(answer)
 }
 

@@ -176,12 +176,18 @@ codes! {
     TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
     /// The hub has.
     AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
+    /// More of it in 60 s than there may be.
+    RateLimited = "rate.limited", 429, None, "Too often";
+    /// The address has shown as many tokens as it may that are not accepted.
+    BadTokens = "limit.bad_tokens", 429, Some(close::LIMIT), "Too many tokens that are not accepted";
     /// Another stream of the same token goes on in its place.
     Replaced = "session.replaced", 409, Some(close::REPLACED), "Another stream took over";
     /// Somebody who may do so ended the session.
     SessionEnded = "session.ended", 403, Some(close::FORBIDDEN), "The session was ended";
     /// The session has as many topics as it may.
     TopicLimit = "session.topics", 429, None, "Too many topics in one session";
+    /// The session has sent more messages in a second than it may.
+    SessionRate = "session.rate", 429, None, "Too many messages in one session";
     /// The session is subscribed to this topic.
     SubscribedAlready = "session.subscribed", 409, None, "Subscribed already";
     /// The session is not subscribed to this topic.

@@ -11,9 +11,11 @@ pub(crate) mod gate;
 mod named;
 pub mod permit;
 mod proving;
+pub mod rates;
 pub mod rights;
 pub mod terms;
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +43,7 @@ use crate::config::Settings;
 use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
 use crate::identity::web_origin;
-use crate::problem::{Problem, StreamRequest, ids_of};
+use crate::problem::{Problem, Rated, StreamRequest, ids_of};
 use crate::routes::{self, Access, RouteSpec};
 use crate::store::sqlite::SqliteStore;
 
@@ -66,6 +68,8 @@ pub struct Visitor {
     pub permit: Option<Rc<Permit>>,
     address: Address,
     terms: Arc<Terms>,
+    /// Where it is said how the request stands with its rate.
+    rated: Rated,
 }
 
 impl Ground {
@@ -114,7 +118,9 @@ impl Ground {
         let checked = refuse_body(request, context.takes_socket)
             .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.takes_socket))?;
-        Ok(Visitor { context, permit, address, terms })
+        let rated = Rated(Rc::new(Cell::new(None)));
+        request.extensions_mut().insert(rated.clone());
+        Ok(Visitor { context, permit, address, terms, rated })
     }
 
     /// The first of all checks.
@@ -165,15 +171,21 @@ impl Caller {
     /// also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`, `permission.denied`, `limit.*`.
+    /// `auth.*`, `context.*`, `permission.denied`, `rate.limited`, `limit.*`.
     pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &RouteSpec) -> Result<Self, Problem> {
-        let Visitor { context, permit, address, terms } = visitor;
+        let Visitor { context, permit, address, terms, rated } = visitor;
         let proved = async {
             let token = context.token()?.text.expose();
             let shown = Shown { token, given: &context.scope_given, is_stream: context.is_stream };
-            let principal = ground.prove(&terms, &shown).await?;
+            let proved = ground.prove(&terms, &shown).await;
+            let principal = proved.map_err(|refusal| terms.rates.refused(address, refusal))?;
             if let Access::Permission(permission) = route.access {
                 rights::require(&principal, permission)?;
+            }
+            if let Some(rate) = route.rate().filter(|_| !context.is_stream) {
+                let (standing, verdict) = terms.rates.take(rate, route.action, &principal);
+                rated.0.set(standing);
+                verdict?;
             }
             if let Some(permit) = &permit {
                 permit.prove(&principal, &terms.settings.limits)?;

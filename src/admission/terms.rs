@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use tambour_actors::outlet::line::Pace;
 use tambour_actors::session::SessionLimits;
 
+use super::rates::Rates;
 use crate::config::{Session, Settings};
 use crate::identity::jwt::{JwtVerifier, KeyError};
 
@@ -17,6 +18,8 @@ pub struct Terms {
     pub settings: Settings,
     /// Proves identities, with the key of these settings.
     pub verifier: JwtVerifier,
+    /// How often something may be done, and what was counted.
+    pub rates: Arc<Rates>,
     /// Limits of the sessions that begin under these settings.
     pub session: Arc<SessionLimits>,
 }
@@ -26,7 +29,8 @@ impl Terms {
     #[must_use]
     pub fn new(settings: Settings, verifier: JwtVerifier) -> Self {
         let session = Arc::new(session_limits(&settings.session));
-        Self { settings, verifier, session }
+        let rates = Arc::new(Rates::new(&settings.rates));
+        Self { settings, verifier, rates, session }
     }
 
     /// Terms of other settings than those that are in force; reads the files of keys, and keeps the keys that were fetched.
@@ -36,7 +40,8 @@ impl Terms {
     pub fn over(settings: Settings, running: &Self) -> Result<Self, KeyError> {
         let verifier = JwtVerifier::from_settings(&settings)?;
         verifier.take_over(&running.verifier);
-        Ok(Self::new(settings, verifier))
+        let rates = Rates::over(&settings.rates, &running.rates);
+        Ok(Self { rates, ..Self::new(settings, verifier) })
     }
 }
 
@@ -69,6 +74,7 @@ fn session_limits(session: &Session) -> SessionLimits {
         frame_bytes_max: session.frame_bytes_max,
         topics_max: session.topics_max,
         publishes_in_flight_max: session.publishes_in_flight_max,
+        messages_per_second: session.messages_per_second,
         hello_timeout_ms: session.hello_timeout_ms,
         sse_retry_ms: session.sse_retry_ms,
         expiry_warning_ms: i64::try_from(session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),

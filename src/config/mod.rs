@@ -11,6 +11,7 @@ pub mod key_url;
 pub mod layers;
 pub mod network;
 pub mod print;
+pub mod rates;
 pub mod reload;
 pub mod value;
 
@@ -27,6 +28,7 @@ use claim::ClaimPath;
 use key_url::KeyUrl;
 use layers::{Layers, SettingsError};
 use network::Network;
+use rates::ActionRate;
 pub use reload::{Change, Reload};
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
 
@@ -305,6 +307,8 @@ settings! {
         sse_comment_seconds: u64 = 10, range(1, 3_600), Live;
         /// How long a reader may accept nothing before it is cut, in seconds.
         stall_seconds: u64 = 30, range(1, 3_600), Live;
+        /// Messages that a client may send in a second, on average, and at once; above it `session.rate`. 0 is no limit.
+        messages_per_second: u64 = 50, range(0, 1_000_000), Live;
         /// What SSE clients are told to wait before they reconnect, in milliseconds.
         sse_retry_ms: u64 = 2_000, range(100, 3_600_000), Live;
         /// How long before its token's expiry a session is told, in seconds.
@@ -320,6 +324,18 @@ settings! {
         connections_per_tenant_max: usize = 10_000, range(1, 10_000_000), Live;
         /// Of the whole hub; above it 503 `limit.connections`.
         connections_max: usize = 100_000, range(1, 10_000_000), Live;
+    }
+    /// How often something may be done. Each limit lets as many pass at once as in 60 s, and then one after the other.
+    rates: Rates {
+        /// Publishes of a principal in 60 s; above it 429 `rate.limited`. A request or a frame is one, whatever is in it. 0 is no
+        /// limit.
+        publish_per_minute: u64 = 600, range(0, 10_000_000), Live;
+        /// Each other action of a tenant in an env in 60 s; above it 429 `rate.limited`. 0 is no limit.
+        action_per_minute: u64 = 100, range(0, 10_000_000), Live;
+        /// Actions with a rate of their own in 60 s: `threads.create=20`. 0 is no limit.
+        actions: Vec<ActionRate> = Vec::new(), Accepts::Any, Live;
+        /// Tokens of an address in 60 s that are not accepted; above it 429 `limit.bad_tokens` in the place of 401. 0 is no limit.
+        bad_tokens_per_minute: u64 = 5, range(0, 10_000_000), Live;
     }
     /// Logs, on standard error.
     log: Log {

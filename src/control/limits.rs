@@ -31,6 +31,27 @@ pub struct Limits {
     events: EventLimits,
     pages: PageLimits,
     session: SessionLimits,
+    rates: RateLimits,
+}
+
+/// How often something may be done in 60 s; 0 is no limit. Where the caller stands is in the `RateLimit-*` headers of what is rated.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RateLimits {
+    /// Publishes of the caller.
+    publish_per_minute: u64,
+    /// Each other action of the caller's tenant in this env.
+    action_per_minute: u64,
+    /// Actions with a rate of their own.
+    actions: Vec<ActionLimit>,
+    /// Tokens of the caller's address that are not accepted.
+    bad_tokens_per_minute: u64,
+}
+
+/// The rate of one action.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActionLimit {
+    action: &'static str,
+    per_minute: u32,
 }
 
 /// How many connections there may be.
@@ -104,6 +125,7 @@ pub struct SessionLimits {
     frame_bytes_max: usize,
     topics_max: usize,
     publishes_in_flight_max: usize,
+    messages_per_second: u64,
     hello_timeout_ms: u64,
     ws_ping_seconds: u64,
     sse_comment_seconds: u64,
@@ -113,7 +135,7 @@ pub struct SessionLimits {
 }
 
 fn limits(settings: &Settings, used: permit::Used) -> Limits {
-    let Settings { http, topic, session, limits, .. } = settings;
+    let Settings { http, topic, session, limits, rates, .. } = settings;
     Limits {
         connections: ConnectionLimits {
             ip: InUse { max: limits.connections_per_ip_max, used: used.address },
@@ -149,12 +171,23 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             frame_bytes_max: session.frame_bytes_max,
             topics_max: session.topics_max,
             publishes_in_flight_max: session.publishes_in_flight_max,
+            messages_per_second: session.messages_per_second,
             hello_timeout_ms: session.hello_timeout_ms,
             ws_ping_seconds: session.ws_ping_seconds,
             sse_comment_seconds: session.sse_comment_seconds,
             stall_seconds: session.stall_seconds,
             sse_retry_ms: session.sse_retry_ms,
             expiry_warning_seconds: session.expiry_warning_seconds,
+        },
+        rates: RateLimits {
+            publish_per_minute: rates.publish_per_minute,
+            action_per_minute: rates.action_per_minute,
+            actions: rates
+                .actions
+                .iter()
+                .map(|own| ActionLimit { action: own.action, per_minute: own.per_minute })
+                .collect(),
+            bad_tokens_per_minute: rates.bad_tokens_per_minute,
         },
     }
 }

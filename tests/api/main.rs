@@ -22,6 +22,7 @@ mod pages;
 mod pipelining;
 mod polls;
 mod proxies;
+mod rates;
 mod redaction;
 mod refusals;
 mod refusals_order;
