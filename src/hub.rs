@@ -37,6 +37,7 @@ use crate::routes::{OfPath, ROUTES};
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
+use crate::transport::cors;
 use crate::transport::socket::{Stream, Tap, close_behind};
 use crate::transport::sse::spare_event_sources;
 use crate::transport::tls::{self, Certificates, TlsError};
@@ -279,6 +280,7 @@ fn clients(
     let app = App::new()
         .wrap(from_fn(spare_event_sources))
         .wrap(from_fn(problem::render))
+        .wrap(from_fn(cors::share))
         .wrap(from_fn(close_behind))
         .app_data(ground.clone())
         .app_data(station)
@@ -323,6 +325,7 @@ fn resources(config: &mut web::ServiceConfig) {
             resource = resource.route((route.route)());
         }
         let allow: &'static str = methods.join(", ").leak();
+        resource = resource.route(cors::preflight(allow));
         config.service(resource.default_service(problem::method_not_allowed(allow)));
     }
 }

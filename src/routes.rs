@@ -13,7 +13,8 @@ use crate::openapi::{Doc, events, limits, public, sockets, topics};
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: health, readiness, the description of the interface and the console's static files, and no others.
+    /// Nothing: health, readiness, the description of the interface and the console's static files, and no others. What a
+    /// browser asks beforehand (`transport::cors`) is public on every path, and no row of the table.
     Public,
     /// An identity in a scope.
     Caller,

@@ -72,6 +72,10 @@ codes! {
     RequestMalformed = "request.malformed", 400, Some(close::MALFORMED), "Malformed request";
     /// A stream request with a body, or with bytes behind its head.
     StreamBody = "request.stream_body", 400, Some(close::MALFORMED), "A stream request has no body and nothing behind it";
+    /// Path and query are longer than any request needs.
+    TargetTooLong = "request.target_too_long", 414, None, "Path and query too long";
+    /// More headers, or larger ones, than any request needs.
+    HeadersTooLarge = "request.headers_too_large", 431, None, "Headers too large";
     /// No such route.
     RouteUnknown = "route.unknown", 404, None, "No such route";
     /// The route exists, not with this method.

@@ -42,6 +42,7 @@ use terms::{InForce, Terms};
 use crate::config::Settings;
 use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
+use crate::identity::head;
 use crate::identity::web_origin;
 use crate::problem::{Problem, Rated, StreamRequest, ids_of};
 use crate::routes::{self, Access, RouteSpec};
@@ -111,7 +112,10 @@ impl Ground {
         let address = address::client(peer, request.headers(), &settings.http.trusted_proxies).into();
         let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &settings.limits));
         let permit = permit.transpose().map_err(|refusal| refused(refusal, true))?;
-        let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
+        let sizes = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+        let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        let sized = head::check(target_bytes, sizes).and_then(|()| RequestContext::read(ids.clone(), &incoming));
+        let context = sized.map_err(|refusal| refused(refusal, false))?;
         if context.takes_socket {
             request.extensions_mut().insert(StreamRequest);
         }

@@ -9,6 +9,7 @@ use tambour_actors::session::SessionLimits;
 
 use super::rates::Rates;
 use crate::config::{Session, Settings};
+use crate::development;
 use crate::identity::jwt::{JwtVerifier, KeyError};
 
 /// What is in force.
@@ -20,6 +21,8 @@ pub struct Terms {
     pub verifier: JwtVerifier,
     /// How often something may be done, and what was counted.
     pub rates: Arc<Rates>,
+    /// The key is the development secret, which the hub made for itself.
+    pub is_development: bool,
     /// Limits of the sessions that begin under these settings.
     pub session: Arc<SessionLimits>,
 }
@@ -30,7 +33,9 @@ impl Terms {
     pub fn new(settings: Settings, verifier: JwtVerifier) -> Self {
         let session = Arc::new(session_limits(&settings.session));
         let rates = Arc::new(Rates::new(&settings.rates));
-        Self { settings, verifier, rates, session }
+        let kept = development::kept_secret(&settings.store.data_dir).ok().flatten();
+        let is_development = settings.auth.secret.is_some() && settings.auth.secret == kept;
+        Self { settings, verifier, rates, is_development, session }
     }
 
     /// Terms of other settings than those that are in force; reads the files of keys, and keeps the keys that were fetched.

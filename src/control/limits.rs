@@ -5,6 +5,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
+use tambour_actors::depth::DATA_DEPTH_MAX;
 use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
 use tambour_actors::log::{MEMBERS_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use crate::admission::Caller;
 use crate::admission::permit;
 use crate::config::Settings;
+use crate::identity::head;
 use crate::transport::ndjson::LINE_BYTES_MAX;
 use crate::transport::{page, read};
 
@@ -83,6 +85,9 @@ pub struct AtMost {
 /// What a request may be.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RequestLimits {
+    target_bytes_max: usize,
+    headers_max: usize,
+    headers_bytes_max: usize,
     body_bytes_max: usize,
     head_timeout_ms: u64,
     body_timeout_ms: u64,
@@ -101,6 +106,7 @@ pub struct ThreadLimits {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventLimits {
     data_bytes_max: usize,
+    data_depth_max: usize,
     type_bytes_max: usize,
     line_bytes_max: usize,
     appended_bytes_max: usize,
@@ -144,6 +150,9 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             all: AtMost { max: limits.connections_max },
         },
         requests: RequestLimits {
+            target_bytes_max: head::TARGET_BYTES_MAX,
+            headers_max: head::HEADERS_MAX,
+            headers_bytes_max: head::HEADERS_BYTES_MAX,
             body_bytes_max: http.body_bytes_max,
             head_timeout_ms: http.request_timeout_ms,
             body_timeout_ms: http.body_timeout_ms,
@@ -153,6 +162,7 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
         threads: ThreadLimits { title_bytes_max: TITLE_BYTES_MAX, members_max: MEMBERS_MAX },
         events: EventLimits {
             data_bytes_max: DATA_BYTES_MAX,
+            data_depth_max: DATA_DEPTH_MAX,
             type_bytes_max: TYPE_BYTES_MAX,
             line_bytes_max: LINE_BYTES_MAX,
             appended_bytes_max: APPENDED_BYTES_MAX,

@@ -1,7 +1,7 @@
 //! Who calls, from where, for whom. In reading order:
 //!
 //! - [`context`]: what a request says about itself, read in one place.
-//! - [`source`]: where its headers come from.
+//! - [`source`]: where its headers come from. [`head`]: how large it may be.
 //! - [`address`]: where it comes from.
 //! - [`percent`]: the encoding of URLs, undone.
 //! - [`web_origin`]: whether a browser's page may ask.
@@ -17,6 +17,7 @@ pub mod authorities;
 pub mod claims;
 pub mod context;
 mod fetch;
+pub mod head;
 mod issuer;
 pub mod jwt;
 pub mod key;

@@ -20,6 +20,8 @@ use crate::routes::Access;
 const CALLER: &[Code] = &[
     Code::Draining,
     Code::RequestMalformed,
+    Code::TargetTooLong,
+    Code::HeadersTooLarge,
     Code::OriginForbidden,
     Code::TokenMissing,
     Code::TokenInvalid,

@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod console;
+pub mod cors;
 pub mod health;
 mod linger;
 pub mod ndjson;

@@ -5,6 +5,7 @@
 mod backup;
 mod clients;
 mod conformance;
+mod cors;
 mod deploy;
 mod description;
 mod drain;
@@ -12,6 +13,7 @@ mod entries;
 mod events;
 mod faults;
 mod folded_pages;
+mod forms;
 mod frames;
 mod fsync_trace;
 mod full;
