@@ -188,6 +188,7 @@ fn other(name: &str, accepts: &str) -> String {
         "http.trusted_proxies" => "10.0.0.0/8".to_owned(),
         "auth.algorithm" => "ES256".to_owned(),
         "auth.envs" => "dev".to_owned(),
+        _ if name.starts_with("auth.claim_") => "other".to_owned(),
         "auth.jwks_url" => "https://issuer.example/keys".to_owned(),
         "roles.viewer" | "roles.member" => "keys:write".to_owned(),
         "rates.actions" => "threads.create=20".to_owned(),

@@ -42,7 +42,7 @@ fn a_token_of_auth0() {
     assert!(alice.has(Permission::KeysWrite) && !alice.has(Permission::SessionsRead));
     assert_eq!(principal_in("t_other", AUTH0, &token).unwrap_err().code, Code::TenantMismatch);
     // The same names without their quotes lead nowhere in it.
-    let mut plain = token.clone();
+    let mut plain = token;
     let tenants = plain.as_object_mut().unwrap().remove("https://example.com/tenants").unwrap();
     plain["tenant_ids"] = tenants;
     let refused = principal_in("t_acme", AUTH0, &plain).unwrap_err();

@@ -205,7 +205,7 @@ fn tokens_that_are_not_accepted() {
     // An EventSource that comes back is told so in a stream.
     let ask = Ask::stream("alice", "/v1/threads/x/events").with("authorization", &format!("Bearer {forged}"));
     let mut connection = from(addr, here);
-    connection.send(&ask.clone().with("last-event-id", "AAAAAAAAAAAAAAAA.1").bytes());
+    connection.send(&ask.with("last-event-id", "AAAAAAAAAAAAAAAA.1").bytes());
     let told = String::from_utf8(connection.rest()).unwrap();
     assert!(told.contains("event: refused") && told.contains("limit.bad_tokens"), "{told}");
     // A hello is a guess like any other.
