@@ -286,12 +286,16 @@ impl FromRequest for Caller {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let internal = || Problem::at(Code::Internal.into(), &request);
+        // At once: extractors that refuse meanwhile look at what the visit left in the request.
+        let visited = (|| {
+            let internal = || Problem::at(Code::Internal.into(), request);
             let ground = request.app_data::<Arc<Ground>>().ok_or_else(internal)?;
-            let route = routes::of(&request).ok_or_else(internal)?;
-            Self::prove(ground, ground.visit(&request)?, route).await
+            let route = routes::of(request).ok_or_else(internal)?;
+            Ok((ground.clone(), ground.visit(request)?, route))
+        })();
+        Box::pin(async move {
+            let (ground, visitor, route) = visited?;
+            Self::prove(&ground, visitor, route).await
         })
     }
 }

@@ -6,9 +6,9 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{CliError, first_steps, signals};
-use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
+use crate::config::{Auth, Settings};
 use crate::development::{self, DevelopmentError};
 use crate::hub::{BuildError, Hub};
 use crate::identity::jwt::JwtVerifier;
@@ -191,6 +191,16 @@ pub fn needs_development_secret(settings: &Settings) -> Result<bool, CliError> {
              the development secret",
         );
     }
+    let own_names = Settings::default().auth;
+    let paths = |auth: &Auth| {
+        [&auth.claim_sub, &auth.claim_tenant_ids, &auth.claim_role_map, &auth.claim_envs].map(ToString::to_string)
+    };
+    if !is_keyed && paths(auth) != paths(&own_names) {
+        return usage(
+            "auth.claim_… is set and no key is: set the key of the issuer whose tokens are of that form, or leave both to the \
+             development secret",
+        );
+    }
     Ok(!is_keyed)
 }
 
@@ -277,6 +287,8 @@ mod tests {
         check(&data("x"), &[("TAMBOUR__AUTH__SECRET", "short")], false, Err(&["at least 32"]));
         check(&data("x"), &[("TAMBOUR__AUTH__ALGORITHM", "RS256")], false, Err(&["auth.public_key_file"]));
         check(&data("x"), &[secret, ("TAMBOUR__AUTH__SECRET_FILE", "x")], false, Err(&["both set"]));
+        check(&data("x"), &[("TAMBOUR__AUTH__CLAIM_SUB", "uid")], false, Err(&["auth.claim_", "no key is"]));
+        check(&data("keyed"), &[secret, ("TAMBOUR__AUTH__CLAIM_SUB", "uid")], false, Ok(false));
         check(&data("x"), &[("TAMBOUR__HTTP__LISTN", "x")], false, Err(&["TAMBOUR__HTTP__LISTEN"]));
     }
 

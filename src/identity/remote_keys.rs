@@ -61,7 +61,7 @@ struct State {
 impl State {
     /// Whether it is time to fetch again by itself.
     fn is_due(&self, now: Instant, every: Duration) -> bool {
-        let every = if self.failed { every.min(RETRY) } else { every };
+        let every = if self.failed || self.set.is_none() { every.min(RETRY) } else { every };
         !self.is_fetching && self.began.is_none_or(|began| now.duration_since(began) >= every)
     }
 
@@ -98,8 +98,15 @@ impl RemoteKeys {
     pub(super) fn take_over(&self, other: &Self) {
         if self.source == other.source {
             let other = other.state.lock();
-            let (set, answer, began) = (other.set.clone(), other.answer.clone(), other.began);
-            *self.state.lock() = State { set, answer, began, caused: other.caused, ..State::default() };
+            // What the other is fetching it alone will have: here it is fetched again.
+            *self.state.lock() = State {
+                set: other.set.clone(),
+                answer: other.answer.clone(),
+                is_fetching: false,
+                failed: other.failed || other.is_fetching,
+                began: other.began,
+                caused: other.caused,
+            };
         }
     }
 
@@ -125,7 +132,7 @@ impl RemoteKeys {
                 if !state.may_cause(now) {
                     return;
                 }
-                state.caused = Some(now);
+                state.caused = state.set.is_some().then_some(now);
                 self.begin(&mut state, now);
             }
         }
@@ -190,6 +197,8 @@ mod tests {
         assert!(never.is_due(start, every) && never.may_cause(start));
         let fetching = State { is_fetching: true, began: Some(start), ..State::default() };
         assert!(!fetching.is_due(at(1_000), every));
+        let lost = State { began: Some(start), ..State::default() };
+        assert!(!lost.is_due(at(4), every) && lost.is_due(at(5), every), "without keys it is tried soon");
         let failed = State { failed: true, began: Some(start), ..State::default() };
         assert!(!failed.is_due(at(4), every) && failed.is_due(at(5), every));
         assert!(!failed.may_cause(at(4)) && failed.may_cause(at(5)));
