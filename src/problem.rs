@@ -4,9 +4,6 @@
 //! Codes and statuses come from the one table in `tambour_actors::refusal`. No internal text
 //! gets into an answer: what only the operator may know is logged here and left out.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::{JsonPayloadError, PayloadError, QueryPayloadError};
@@ -18,8 +15,8 @@ use serde::Serialize;
 use tambour_actors::refusal::{Code, Refusal};
 use tracing::Instrument as _;
 
-use crate::admission::rates::Standing;
 use crate::identity::context::{RequestContext, RequestIds};
+use crate::transport::rated;
 
 /// The media type of every refusal.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -42,17 +39,6 @@ pub struct Problem {
     /// nothing pipelined behind the refused head is read as a request.
     pub is_stream: bool,
 }
-
-/// Left in a request's extensions: where its caller stands with the rate of what it asks for, once that is known.
-#[derive(Debug, Clone)]
-pub struct Rated(pub Rc<Cell<Option<Standing>>>);
-
-/// How many there may be in 60 s.
-pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-/// How many may follow at once.
-pub const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-/// In how many seconds all of them may again.
-pub const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// Left in a request's extensions by whoever reads its context and finds that it asks for a stream.
 #[derive(Debug, Clone, Copy)]
@@ -156,15 +142,6 @@ pub fn ids_of(request: &HttpRequest) -> RequestIds {
     known.unwrap_or_else(|| RequestIds::read(request.headers()))
 }
 
-/// Says where the caller stands with a rate, on answers that are refused as on others.
-fn put_rate(headers: &mut HeaderMap, request: &HttpRequest) {
-    let standing = request.extensions().get::<Rated>().and_then(|rated| rated.0.get());
-    let Some(Standing { limit, remaining, reset_seconds }) = standing else { return };
-    headers.insert(RATE_LIMIT, limit.into());
-    headers.insert(RATE_REMAINING, remaining.into());
-    headers.insert(RATE_RESET, reset_seconds.into());
-}
-
 fn put_ids(headers: &mut HeaderMap, ids: &RequestIds) {
     for (name, id) in [(REQUEST_ID, &ids.request_id), (TRACE_ID, &ids.trace_id)] {
         // Both are visible ASCII by their types' rules.
@@ -199,7 +176,7 @@ pub async fn render<B: MessageBody + 'static>(
     };
     put_ids(answer.headers_mut(), &ids);
     let request = answer.request().clone();
-    put_rate(answer.headers_mut(), &request);
+    rated::put(answer.headers_mut(), &request);
     Ok(answer)
 }
 

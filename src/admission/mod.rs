@@ -15,7 +15,6 @@ pub mod rates;
 pub mod rights;
 pub mod terms;
 
-use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,9 +43,10 @@ use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
 use crate::identity::head;
 use crate::identity::web_origin;
-use crate::problem::{Problem, Rated, StreamRequest, ids_of};
+use crate::problem::{Problem, StreamRequest, ids_of};
 use crate::routes::{self, Access, RouteSpec};
 use crate::store::sqlite::SqliteStore;
+use crate::transport::rated::Rated;
 
 /// What admission stands on; one per hub, shared by its workers.
 pub struct Ground {
@@ -122,7 +122,7 @@ impl Ground {
         let checked = refuse_body(request, context.takes_socket)
             .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.takes_socket))?;
-        let rated = Rated(Rc::new(Cell::new(None)));
+        let rated = Rated::default();
         request.extensions_mut().insert(rated.clone());
         Ok(Visitor { context, permit, address, terms, rated })
     }

@@ -11,6 +11,7 @@ pub mod page;
 pub mod places;
 pub mod poll;
 pub mod publish;
+pub mod rated;
 pub mod read;
 pub mod redact;
 pub mod socket;
