@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Actor as _;
 use actix_http::HttpService;
@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::admission::leases::Leases;
+use crate::admission::rates::Rates;
 use crate::admission::standing::Standing;
 use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
@@ -41,6 +42,7 @@ use crate::store::redis::RedisTokens;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
+use crate::transport::cors;
 use crate::transport::socket::{Stream, Tap, close_behind};
 use crate::transport::sse::spare_event_sources;
 use crate::transport::tls::{self, Certificates, TlsError};
@@ -52,7 +54,7 @@ const RECONNECT_SPREAD_MS: u64 = 5_000;
 /// How long a body is read past that was refused unread. A socket that is closed with bytes unread resets its
 /// connection, and the refusal is lost on its way: a proxy says 502 in its place.
 const LINGER: Duration = Duration::from_secs(5);
-/// How often a directory looks for topics that nobody used.
+/// How often a directory looks for topics that nobody used, and the hub for keys that are to be fetched again.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Why a hub can't start.
@@ -176,6 +178,8 @@ impl Hub {
         }
         actix_rt::spawn(retention::run(ground.clone()));
         actix_rt::spawn(ground.leases.clone().run());
+        actix_rt::spawn(keep_keys(ground.clone()));
+        actix_rt::spawn(forget_rates(ground.clone()));
         Ok(Self { addr, admin_addr, handle, served, ground, certificates })
     }
 
@@ -245,6 +249,22 @@ fn token_store(settings: &Tokens, store: &SqliteStore) -> Result<Arc<dyn StreamT
     }
 }
 
+/// Has the keys of issuers fetched when it is time, for as long as the hub's system lives.
+async fn keep_keys(ground: Arc<Ground>) {
+    loop {
+        ground.terms().verifier.refresh(Instant::now());
+        tokio::time::sleep(SWEEP).await;
+    }
+}
+
+/// Forgets what was counted against rates long enough ago, for as long as the hub's system lives.
+async fn forget_rates(ground: Arc<Ground>) {
+    loop {
+        tokio::time::sleep(Rates::SWEEP).await;
+        ground.terms().rates.sweep();
+    }
+}
+
 fn listen(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BuildError> {
     let open = || {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
@@ -289,6 +309,7 @@ fn clients(
     let app = App::new()
         .wrap(from_fn(spare_event_sources))
         .wrap(from_fn(problem::render))
+        .wrap(from_fn(cors::share))
         .wrap(from_fn(close_behind))
         .app_data(ground.clone())
         .app_data(station)
@@ -333,6 +354,7 @@ fn resources(config: &mut web::ServiceConfig) {
             resource = resource.route((route.route)());
         }
         let allow: &'static str = methods.join(", ").leak();
+        resource = resource.route(cors::preflight(allow));
         config.service(resource.default_service(problem::method_not_allowed(allow)));
     }
 }

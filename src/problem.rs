@@ -16,6 +16,7 @@ use tambour_actors::refusal::{Code, Refusal};
 use tracing::Instrument as _;
 
 use crate::identity::context::{RequestContext, RequestIds};
+use crate::transport::rated;
 
 /// The media type of every refusal.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -116,9 +117,12 @@ impl ResponseError for Problem {
             code if code.status() == 503 => {
                 answer.insert_header((header::RETRY_AFTER, "1"));
             }
-            // Nobody knows when a connection will be closed.
             code if code.status() == 429 => {
-                answer.insert_header((header::RETRY_AFTER, "5"));
+                let more = self.refusal.more.as_ref();
+                let wait_ms = more.and_then(|more| more.get("retry_after_ms")).and_then(serde_json::Value::as_u64);
+                // Of a rate it is known. Nobody knows when a connection will be closed.
+                let seconds = wait_ms.map_or(5, |ms| ms.div_ceil(1_000).max(1));
+                answer.insert_header((header::RETRY_AFTER, seconds));
             }
             _ => {}
         }
@@ -166,11 +170,13 @@ pub async fn render<B: MessageBody + 'static>(
         Err(error) => return Err(from_framework(&error, ids).into()),
     };
     let foreign = answer.response().error().filter(|error| error.as_error::<Problem>().is_none());
-    if let Some(problem) = foreign.map(|error| from_framework(error, ids.clone())) {
-        return Ok(answer.into_response(problem.error_response()).map_into_right_body());
-    }
-    let mut answer = answer.map_into_left_body();
+    let mut answer = match foreign.map(|error| from_framework(error, ids.clone())) {
+        Some(problem) => answer.into_response(problem.error_response()).map_into_right_body(),
+        None => answer.map_into_left_body(),
+    };
     put_ids(answer.headers_mut(), &ids);
+    let request = answer.request().clone();
+    rated::put(answer.headers_mut(), &request);
     Ok(answer)
 }
 

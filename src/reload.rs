@@ -38,9 +38,10 @@ impl Reloader {
     /// # Errors
     /// A key that can't be used; nothing has changed then.
     pub fn reload(&self, wanted: Settings) -> Result<Vec<Change>, KeyError> {
-        let (settings, changes) = wanted.over(&self.terms().settings);
+        let running = self.terms();
+        let (settings, changes) = wanted.over(&running.settings);
         // First whatever can fail, then whatever takes effect.
-        let terms = Terms::of(settings)?;
+        let terms = Terms::over(settings, &running)?;
         let settings = &terms.settings;
         self.0.directory.limit(topic_limits(settings), sleep_after_ms(settings));
         self.0.store.limit(file_bytes_max(settings));

@@ -13,7 +13,8 @@ use crate::openapi::{Doc, authority, events, limits, public, sockets, stream_tok
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: health, readiness, the description of the interface and the console's static files, and no others.
+    /// Nothing: health, readiness, the description of the interface and the console's static files, and no others. What a
+    /// browser asks beforehand (`transport::cors`) is public on every path, and no row of the table.
     Public,
     /// An identity in a scope.
     Caller,
@@ -24,6 +25,18 @@ pub enum Access {
     /// An identity in the upgrade or in a `hello` frame.
     Hello,
 }
+
+/// What a route counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// How often a principal publishes.
+    Publish,
+    /// How often a tenant does what the route does.
+    Action,
+}
+
+/// What is never rated, by the first name of an action: what is needed most when there is too much of everything.
+const UNRATED: [&str; 3] = ["audit", "health", "kill_switches"];
 
 /// A route.
 #[derive(Clone, Copy)]
@@ -51,6 +64,18 @@ impl RouteSpec {
             (Some("v1"), Some("threads")) => Some(TopicKind::Thread),
             (Some("v1"), Some("canvases")) => Some(TopicKind::Canvas),
             _ => None,
+        }
+    }
+
+    /// What the route counts against. Opening streams is bound by the limits on connections alone.
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        let (first, last) = (self.action.split('.').next(), self.action.rsplit('.').next());
+        match (self.access, last) {
+            (Access::Public | Access::Hello, _) | (_, Some("stream" | "open")) => None,
+            _ if UNRATED.contains(&first.unwrap_or_default()) => None,
+            (_, Some("publish")) => Some(Rate::Publish),
+            _ => Some(Rate::Action),
         }
     }
 }
@@ -125,4 +150,28 @@ routes! {
     GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic, sockets::topic;
     GET "/v1/stream" "stream.open" Topic crate::transport::stream::open, events::stream;
     GET "/v1/ws" "session.open" Hello crate::transport::ws::open, sockets::open;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_rated() {
+        let of = |rate: Option<Rate>| ROUTES.iter().filter(move |route| route.rate() == rate).map(|route| route.action);
+        let unrated = [
+            "console.show",
+            "console.file",
+            "health.live",
+            "health.ready",
+            "openapi.show",
+            "threads.stream",
+            "canvases.stream",
+            "stream.open",
+            "session.open",
+        ];
+        assert_eq!(of(None).collect::<Vec<_>>(), unrated);
+        assert_eq!(of(Some(Rate::Publish)).collect::<Vec<_>>(), ["threads.publish", "canvases.publish"]);
+        assert!(of(Some(Rate::Action)).any(|action| action == "threads.create"));
+    }
 }

@@ -88,6 +88,7 @@ pub fn measure(ground: &Ground) {
     let count = |value: usize| u32::try_from(value).map_or(f64::MAX, f64::from);
     metrics::gauge!("tambour_sessions").set(count(ground.permits.held()));
     metrics::gauge!("tambour_topics_awake").set(count(ground.directory.awake()));
+    metrics::gauge!("tambour_rate_entries").set(count(ground.terms().rates.entries()));
     let store = ground.store.stats();
     metrics::gauge!("tambour_store_write_queue").set(count(store.write_queue));
     metrics::gauge!("tambour_store_read_queue").set(count(store.read_queue));

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::catalogue;
+use crate::depth::{DATA_DEPTH_MAX, is_deeper};
 use crate::refusal::{Code, Refusal};
 
 /// The place of an event in its topic's log: 1, 2, 3… without holes. 0 is before the first.
@@ -158,7 +159,7 @@ impl NewEvent {
     /// Parses a type and the raw text of one JSON value.
     ///
     /// # Errors
-    /// `type.invalid`, `type.reserved`, `event.too_large` or, for a well-known type, `data.invalid`.
+    /// `type.invalid`, `type.reserved`, `event.too_large`, `body.invalid` (nested too deep) or, for a well-known type, `data.invalid`.
     pub fn parse(kind: &str, raw: &RawValue) -> Result<Self, Refusal> {
         let kind = EventType::parse(kind).map_err(|error| {
             let code = match error {
@@ -170,6 +171,12 @@ impl NewEvent {
         let data = raw.get();
         if data.len() > DATA_BYTES_MAX {
             return Err(Refusal::new(Code::EventTooLarge, format!("data has at most {DATA_BYTES_MAX} bytes of JSON")));
+        }
+        if is_deeper(data.as_bytes(), DATA_DEPTH_MAX) {
+            return Err(Refusal::new(
+                Code::BodyInvalid,
+                format!("data is nested at most {DATA_DEPTH_MAX} levels deep"),
+            ));
         }
         catalogue::check(kind.as_str(), raw)?;
         // JSON allows line breaks between tokens, never inside strings (RFC 8259, section 7); an SSE

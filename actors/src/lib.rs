@@ -13,6 +13,7 @@
 pub mod catalogue;
 pub mod composite;
 pub mod cursor;
+pub mod depth;
 pub mod directory;
 pub mod entry;
 pub mod event;

@@ -72,6 +72,10 @@ codes! {
     RequestMalformed = "request.malformed", 400, Some(close::MALFORMED), "Malformed request";
     /// A stream request with a body, or with bytes behind its head.
     StreamBody = "request.stream_body", 400, Some(close::MALFORMED), "A stream request has no body and nothing behind it";
+    /// Path and query are longer than any request needs.
+    TargetTooLong = "request.target_too_long", 414, None, "Path and query too long";
+    /// More headers, or larger ones, than any request needs.
+    HeadersTooLarge = "request.headers_too_large", 431, None, "Headers too large";
     /// No such route.
     RouteUnknown = "route.unknown", 404, None, "No such route";
     /// The route exists, not with this method.
@@ -92,6 +96,8 @@ codes! {
     TokenOutstanding = "token.outstanding", 429, None, "Too many stream tokens that were never opened";
     /// Where stream tokens are kept can't be asked.
     TokenStore = "token.store_unavailable", 503, None, "The store of stream tokens can't answer";
+    /// The issuer's keys were never fetched.
+    KeysUnavailable = "auth.keys_unavailable", 503, None, "The issuer's keys can't be had";
     /// The principal is suspended in this tenant and env.
     Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.
@@ -182,12 +188,18 @@ codes! {
     AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
     /// The tenant has as many keys, or as much said of its principals, as it may in an env.
     AuthorityLimit = "limit.authority", 429, None, "As many of these as there may be";
+    /// More of it in 60 s than there may be.
+    RateLimited = "rate.limited", 429, None, "Too often";
+    /// The address has shown as many tokens as it may that are not accepted.
+    BadTokens = "limit.bad_tokens", 429, Some(close::LIMIT), "Too many tokens that are not accepted";
     /// Another stream of the same token goes on in its place.
     Replaced = "session.replaced", 409, Some(close::REPLACED), "Another stream took over";
     /// Somebody who may do so ended the session.
     SessionEnded = "session.ended", 403, Some(close::FORBIDDEN), "The session was ended";
     /// The session has as many topics as it may.
     TopicLimit = "session.topics", 429, None, "Too many topics in one session";
+    /// The session has sent more messages in a second than it may.
+    SessionRate = "session.rate", 429, None, "Too many messages in one session";
     /// The session is subscribed to this topic.
     SubscribedAlready = "session.subscribed", 409, None, "Subscribed already";
     /// The session is not subscribed to this topic.

@@ -9,12 +9,13 @@ use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
 use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proved, Proving, Right};
-use tambour_actors::topic_key::TopicKey;
+use tambour_actors::topic_key::{TopicKey, TopicKind};
 
 use super::permit::Permit;
 use super::proving::Shown;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, ScopeGiven};
+use crate::routes::Rate;
 
 /// Admits what sessions ask for. One per worker.
 pub struct Gatekeeper(pub Arc<Ground>);
@@ -28,6 +29,16 @@ impl Gate for Gatekeeper {
         let allow = move |handle: TopicHandle, principal: &Principal| {
             rights::check(principal, &handle.record.topic, right).map(|()| handle)
         };
+        if right == Right::Write {
+            let action = match key.kind() {
+                TopicKind::Thread => "threads.publish",
+                TopicKind::Canvas => "canvases.publish",
+            };
+            let (_, verdict) = self.0.terms().rates.take(Rate::Publish, action, principal);
+            if let Err(refusal) = verdict {
+                return Admission::Now(Err(refusal));
+            }
+        }
         if let Some(handle) = self.0.directory.find_awake(&key) {
             return Admission::Now(allow(handle, principal));
         }
@@ -81,7 +92,8 @@ impl Greeter for Handshake {
             let given = self.context.scope_given.clone().and_in_hello(tenant_id, env);
             let act_as = self.context.act_as.as_deref();
             let shown = Shown { token: &token, given: &given, is_stream: true, act_as };
-            let principal = self.ground.prove(&terms, &shown).await?;
+            let proved = self.ground.prove(&terms, &shown).await;
+            let principal = proved.map_err(|refusal| terms.rates.refused(self.permit.address(), refusal))?;
             self.permit.prove(&principal, &terms.settings.limits)?;
             let origin = self.context.origin(&principal);
             Ok(Identity { proved: self.ground.proved(Arc::new(principal)).await?, origin })

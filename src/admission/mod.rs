@@ -13,6 +13,7 @@ pub mod leases;
 mod named;
 pub mod permit;
 mod proving;
+pub mod rates;
 pub mod rights;
 pub mod standing;
 pub mod terms;
@@ -45,10 +46,12 @@ use terms::{InForce, Terms};
 use crate::config::Settings;
 use crate::identity::address;
 use crate::identity::context::{Incoming, RequestContext};
+use crate::identity::head;
 use crate::identity::web_origin;
 use crate::problem::{Problem, StreamRequest, ids_of};
 use crate::routes::{self, Access, RouteSpec};
 use crate::store::sqlite::SqliteStore;
+use crate::transport::rated::Rated;
 
 /// What admission stands on; one per hub, shared by its workers.
 pub struct Ground {
@@ -75,6 +78,8 @@ pub struct Visitor {
     pub permit: Option<Rc<Permit>>,
     address: Address,
     terms: Arc<Terms>,
+    /// Where it is said how the request stands with its rate.
+    rated: Rated,
 }
 
 impl Ground {
@@ -116,14 +121,19 @@ impl Ground {
         let address = address::client(peer, request.headers(), &settings.http.trusted_proxies).into();
         let permit = incoming.asks_for_stream().then(|| self.permits.enter(address, &settings.limits));
         let permit = permit.transpose().map_err(|refusal| refused(refusal, true))?;
-        let context = RequestContext::read(ids.clone(), &incoming).map_err(|refusal| refused(refusal, false))?;
+        let sizes = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+        let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        let sized = head::check(target_bytes, sizes).and_then(|()| RequestContext::read(ids.clone(), &incoming));
+        let context = sized.map_err(|refusal| refused(refusal, false))?;
         if context.takes_socket {
             request.extensions_mut().insert(StreamRequest);
         }
         let checked = refuse_body(request, context.takes_socket)
             .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.takes_socket))?;
-        Ok(Visitor { context, permit, address, terms })
+        let rated = Rated::default();
+        request.extensions_mut().insert(rated.clone());
+        Ok(Visitor { context, permit, address, terms, rated })
     }
 
     /// The first of all checks.
@@ -174,16 +184,22 @@ impl Caller {
     /// also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`, `permission.denied`, `limit.*`.
+    /// `auth.*`, `context.*`, `permission.denied`, `rate.limited`, `limit.*`.
     pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &RouteSpec) -> Result<Self, Problem> {
-        let Visitor { context, permit, address, terms } = visitor;
+        let Visitor { context, permit, address, terms, rated } = visitor;
         let proved = async {
             let token = context.token()?.text.expose();
             let act_as = context.act_as.as_deref();
             let shown = Shown { token, given: &context.scope_given, is_stream: context.is_stream, act_as };
-            let principal = ground.prove(&terms, &shown).await?;
+            let proved = ground.prove(&terms, &shown).await;
+            let principal = proved.map_err(|refusal| terms.rates.refused(address, refusal))?;
             if let Access::Permission(permission) = route.access {
                 rights::require(&principal, permission)?;
+            }
+            if let Some(rate) = route.rate().filter(|_| !context.is_stream) {
+                let (standing, verdict) = terms.rates.take(rate, route.action, &principal);
+                rated.0.set(standing);
+                verdict?;
             }
             if let Some(permit) = &permit {
                 permit.prove(&principal, &terms.settings.limits)?;

@@ -55,6 +55,12 @@ impl Permits {
 }
 
 impl Permit {
+    /// Where the connection comes from.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
     /// The connection is this principal's: takes room of theirs, of their tenant and of the hub. What a permit
     /// has it keeps: the second time there is nothing to do.
     ///

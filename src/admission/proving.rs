@@ -37,7 +37,7 @@ impl Ground {
     /// `auth.*`, `context.*`.
     pub(super) async fn prove(&self, terms: &Terms, shown: &Shown<'_>) -> Result<Principal, Refusal> {
         let principal = match (Tier::of(shown.token), shown.is_stream) {
-            (Tier::Main, _) => self.main(terms, shown)?,
+            (Tier::Main, _) => self.main(terms, shown).await?,
             (Tier::Stream, false) => {
                 let detail = "a stream token opens streams and long polls: send a main token or a service key";
                 return Err(Refusal::new(Code::TokenTier, detail));
@@ -88,8 +88,8 @@ impl Ground {
         Ok(Proved { principal, lease })
     }
 
-    fn main(&self, terms: &Terms, shown: &Shown<'_>) -> Result<Principal, Refusal> {
-        let claims = terms.verifier.verify(shown.token, now_ms())?;
+    async fn main(&self, terms: &Terms, shown: &Shown<'_>) -> Result<Principal, Refusal> {
+        let claims = terms.verifier.verify_asking(shown.token, now_ms()).await?;
         claims.principal(&shown.given.scope()?, &terms.settings.roles)
     }
 

@@ -7,7 +7,9 @@ use parking_lot::RwLock;
 use tambour_actors::outlet::line::Pace;
 use tambour_actors::session::SessionLimits;
 
+use super::rates::Rates;
 use crate::config::{Session, Settings};
+use crate::development;
 use crate::identity::jwt::{JwtVerifier, KeyError};
 
 /// What is in force.
@@ -17,6 +19,10 @@ pub struct Terms {
     pub settings: Settings,
     /// Proves identities, with the key of these settings.
     pub verifier: JwtVerifier,
+    /// How often something may be done, and what was counted.
+    pub rates: Arc<Rates>,
+    /// The key is the development secret, which the hub made for itself.
+    pub is_development: bool,
     /// Limits of the sessions that begin under these settings.
     pub session: Arc<SessionLimits>,
 }
@@ -26,16 +32,21 @@ impl Terms {
     #[must_use]
     pub fn new(settings: Settings, verifier: JwtVerifier) -> Self {
         let session = Arc::new(session_limits(&settings.session));
-        Self { settings, verifier, session }
+        let rates = Arc::new(Rates::new(&settings.rates));
+        let kept = development::kept_secret(&settings.store.data_dir).ok().flatten();
+        let is_development = settings.auth.secret.is_some() && settings.auth.secret == kept;
+        Self { settings, verifier, rates, is_development, session }
     }
 
-    /// Terms of settings; reads the files of keys.
+    /// Terms of other settings than those that are in force; reads the files of keys, and keeps the keys that were fetched.
     ///
     /// # Errors
     /// A key that can't be used.
-    pub fn of(settings: Settings) -> Result<Self, KeyError> {
+    pub fn over(settings: Settings, running: &Self) -> Result<Self, KeyError> {
         let verifier = JwtVerifier::from_settings(&settings)?;
-        Ok(Self::new(settings, verifier))
+        verifier.take_over(&running.verifier);
+        let rates = Rates::over(&settings.rates, &running.rates);
+        Ok(Self { rates, ..Self::new(settings, verifier) })
     }
 }
 
@@ -68,6 +79,7 @@ fn session_limits(session: &Session) -> SessionLimits {
         frame_bytes_max: session.frame_bytes_max,
         topics_max: session.topics_max,
         publishes_in_flight_max: session.publishes_in_flight_max,
+        messages_per_second: session.messages_per_second,
         hello_timeout_ms: session.hello_timeout_ms,
         sse_retry_ms: session.sse_retry_ms,
         expiry_warning_ms: i64::try_from(session.expiry_warning_seconds * 1_000).unwrap_or(i64::MAX),

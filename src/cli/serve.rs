@@ -6,9 +6,9 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{CliError, first_steps, signals};
-use crate::config::Settings;
 use crate::config::layers::{Layers, Origin, SettingsError};
 use crate::config::value::Secret;
+use crate::config::{Auth, Settings};
 use crate::development::{self, DevelopmentError};
 use crate::hub::{BuildError, Hub};
 use crate::identity::jwt::JwtVerifier;
@@ -178,27 +178,38 @@ fn not_built(error: &BuildError) -> CliError {
 /// algorithm that the development secret is not for.
 pub fn needs_development_secret(settings: &Settings) -> Result<bool, CliError> {
     let auth = &settings.auth;
-    let key = KeySource::of(auth).map_err(|error| CliError::Usage(error.to_string()))?;
+    let own = KeySource::of(auth).map_err(|error| CliError::Usage(error.to_string()))?.is_some();
     let usage = |text: &str| Err(CliError::Usage(text.to_owned()));
-    if settings.production && key.is_none() {
+    let is_keyed = own || auth.issuers_file.is_some();
+    if settings.production && !is_keyed {
         return usage(
             "production needs a key to verify tokens with: set auth.secret_file (TAMBOUR__AUTH__SECRET_FILE), or \
-             auth.algorithm and auth.public_key_file, and auth.envs",
+             auth.algorithm and auth.public_key_file or auth.jwks_url, and auth.envs; or auth.issuers_file",
         );
     }
-    if settings.production && auth.envs.is_empty() && !auth.envs_claim_required {
+    if settings.production && own && auth.envs.is_empty() && !auth.envs_claim_required {
         return usage(
             "production must know which envs the key is good for: set auth.envs (TAMBOUR__AUTH__ENVS=prod), or \
              auth.envs_claim_required = true when every token says it",
         );
     }
-    if key.is_none() && auth.algorithm != crate::config::value::Algorithm::default() {
+    if !is_keyed && auth.algorithm != crate::config::value::Algorithm::default() {
         return usage(
-            "auth.algorithm is set and no key is: set auth.public_key_file or auth.secret_file, or leave both to the \
+            "auth.algorithm is set and no key is: set auth.public_key_file, auth.jwks_url or auth.secret_file, or leave both to \
+             the development secret",
+        );
+    }
+    let own_names = Settings::default().auth;
+    let paths = |auth: &Auth| {
+        [&auth.claim_sub, &auth.claim_tenant_ids, &auth.claim_role_map, &auth.claim_envs].map(ToString::to_string)
+    };
+    if !is_keyed && paths(auth) != paths(&own_names) {
+        return usage(
+            "auth.claim_… is set and no key is: set the key of the issuer whose tokens are of that form, or leave both to the \
              development secret",
         );
     }
-    Ok(key.is_none())
+    Ok(!is_keyed)
 }
 
 /// Where the development secret of a data directory is, for people.
@@ -292,6 +303,8 @@ mod tests {
         check(&data("x"), &[("TAMBOUR__AUTH__SECRET", "short")], false, Err(&["at least 32"]));
         check(&data("x"), &[("TAMBOUR__AUTH__ALGORITHM", "RS256")], false, Err(&["auth.public_key_file"]));
         check(&data("x"), &[secret, ("TAMBOUR__AUTH__SECRET_FILE", "x")], false, Err(&["both set"]));
+        check(&data("x"), &[("TAMBOUR__AUTH__CLAIM_SUB", "uid")], false, Err(&["auth.claim_", "no key is"]));
+        check(&data("keyed"), &[secret, ("TAMBOUR__AUTH__CLAIM_SUB", "uid")], false, Ok(false));
         check(&data("x"), &[("TAMBOUR__HTTP__LISTN", "x")], false, Err(&["TAMBOUR__HTTP__LISTEN"]));
     }
 

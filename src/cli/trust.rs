@@ -2,15 +2,13 @@
 //!
 //! There is no way to leave the check out: who can't check a certificate sends a token to anybody.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::{CertificateError, InvalidMessage};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use super::CliError;
+use crate::identity::authorities::{self, AuthoritiesError};
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -30,34 +28,13 @@ impl Trust {
         if !url.starts_with("https://") {
             return Ok(None);
         }
-        let authorities = match &self.ca {
-            Some(path) => from_file(path)?,
-            None => from_machine()?,
-        };
-        let authorities = authorities.iter().map(|der| Certificate::from_der(der).to_owned());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let roots = RootCerts::Specific(Arc::new(authorities.collect()));
-        Ok(Some(TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build()))
+        authorities::tls(self.ca.as_deref()).map(Some).map_err(|error| match error {
+            AuthoritiesError::NoList => {
+                CliError::Failed(format!("{error}, or name the hub's certificate with --ca or TAMBOUR_CA"))
+            }
+            _ => CliError::Usage(format!("--ca {error}")),
+        })
     }
-}
-
-fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
-    let pem = std::fs::read(path).map_err(|error| CliError::Usage(format!("--ca {}: {error}", path.display())))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(CliError::Usage(format!("--ca {}: there is no certificate in it (PEM)", path.display()))),
-    }
-}
-
-fn from_machine() -> Result<Vec<CertificateDer<'static>>, CliError> {
-    let certificates = rustls_native_certs::load_native_certs().certs;
-    if certificates.is_empty() {
-        let words = "this machine has no list of authorities to check the hub's certificate with: name the hub's with --ca \
-                     or TAMBOUR_CA, or install ca-certificates";
-        return Err(CliError::Failed(words.to_owned()));
-    }
-    Ok(certificates)
 }
 
 /// Why there is no TLS with a hub, and what to do about it.

@@ -24,6 +24,8 @@ pub enum Origin {
     Variable(String),
     /// In a flag of the command line.
     Flag(&'static str),
+    /// In an entry of the file of issuers, by its number from 1.
+    Issuer(PathBuf, usize),
     /// In the development secret that the hub made for itself.
     Development(PathBuf),
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(flag) => f.write_str(flag),
+            Self::Issuer(path, number) => write!(f, "issuer {number} of {}", path.display()),
             Self::Development(path) => write!(f, "{} (made for development)", path.display()),
         }
     }
@@ -179,6 +182,11 @@ impl Layers {
         let name = KEYS.iter().map(|key| key.name).find(|known| *known == name);
         let name = name.expect("a flag is for a setting");
         self.0.insert(name, (Found::Text(value.into()), Origin::Flag(flag)));
+    }
+
+    /// Lays one value of TOML over what is there.
+    pub(super) fn value(&mut self, name: &'static str, value: toml::Value, origin: Origin) {
+        self.0.insert(name, (Found::Toml(value), origin));
     }
 
     /// Where a setting's value comes from.

@@ -5,9 +5,13 @@
 //! what a reload does with it. The commented file in `config/` and the page in `docs/` are checked against it.
 //! This file never reads a file, a variable or a clock: [`layers`] does the reading.
 
+pub mod claim;
+pub mod issuers;
+pub mod key_url;
 pub mod layers;
 pub mod network;
 pub mod print;
+pub mod rates;
 pub mod reload;
 pub mod token_store;
 pub mod value;
@@ -21,8 +25,11 @@ use std::path::PathBuf;
 use tambour_actors::principal::{Permission, Permissions, Role};
 use tambour_actors::topic_key::Env;
 
+use claim::ClaimPath;
+use key_url::KeyUrl;
 use layers::{Layers, SettingsError};
 use network::Network;
+use rates::ActionRate;
 pub use reload::{Change, Reload};
 use token_store::{RedisUrl, TokenStore};
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
@@ -225,6 +232,19 @@ settings! {
         secret_file: Option<PathBuf> = None, Accepts::Any, Live;
         /// A PEM file with the public key of the other algorithms.
         public_key_file: Option<PathBuf> = None, Accepts::Any, Live;
+        /// A JWKS file with public keys, of which a token's `kid` names one. Needs `auth.issuer`.
+        jwks_file: Option<PathBuf> = None, Accepts::Any, Live;
+        /// Where the issuer publishes its JWKS. Needs `auth.issuer`. Fetched without redirects or a proxy; keys that were
+        /// fetched stay while it can't be reached.
+        jwks_url: Option<KeyUrl> = None, Accepts::Any, Live;
+        /// A PEM file with the authority that the certificate of `auth.jwks_url` is signed by; else those that this machine
+        /// trusts.
+        jwks_ca_file: Option<PathBuf> = None, Accepts::Any, Live;
+        /// How often a JWKS is fetched again, in seconds; besides, when a token names a key that is not known, at most once a
+        /// minute.
+        jwks_refresh_seconds: u64 = 300, range(1, DAY_SECONDS), Live;
+        /// A TOML file with more issuers, each with its key, and the tenants it may speak for.
+        issuers_file: Option<PathBuf> = None, Accepts::Any, Live;
         /// What `iss` must be; a token without it is refused. Not set: `iss` is not looked at.
         issuer: Option<String> = None, Accepts::Any, Live;
         /// What `aud` must be or contain; a token without it is refused. Not set: a token that
@@ -236,6 +256,18 @@ settings! {
         envs_claim_required: bool = false, Accepts::Any, Live;
         /// How far clocks may differ where `exp` and `nbf` are checked, in seconds.
         leeway_seconds: u64 = 30, range(0, 300), Live;
+        /// Where a token says whom it is about.
+        claim_sub: ClaimPath = ClaimPath::named("sub"), Accepts::Any, Live;
+        /// Where it says their address.
+        claim_email: ClaimPath = ClaimPath::named("email"), Accepts::Any, Live;
+        /// Where it says its tenants: a list, or one as a text.
+        claim_tenant_ids: ClaimPath = ClaimPath::named("tenant_ids"), Accepts::Any, Live;
+        /// Where it says the role: an object by tenant, or a role or a list of roles (the highest counts) for all of them.
+        claim_role_map: ClaimPath = ClaimPath::named("role_map"), Accepts::Any, Live;
+        /// Where it says permission keys: an object by tenant, or a list for all of them.
+        claim_permissions: ClaimPath = ClaimPath::named("permissions"), Accepts::Any, Live;
+        /// Where it says its envs: a list, or one as a text.
+        claim_envs: ClaimPath = ClaimPath::named("envs"), Accepts::Any, Live;
         /// Let stream requests take the token, tenant and env from the query. URLs end up in logs.
         allow_jwt_in_query: bool = false, Accepts::Any, Live;
     }
@@ -302,6 +334,8 @@ settings! {
         sse_comment_seconds: u64 = 10, range(1, 3_600), Live;
         /// How long a reader may accept nothing before it is cut, in seconds.
         stall_seconds: u64 = 30, range(1, 3_600), Live;
+        /// Messages that a client may send in a second, on average, and at once; above it `session.rate`. 0 is no limit.
+        messages_per_second: u64 = 50, range(0, 1_000_000), Live;
         /// What SSE clients are told to wait before they reconnect, in milliseconds.
         sse_retry_ms: u64 = 2_000, range(100, 3_600_000), Live;
         /// How long before its token's expiry a session is told, in seconds.
@@ -317,6 +351,18 @@ settings! {
         connections_per_tenant_max: usize = 10_000, range(1, 10_000_000), Live;
         /// Of the whole hub; above it 503 `limit.connections`.
         connections_max: usize = 100_000, range(1, 10_000_000), Live;
+    }
+    /// How often something may be done. Each limit lets as many pass at once as in 60 s, and then one after the other.
+    rates: Rates {
+        /// Publishes of a principal in 60 s; above it 429 `rate.limited`. A request or a frame is one, whatever is in it. 0 is no
+        /// limit.
+        publish_per_minute: u64 = 600, range(0, 10_000_000), Live;
+        /// Each other action of a tenant in an env in 60 s; above it 429 `rate.limited`. 0 is no limit.
+        action_per_minute: u64 = 100, range(0, 10_000_000), Live;
+        /// Actions with a rate of their own in 60 s: `threads.create=20`. 0 is no limit.
+        actions: Vec<ActionRate> = Vec::new(), Accepts::Any, Live;
+        /// Tokens of an address in 60 s that are not accepted; above it 429 `limit.bad_tokens` in the place of 401. 0 is no limit.
+        bad_tokens_per_minute: u64 = 5, range(0, 10_000_000), Live;
     }
     /// Logs, on standard error.
     log: Log {

@@ -5,6 +5,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
+use tambour_actors::depth::DATA_DEPTH_MAX;
 use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, DATA_BYTES_MAX, TYPE_BYTES_MAX};
 use tambour_actors::log::{MEMBERS_MAX, TITLE_BYTES_MAX};
 use tambour_actors::session::request::LAST_MAX;
@@ -14,6 +15,7 @@ use crate::admission::Caller;
 use crate::admission::permit;
 use crate::config::Settings;
 use crate::control::stream_tokens::model::TOPICS_MAX;
+use crate::identity::head;
 use crate::transport::ndjson::LINE_BYTES_MAX;
 use crate::transport::{page, read};
 
@@ -33,6 +35,27 @@ pub struct Limits {
     pages: PageLimits,
     session: SessionLimits,
     stream_tokens: StreamTokenLimits,
+    rates: RateLimits,
+}
+
+/// How often something may be done in 60 s; 0 is no limit. Where the caller stands is in the `RateLimit-*` headers of what is rated.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RateLimits {
+    /// Publishes of the caller.
+    publish_per_minute: u64,
+    /// Each other action of the caller's tenant in this env.
+    action_per_minute: u64,
+    /// Actions with a rate of their own.
+    actions: Vec<ActionLimit>,
+    /// Tokens of the caller's address that are not accepted.
+    bad_tokens_per_minute: u64,
+}
+
+/// The rate of one action.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActionLimit {
+    action: &'static str,
+    per_minute: u32,
 }
 
 /// How many connections there may be.
@@ -64,6 +87,9 @@ pub struct AtMost {
 /// What a request may be.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RequestLimits {
+    target_bytes_max: usize,
+    headers_max: usize,
+    headers_bytes_max: usize,
     body_bytes_max: usize,
     head_timeout_ms: u64,
     body_timeout_ms: u64,
@@ -82,6 +108,7 @@ pub struct ThreadLimits {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventLimits {
     data_bytes_max: usize,
+    data_depth_max: usize,
     type_bytes_max: usize,
     line_bytes_max: usize,
     appended_bytes_max: usize,
@@ -106,6 +133,7 @@ pub struct SessionLimits {
     frame_bytes_max: usize,
     topics_max: usize,
     publishes_in_flight_max: usize,
+    messages_per_second: u64,
     hello_timeout_ms: u64,
     ws_ping_seconds: u64,
     sse_comment_seconds: u64,
@@ -125,7 +153,7 @@ pub struct StreamTokenLimits {
 }
 
 fn limits(settings: &Settings, used: permit::Used) -> Limits {
-    let Settings { http, topic, session, limits, tokens, .. } = settings;
+    let Settings { http, topic, session, limits, tokens, rates, .. } = settings;
     Limits {
         connections: ConnectionLimits {
             ip: InUse { max: limits.connections_per_ip_max, used: used.address },
@@ -134,6 +162,9 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             all: AtMost { max: limits.connections_max },
         },
         requests: RequestLimits {
+            target_bytes_max: head::TARGET_BYTES_MAX,
+            headers_max: head::HEADERS_MAX,
+            headers_bytes_max: head::HEADERS_BYTES_MAX,
             body_bytes_max: http.body_bytes_max,
             head_timeout_ms: http.request_timeout_ms,
             body_timeout_ms: http.body_timeout_ms,
@@ -143,6 +174,7 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
         threads: ThreadLimits { title_bytes_max: TITLE_BYTES_MAX, members_max: MEMBERS_MAX },
         events: EventLimits {
             data_bytes_max: DATA_BYTES_MAX,
+            data_depth_max: DATA_DEPTH_MAX,
             type_bytes_max: TYPE_BYTES_MAX,
             line_bytes_max: LINE_BYTES_MAX,
             appended_bytes_max: APPENDED_BYTES_MAX,
@@ -161,6 +193,7 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             frame_bytes_max: session.frame_bytes_max,
             topics_max: session.topics_max,
             publishes_in_flight_max: session.publishes_in_flight_max,
+            messages_per_second: session.messages_per_second,
             hello_timeout_ms: session.hello_timeout_ms,
             ws_ping_seconds: session.ws_ping_seconds,
             sse_comment_seconds: session.sse_comment_seconds,
@@ -174,6 +207,16 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             outstanding_max: tokens.outstanding_max,
             life_max_seconds: tokens.life_max_seconds,
             topics_max: TOPICS_MAX,
+        },
+        rates: RateLimits {
+            publish_per_minute: rates.publish_per_minute,
+            action_per_minute: rates.action_per_minute,
+            actions: rates
+                .actions
+                .iter()
+                .map(|own| ActionLimit { action: own.action, per_minute: own.per_minute })
+                .collect(),
+            bad_tokens_per_minute: rates.bad_tokens_per_minute,
         },
     }
 }

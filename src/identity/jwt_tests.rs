@@ -24,7 +24,7 @@ pub(super) fn settings(values: &[(&str, &str)]) -> Settings {
     Settings::resolve(&layers).unwrap()
 }
 
-fn verifier(values: &[(&str, &str)]) -> JwtVerifier {
+pub(super) fn verifier(values: &[(&str, &str)]) -> JwtVerifier {
     let secret = [("auth.secret", SECRET)];
     JwtVerifier::from_settings(&settings(&[&secret, values].concat())).unwrap()
 }
@@ -45,7 +45,7 @@ pub(super) fn claims(changes: &Value) -> Value {
     claims
 }
 
-fn sign(header: &str, claims: &str) -> String {
+pub(super) fn sign(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
@@ -177,16 +177,14 @@ fn issuers_and_audiences() {
 
 #[test]
 fn forms() {
-    let wrong_lists = [json!("-"), json!(null), json!("t_demo"), json!({}), json!([1]), json!(["t_demo", null])];
+    let wrong_lists = [json!("-"), json!(null), json!(7), json!({}), json!([1]), json!(["t_demo", null])];
     for wrong in wrong_lists {
         check(&[], &json!({"tenant_ids": wrong}), bad("tenant_ids"));
     }
-    for wrong in
-        [json!("-"), json!(null), json!("member"), json!(["member"]), json!({"t_demo": 1}), json!({"t_demo": null})]
-    {
+    for wrong in [json!("-"), json!(null), json!(7), json!([1]), json!({"t_demo": 1}), json!({"t_demo": null})] {
         check(&[], &json!({"role_map": wrong}), bad("role_map"));
     }
-    for wrong in [json!(null), json!("dev"), json!({}), json!([1]), json!(["dev", null])] {
+    for wrong in [json!(null), json!(7), json!({}), json!([1]), json!(["dev", null])] {
         check(&[], &json!({"envs": wrong}), bad("envs"));
     }
     check(&[("auth.envs_claim_required", "true")], &json!({}), bad("envs is missing"));

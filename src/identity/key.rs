@@ -1,4 +1,4 @@
-//! The key that verifies tokens: loaded once at the start, and refused there if it is weak, of
+//! The keys that verify tokens: loaded at the start, and refused there if one is weak, of
 //! the wrong kind, or not the one thing that is configured.
 //!
 //! No key, and no path to one, is ever taken from a token.
@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 
+use super::authorities::AuthoritiesError;
+use super::key_set::KeySet;
 use crate::config::Auth;
+use crate::config::issuers::IssuersError;
+use crate::config::key_url::KeyUrl;
 use crate::config::value::{Algorithm, Secret};
 
 /// Shortest secret in bytes: the output of HS256 (RFC 7518, section 3.2).
@@ -21,7 +25,10 @@ pub const RSA_BITS_MAX: usize = 4_096;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// No key is configured.
-    #[error("no key: set auth.secret_file (HS256, HS384, HS512) or auth.public_key_file (all other algorithms)")]
+    #[error(
+        "no key: set auth.secret_file (HS256, HS384, HS512) or auth.public_key_file, auth.jwks_file or auth.jwks_url (all \
+         other algorithms)"
+    )]
     Missing,
     /// More than one key is configured.
     #[error("{0} and {1} are both set: keep one")]
@@ -49,6 +56,38 @@ pub enum KeyError {
     /// The secret is too short to be one.
     #[error("{0} has {1} bytes; it needs at least 32: `openssl rand -hex 32` makes a good one")]
     Short(&'static str, usize),
+    /// A JWKS without the name of its issuer: it may hold keys that sign for anybody.
+    #[error("{0} needs auth.issuer: the `iss` of the tokens that these keys sign")]
+    NoIssuer(&'static str),
+    /// The file is no JWKS.
+    #[error("auth.jwks_file {}: {what}", path.display())]
+    NotJwks {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A JWKS that is fetched without protection.
+    #[error("production takes no key from {0}: auth.jwks_url begins with https://")]
+    Unprotected(String),
+    /// Nobody's certificate can be checked.
+    #[error("auth.jwks_url can't be asked: auth.jwks_ca_file {0}")]
+    Authorities(#[from] AuthoritiesError),
+    /// The file of issuers.
+    #[error(transparent)]
+    Issuers(#[from] IssuersError),
+    /// Two issuers can't be told apart.
+    #[error("auth.issuer is {0:?} twice: an issuer has one entry")]
+    SameIssuer(String),
+    /// With other issuers in a file, that of `auth` must say who it is.
+    #[error("auth.issuer is needed beside auth.issuers_file: tokens are told apart by their `iss`")]
+    Nameless,
+    /// A key of production that would be good for every env.
+    #[error("production must know which envs the key of {0:?} is good for: set envs, or envs_claim_required = true")]
+    NoEnvs(String),
+    /// One of the file of issuers.
+    #[error("issuer {0:?}: {1}")]
+    Of(String, Box<KeyError>),
     /// The file has no public key, or not of the algorithm's kind.
     #[error("auth.public_key_file {}: {what}", path.display())]
     NotAKey {
@@ -67,6 +106,18 @@ pub(crate) enum KeySource<'a> {
     SecretFile(&'a Path),
     /// In the file of `auth.public_key_file`.
     PublicKeyFile(&'a Path),
+    /// In the file of `auth.jwks_file`.
+    JwksFile(&'a Path),
+    /// At `auth.jwks_url`.
+    JwksUrl(&'a KeyUrl),
+}
+
+/// Keys as they are loaded.
+pub(super) enum Loaded {
+    /// They are here.
+    Here(KeySet),
+    /// They are fetched.
+    There(KeyUrl),
 }
 
 impl<'a> KeySource<'a> {
@@ -76,6 +127,8 @@ impl<'a> KeySource<'a> {
             auth.secret.as_ref().map(KeySource::Secret),
             auth.secret_file.as_deref().map(KeySource::SecretFile),
             auth.public_key_file.as_deref().map(KeySource::PublicKeyFile),
+            auth.jwks_file.as_deref().map(KeySource::JwksFile),
+            auth.jwks_url.as_ref().map(KeySource::JwksUrl),
         ];
         let mut given = given.into_iter().flatten();
         match (given.next(), given.next()) {
@@ -89,29 +142,52 @@ impl<'a> KeySource<'a> {
             Self::Secret(_) => "auth.secret",
             Self::SecretFile(_) => "auth.secret_file",
             Self::PublicKeyFile(_) => "auth.public_key_file",
+            Self::JwksFile(_) => "auth.jwks_file",
+            Self::JwksUrl(_) => "auth.jwks_url",
         }
     }
 
     fn is_secret(&self) -> bool {
-        !matches!(self, Self::PublicKeyFile(_))
+        matches!(self, Self::Secret(_) | Self::SecretFile(_))
+    }
+
+    fn is_jwks(&self) -> bool {
+        matches!(self, Self::JwksFile(_) | Self::JwksUrl(_))
     }
 }
 
-/// Loads the configured key for the configured algorithm.
-pub(super) fn load(auth: &Auth) -> Result<DecodingKey, KeyError> {
+/// Loads the configured key for the configured algorithm; a JWKS that is elsewhere is not fetched here.
+pub(super) fn load(auth: &Auth) -> Result<Loaded, KeyError> {
     let source = KeySource::of(auth)?.ok_or(KeyError::Missing)?;
     let algorithm = auth.algorithm;
     if algorithm.takes_secret() != source.is_secret() {
-        let needed = if algorithm.takes_secret() { "auth.secret_file or auth.secret" } else { "auth.public_key_file" };
+        let needed = match algorithm.takes_secret() {
+            true => "auth.secret_file or auth.secret",
+            false => "auth.public_key_file, auth.jwks_file or auth.jwks_url",
+        };
         return Err(KeyError::Kind { algorithm, needed, given: source.setting() });
     }
+    if source.is_jwks() && auth.issuer.is_none() {
+        return Err(KeyError::NoIssuer(source.setting()));
+    }
+    let here = |key| Loaded::Here(KeySet::one(key));
     match source {
-        KeySource::Secret(secret) => shared("auth.secret", secret.expose()),
-        KeySource::SecretFile(path) => shared("auth.secret_file", read("auth.secret_file", path)?.trim()),
+        KeySource::Secret(secret) => shared("auth.secret", secret.expose()).map(here),
+        KeySource::SecretFile(path) => shared("auth.secret_file", read("auth.secret_file", path)?.trim()).map(here),
         KeySource::PublicKeyFile(path) => {
             let pem = read("auth.public_key_file", path)?;
-            public(algorithm.0, &pem).map_err(|what| KeyError::NotAKey { path: path.to_owned(), what })
+            let key = public(algorithm.0, &pem).map_err(|what| KeyError::NotAKey { path: path.to_owned(), what });
+            key.map(here)
         }
+        KeySource::JwksFile(path) => {
+            let not_jwks = |what| KeyError::NotJwks { path: path.to_owned(), what };
+            let set = KeySet::parse(read("auth.jwks_file", path)?.as_bytes(), algorithm, 0).map_err(not_jwks)?;
+            if set.len() == 0 {
+                return Err(not_jwks("none of its keys is a public one for auth.algorithm"));
+            }
+            Ok(Loaded::Here(set))
+        }
+        KeySource::JwksUrl(url) => Ok(Loaded::There(url.clone())),
     }
 }
 
@@ -144,7 +220,7 @@ fn public(algorithm: jsonwebtoken::Algorithm, pem: &str) -> Result<DecodingKey, 
     let key = key.map_err(|_| wrong)?;
     let bytes = key.try_get_as_bytes().map_err(|_| wrong)?;
     match algorithm.family() {
-        AlgorithmFamily::Rsa => match rsa_modulus_bits(bytes) {
+        AlgorithmFamily::Rsa => match der_modulus(bytes).and_then(modulus_bits) {
             Some(RSA_BITS_MIN..=RSA_BITS_MAX) => {}
             Some(_) => return Err("RSA keys have 2048 to 4096 bits"),
             None => return Err(wrong),
@@ -152,18 +228,28 @@ fn public(algorithm: jsonwebtoken::Algorithm, pem: &str) -> Result<DecodingKey, 
         AlgorithmFamily::Ed if bytes.len() != 32 => return Err(wrong),
         _ => {}
     }
-    // Verifying anything shows whether the key's curve is the algorithm's.
-    jsonwebtoken::crypto::verify("AA", b"", &key, algorithm).map_err(|_| wrong)?;
-    Ok(key)
+    checked(key, algorithm).ok_or(wrong)
 }
 
-/// The size of the modulus of a PKCS#1 public key: `SEQUENCE { INTEGER n, INTEGER e }`.
-fn rsa_modulus_bits(der: &[u8]) -> Option<usize> {
+/// The key, if it is one that the algorithm can compute with: verifying anything shows whether its curve is the
+/// algorithm's.
+pub(super) fn checked(key: DecodingKey, algorithm: jsonwebtoken::Algorithm) -> Option<DecodingKey> {
+    jsonwebtoken::crypto::verify("AA", b"", &key, algorithm).ok()?;
+    Some(key)
+}
+
+/// The size of an RSA modulus.
+pub(super) fn modulus_bits(modulus: &[u8]) -> Option<usize> {
+    let first = modulus.iter().position(|byte| *byte != 0)?;
+    Some((modulus.len() - first) * 8 - modulus[first].leading_zeros() as usize)
+}
+
+/// The modulus of a PKCS#1 public key: `SEQUENCE { INTEGER n, INTEGER e }`.
+fn der_modulus(der: &[u8]) -> Option<&[u8]> {
     let (sequence, _) = der_element(0x30, der)?;
     let (modulus, rest) = der_element(0x02, sequence)?;
     der_element(0x02, rest)?;
-    let first = modulus.iter().position(|byte| *byte != 0)?;
-    Some((modulus.len() - first) * 8 - modulus[first].leading_zeros() as usize)
+    Some(modulus)
 }
 
 /// The content of a DER element, and what is behind it.

@@ -19,16 +19,10 @@ use crate::config::value::WebOrigin;
 pub fn check(headers: &(impl HeaderSource + ?Sized), allowed: &[WebOrigin]) -> Result<(), Refusal> {
     let mut origins = headers.values("origin");
     let Some(origin) = origins.next() else { return Ok(()) };
-    let refused = || {
-        Refusal::new(
-            Code::OriginForbidden,
-            "pages of this origin may not use the hub; its operator can add it to http.allowed_origins",
-        )
-    };
     if origins.next().is_some() {
         return Err(refused());
     }
-    if allowed.iter().any(|known| known.as_str().as_bytes() == origin) {
+    if on_list(headers, allowed).is_some() {
         return Ok(());
     }
     let mut hosts = headers.values("host");
@@ -41,6 +35,22 @@ pub fn check(headers: &(impl HeaderSource + ?Sized), allowed: &[WebOrigin]) -> R
         (Some(own), Some(host)) if !own.is_empty() && own.eq_ignore_ascii_case(host) => Ok(()),
         _ => Err(refused()),
     }
+}
+
+/// The one origin that a request has, if it is on the list.
+pub fn on_list<'a>(headers: &'a (impl HeaderSource + ?Sized), allowed: &[WebOrigin]) -> Option<&'a [u8]> {
+    let mut origins = headers.values("origin");
+    let origin = origins.next().filter(|_| origins.next().is_none())?;
+    allowed.iter().any(|known| known.as_str().as_bytes() == origin).then_some(origin)
+}
+
+/// The refusal of an origin that may not.
+#[must_use]
+pub fn refused() -> Refusal {
+    Refusal::new(
+        Code::OriginForbidden,
+        "pages of this origin may not use the hub; its operator can add it to http.allowed_origins",
+    )
 }
 
 #[cfg(test)]

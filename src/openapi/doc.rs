@@ -16,7 +16,7 @@ use utoipa::openapi::{
 
 use utoipa::{IntoParams, ToSchema};
 
-use super::refusals::{self, Refusals, with_ids};
+use super::refusals::{self, Refusals, with_ids, with_rates};
 use super::{BEARER, parameters};
 use crate::routes::{Access, RouteSpec};
 
@@ -171,6 +171,9 @@ impl Doc {
         if self.body.is_some() {
             codes.extend(refusals::BODY);
         }
+        if route.rate().is_some() {
+            codes.extend(refusals::RATED);
+        }
         codes.extend(&self.refusals);
         Code::ALL.iter().copied().filter(|code| codes.contains(code)).collect()
     }
@@ -191,7 +194,9 @@ impl Doc {
         for parameter in shared {
             operation = operation.parameter_ref(parameter);
         }
-        let answers = self.answers.into_iter().map(|(status, answer)| (status, RefOr::T(with_ids(answer))));
+        let is_rated = route.rate().is_some();
+        let with_headers = |answer| if is_rated { with_rates(with_ids(answer)) } else { with_ids(answer) };
+        let answers = self.answers.into_iter().map(|(status, answer)| (status, RefOr::T(with_headers(answer))));
         let refused = refusals.answers(&codes).into_iter().map(|(status, answer)| (status, RefOr::Ref(answer)));
         let all: Vec<(u16, RefOr<Response>)> = answers.chain(refused).collect();
         let responses: BTreeMap<_, _> = all.iter().cloned().collect();

@@ -12,13 +12,14 @@ pub fn console(_: &RouteSpec) -> Doc {
     Doc::new(PUBLIC, "The console: a plain page that shows a thread live")
         .says("It holds no data: its token comes in the fragment of its URL, which no server sees.")
         .answers(200, "The page.", [("text/html", page())])
+        .refuses(&[Code::OriginForbidden])
 }
 
 /// `GET /console/{file}`
 pub fn console_file(_: &RouteSpec) -> Doc {
     Doc::new(PUBLIC, "The console's files")
         .answers(200, "The file.", [("text/javascript", page()), ("text/css", page())])
-        .refuses(&[Code::RouteUnknown, Code::NameInvalid])
+        .refuses(&[Code::RouteUnknown, Code::NameInvalid, Code::OriginForbidden])
 }
 
 fn page() -> Typed {

@@ -20,12 +20,16 @@ use crate::routes::Access;
 const CALLER: &[Code] = &[
     Code::Draining,
     Code::RequestMalformed,
+    Code::TargetTooLong,
+    Code::HeadersTooLarge,
     Code::OriginForbidden,
     Code::TokenMissing,
     Code::TokenInvalid,
     Code::TokenExpired,
     Code::TokenRevoked,
     Code::TokenTier,
+    Code::KeysUnavailable,
+    Code::BadTokens,
     Code::ContextMissing,
     Code::ContextMalformed,
     Code::ContextMismatch,
@@ -60,6 +64,8 @@ pub(super) const WRITTEN: &[Code] = &[
     Code::ExpectMismatch,
     Code::IdempotencyMismatch,
 ];
+/// What is rated can be too often.
+pub(super) const RATED: &[Code] = &[Code::RateLimited];
 /// What a body can be.
 pub(super) const BODY: &[Code] = &[Code::BodyType, Code::BodyTooLarge, Code::BodyLate, Code::BodyInvalid];
 
@@ -101,6 +107,9 @@ impl Refusals {
         for (name, words) in IDS {
             components = components.header(name, header(words));
         }
+        for (name, words) in RATES {
+            components = components.header(name, optional_header(words));
+        }
         for (name, codes) in self.0 {
             components = components.response(name, response(&codes));
         }
@@ -121,7 +130,8 @@ fn response(codes: &[Code]) -> Response {
         Some(429 | 503) => answer.header("Retry-After", header("Seconds after which to try again.")),
         _ => answer,
     };
-    with_ids(answer.build())
+    let answer = with_ids(answer.build());
+    if codes.contains(&Code::RateLimited) { with_rates(answer) } else { answer }
 }
 
 /// The schema of every refusal.
@@ -137,6 +147,7 @@ fn problem() -> RefOr<Schema> {
             shapes::of::<shapes::Permission>("With `permission.denied`: the permission key that is lacking."),
         )
         .property("line", number().description(Some("Of NDJSON: the number of the line, from 1.")))
+        .property("retry_after_ms", number().description(Some("Of a rate: in how many milliseconds to try again.")))
         .property("accepted", number().description(Some("Of NDJSON: how many lines are written.")));
     let more = more.build();
     match Body::schema() {
@@ -157,6 +168,24 @@ const IDS: [(&str, &str); 2] = [
     ("X-Trace-Id", "The trace id of `traceparent`, else the request's id."),
 ];
 
+/// Headers of answers of what is rated, where it has a limit.
+const RATES: [(&str, &str); 3] = [
+    (
+        "RateLimit-Limit",
+        "How many there may be in 60 s. On answers of what is rated, refused or not, where there is a limit.",
+    ),
+    ("RateLimit-Remaining", "How many may follow at once."),
+    ("RateLimit-Reset", "In how many seconds all of them may again."),
+];
+
+/// The same answer with the headers of what is rated.
+pub(super) fn with_rates(mut answer: Response) -> Response {
+    for (name, _) in RATES {
+        answer.headers.insert(name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}"))));
+    }
+    answer
+}
+
 /// The same answer with the headers that every answer has.
 pub(super) fn with_ids(mut answer: Response) -> Response {
     for (name, _) in IDS {
@@ -172,5 +201,13 @@ fn header(words: &str) -> Header {
         .description(Some(words))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .extensions(Some(required))
+        .build()
+}
+
+/// A header of a number that may be there.
+fn optional_header(words: &str) -> Header {
+    HeaderBuilder::new()
+        .description(Some(words))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))))
         .build()
 }

@@ -19,6 +19,7 @@ const ELSEWHERE: &[Code] = &[
     Code::HelloLate,
     Code::HelloMissing,
     Code::TopicLimit,
+    Code::SessionRate,
     Code::SubscribedAlready,
     Code::NotSubscribed,
 ];

@@ -6,12 +6,16 @@ use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
+use tambour_actors::depth::{DATA_DEPTH_MAX, is_deeper};
 use tambour_actors::entry::Object;
 use tambour_actors::refusal::{Code, Refusal};
 use tokio::time::{Instant, timeout_at};
 
 /// Largest body where no route says otherwise, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Deepest nesting of a body: the deepest data, in an event of an array with conditions.
+pub const BODY_DEPTH_MAX: usize = DATA_DEPTH_MAX + 3;
 
 /// Most bytes that are set aside because a client says that it will send them.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
@@ -80,5 +84,8 @@ pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
 /// # Errors
 /// `body.invalid`, with the place.
 pub fn parse_value<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    if is_deeper(body, BODY_DEPTH_MAX) {
+        return Err(Refusal::new(Code::BodyInvalid, format!("a body is nested at most {BODY_DEPTH_MAX} levels deep")));
+    }
     serde_json::from_slice(body).map_err(|error| Refusal::new(Code::BodyInvalid, error.to_string()))
 }

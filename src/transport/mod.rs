@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod console;
+pub mod cors;
 pub mod health;
 mod linger;
 pub mod ndjson;
@@ -10,6 +11,7 @@ pub mod page;
 pub mod places;
 pub mod poll;
 pub mod publish;
+pub mod rated;
 pub mod read;
 pub mod redact;
 pub mod socket;

@@ -8,6 +8,7 @@ pub mod gate;
 mod identity;
 mod io;
 mod opening;
+mod pace;
 mod readings;
 pub mod request;
 mod ws;
@@ -36,6 +37,7 @@ use crate::topic_key::TopicKey;
 use decoder::Decoder;
 use gate::{Gate, Hold, Identity, Proving};
 pub use opening::{Greeting, Opening, SessionLimits, Wanted, Who};
+use pace::Paced;
 
 /// Above this many bytes of the hub's own frames behind a full socket, a session stops reading.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
@@ -121,6 +123,7 @@ pub struct Session {
     reads: Reads,
     waiting: Option<Box<Waiting>>,
     publishes_in_flight: usize,
+    paced: Paced,
     warned: bool,
     ending: bool,
     finished: bool,
@@ -166,6 +169,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             reads,
             waiting: None,
             publishes_in_flight: 0,
+            paced: Paced::default(),
             warned: false,
             ending: false,
             finished: false,

@@ -26,6 +26,8 @@ pub struct SessionLimits {
     pub topics_max: usize,
     /// With so many publishes unanswered, a session stops reading.
     pub publishes_in_flight_max: usize,
+    /// Most messages of a client in a second, on average and at once; 0: no limit.
+    pub messages_per_second: u64,
     /// How long a client that opened without a token may wait with `hello`.
     pub hello_timeout_ms: u64,
     /// What SSE clients are told to wait before they connect again.

@@ -245,6 +245,7 @@ mod tests {
         check(r#"{"t":"subscribe","topic":"thread/x","fold":true}"#, Ok("Subscribe"));
         check(r#"{"t":"auth","token":"x"}"#, Ok("Auth"));
         check(r#"{"t":"hello","token":"x","tenant_id":"t_a","env":"dev"}"#, Ok("Hello"));
+        check(r#"{"t":"hello","token":"x"}"#, Ok("Hello"));
         for bad in [
             "",
             "null",
@@ -261,7 +262,6 @@ mod tests {
             r#"{"t":"ping","ref":{}}"#,
             r#"{"t":"ping","ref":[1]}"#,
             r#"{"t":"auth"}"#,
-            r#"{"t":"hello","token":"x"}"#,
             r#"{"t":"ping","t":"ping"}"#,
             r#"{"t":"publish","topic":"thread/x","type":"a","data":1,"event_id":"AAAAAAAAAAAAAAAA.3"}"#,
             r#"{"t":"publish","topic":"thread/x","type":"a","data":1,"idempotency_key":null}"#,

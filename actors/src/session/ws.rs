@@ -23,7 +23,9 @@ impl Session {
     pub(super) fn incoming(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         match incoming {
             Incoming::Text(text) => self.text(&text, ctx),
-            Incoming::Ping(payload) => self.control(&control::ws_pong(&payload)),
+            // Who pings faster than they may is not answered.
+            Incoming::Ping(payload) if self.pace().is_ok() => self.control(&control::ws_pong(&payload)),
+            Incoming::Ping(_) => {}
             Incoming::Pong => {}
             Incoming::Close(code) => self.finish(code.unwrap_or(close::NORMAL), ""),
         }
@@ -31,13 +33,22 @@ impl Session {
 
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         let (reference, request) = request::parse(text);
-        let refused = match request {
+        let refused = match self.pace().and(request) {
             Ok(request) => self.carry_out(request, &reference, ctx),
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = refused {
             self.refuse_request(&refusal, &reference);
         }
+    }
+
+    /// Counts a message of the client.
+    fn pace(&mut self) -> Result<(), Refusal> {
+        let most = self.limits.messages_per_second;
+        self.paced.take(self.worker.now_ms(), most).map_err(|retry_after_ms| {
+            let words = format!("a session sends at most {most} messages a second");
+            Refusal::new(Code::SessionRate, words).with("retry_after_ms", retry_after_ms)
+        })
     }
 
     /// Tells the client that a request was refused, and ends if it can't go on after that.

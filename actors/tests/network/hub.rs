@@ -342,6 +342,7 @@ impl Hub {
                 hold: Rc::new(permit),
                 gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over }),
                 limits: Arc::new(SessionLimits {
+                    messages_per_second: 0,
                     frame_bytes_max: 1 << 18,
                     topics_max: 128,
                     publishes_in_flight_max: 64,

@@ -6,6 +6,7 @@ pub(crate) mod authority;
 pub(crate) mod described;
 pub(crate) mod http;
 pub(crate) mod hub;
+pub(crate) mod jwks;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod raw_ws;

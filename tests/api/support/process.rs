@@ -49,6 +49,14 @@ pub(crate) fn finished(mut command: Command) -> Output {
     Output { status, stdout: out.join().unwrap().unwrap(), stderr: err.join().unwrap().unwrap() }
 }
 
+/// How often something may be done: always. Tests are faster than anybody.
+const UNRATED: [(&str, &str); 4] = [
+    ("TAMBOUR__RATES__PUBLISH_PER_MINUTE", "0"),
+    ("TAMBOUR__RATES__ACTION_PER_MINUTE", "0"),
+    ("TAMBOUR__RATES__BAD_TOKENS_PER_MINUTE", "0"),
+    ("TAMBOUR__SESSION__MESSAGES_PER_SECOND", "0"),
+];
+
 /// A child that does not outlive the test.
 pub(crate) struct Guarded(pub(crate) Child);
 
@@ -103,7 +111,7 @@ impl Process {
     #[track_caller]
     pub(crate) fn configured(data: &Path, listen: &str, file: &Path) -> Self {
         let mut command = tambour(&["serve", "--config", file.to_str().unwrap(), "--listen", listen]);
-        command.args(["--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
+        command.args(["--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]).envs(UNRATED);
         Self::launch(command)
     }
 
@@ -123,7 +131,7 @@ impl Process {
     pub(crate) fn spawn(mut command: Command, data: &Path, listen: &str, variables: &[(&str, &str)]) -> Self {
         clean(&mut command);
         command.args(["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);
-        command.env("TAMBOUR__AUTH__SECRET", SECRET).envs(variables.iter().copied());
+        command.env("TAMBOUR__AUTH__SECRET", SECRET).envs(UNRATED).envs(variables.iter().copied());
         Self::launch(command)
     }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned, SupportedProtocolVersion};
 use tambour::config::Settings;
 use tempfile::TempDir;
 
@@ -69,6 +69,16 @@ impl Pair {
     /// A client that trusts what is in the certificate's file now.
     pub(crate) fn client(&self) -> ClientConfig {
         client(&[self.der()], rustls::ALL_VERSIONS)
+    }
+
+    /// A server of the test's own with this pair.
+    pub(crate) fn server(&self) -> ServerConfig {
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der()], PrivateKeyDer::from_pem_file(self.key()).unwrap())
+            .unwrap()
     }
 
     /// For a hub in this process.

@@ -1,0 +1,309 @@
+//! Rates: how often something may be done in 60 s, by whom. Checking and counting are one step.
+//!
+//! A limit of N lets N pass at once, and from then on one in every 60/N s (GCRA: one moment is kept for each that is
+//! counted). Who has done nothing for as long as it takes to have all of it again has no entry.
+
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use tambour_actors::principal::Principal;
+use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::topic_key::Scope;
+
+use super::counts::{Address, Holder};
+use crate::config;
+use crate::routes::Rate;
+
+/// The window of every rate, in milliseconds.
+const WINDOW_MS: u64 = 60_000;
+
+/// Where somebody stands with a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// How many there may be in 60 s.
+    pub limit: u32,
+    /// How many may follow at once.
+    pub remaining: u32,
+    /// In how many seconds all of them may again.
+    pub reset_seconds: u64,
+}
+
+/// One rate, counted for each key.
+struct Limiter<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
+    limiter: RateLimiter<K, HashMapStateStore<K>, C, StateInformationMiddleware>,
+    clock: C,
+    limit: NonZeroU32,
+}
+
+impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
+    /// `None` where there is no limit.
+    fn new(per_minute: u64, clock: C) -> Option<Self> {
+        let limit = NonZeroU32::new(u32::try_from(per_minute).unwrap_or(u32::MAX))?;
+        let limiter = RateLimiter::hashmap_with_clock(Quota::per_minute(limit), clock.clone()).with_middleware();
+        Some(Self { limiter, clock, limit })
+    }
+
+    /// Counts one, or says in how many milliseconds there will be room for it.
+    fn take(&self, key: &K) -> (Standing, Option<u64>) {
+        let limit = self.limit.get();
+        let (remaining, wait_ms) = match self.limiter.check_key(key) {
+            Ok(state) => (state.remaining_burst_capacity(), None),
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(self.clock.now());
+                (0, Some(u64::try_from(wait.as_millis()).unwrap_or(WINDOW_MS) + 1))
+            }
+        };
+        let used = u64::from(limit - remaining.min(limit));
+        (Standing { limit, remaining, reset_seconds: (used * WINDOW_MS).div_ceil(u64::from(limit) * 1_000) }, wait_ms)
+    }
+
+    /// Forgets who has all of it again.
+    fn sweep(&self) {
+        let before = self.limiter.len();
+        self.limiter.retain_recent();
+        if self.limiter.len() < before / 4 {
+            self.limiter.shrink_to_fit();
+        }
+    }
+}
+
+/// The rates that are in force, and what was counted.
+pub struct Rates {
+    settings: config::Rates,
+    publishes: Option<Limiter<Holder>>,
+    actions: Option<Limiter<(Scope, &'static str)>>,
+    /// Actions with a rate of their own.
+    own: Vec<(&'static str, Option<Limiter<Scope>>)>,
+    bad_tokens: Option<Limiter<Address>>,
+}
+
+impl std::fmt::Debug for Rates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Rates").field(&self.settings).finish()
+    }
+}
+
+impl Rates {
+    /// How often what was counted long enough ago is forgotten.
+    pub const SWEEP: Duration = Duration::from_secs(10);
+
+    /// Nothing was counted.
+    #[must_use]
+    pub fn new(settings: &config::Rates) -> Self {
+        let own = settings.actions.iter().map(|own| {
+            let limiter = Limiter::new(u64::from(own.per_minute), DefaultClock::default());
+            (own.action, limiter)
+        });
+        Self {
+            settings: settings.clone(),
+            publishes: Limiter::new(settings.publish_per_minute, DefaultClock::default()),
+            actions: Limiter::new(settings.action_per_minute, DefaultClock::default()),
+            own: own.collect(),
+            bad_tokens: Limiter::new(settings.bad_tokens_per_minute, DefaultClock::default()),
+        }
+    }
+
+    /// The same while the settings are the same; a reload that changes a rate begins to count anew.
+    #[must_use]
+    pub fn over(settings: &config::Rates, running: &Arc<Self>) -> Arc<Self> {
+        if running.settings == *settings { running.clone() } else { Arc::new(Self::new(settings)) }
+    }
+
+    /// Counts what a principal does. Where they stand with its rate, if it has one, and whether it may be done.
+    pub fn take(
+        &self,
+        rate: Rate,
+        action: &'static str,
+        principal: &Principal,
+    ) -> (Option<Standing>, Result<(), Refusal>) {
+        let own = self.own.iter().find(|(name, _)| *name == action);
+        let taken = match (rate, own) {
+            (Rate::Publish, _) => self.publishes.as_ref().map(|limiter| limiter.take(&principal.into())),
+            (Rate::Action, Some((_, own))) => own.as_ref().map(|limiter| limiter.take(&principal.scope)),
+            (Rate::Action, None) => {
+                self.actions.as_ref().map(|limiter| limiter.take(&(principal.scope.clone(), action)))
+            }
+        };
+        let Some((standing, wait_ms)) = taken else { return (None, Ok(())) };
+        let limit = standing.limit;
+        let words = match rate {
+            Rate::Publish => format!("you publish more than {limit} times in 60 s; come back later"),
+            Rate::Action => {
+                format!("your tenant, in this env, does {action} more than {limit} times in 60 s; come back later")
+            }
+        };
+        let verdict = wait_ms
+            .map_or(Ok(()), |wait_ms| Err(Refusal::new(Code::RateLimited, words).with("retry_after_ms", wait_ms)));
+        (Some(standing), verdict)
+    }
+
+    /// The refusal of a token, counted for its address: above the rate another one.
+    #[must_use]
+    pub fn refused(&self, address: Address, refusal: Refusal) -> Refusal {
+        let Some(limiter) = self.bad_tokens.as_ref().filter(|_| refusal.code == Code::TokenInvalid) else {
+            return refusal;
+        };
+        match limiter.take(&address) {
+            (_, None) => refusal,
+            (standing, Some(wait_ms)) => {
+                let most = standing.limit;
+                let words =
+                    format!("your address has shown {most} tokens in 60 s that are not accepted; a good one always is");
+                Refusal::new(Code::BadTokens, words).with("retry_after_ms", wait_ms)
+            }
+        }
+    }
+
+    /// Forgets whoever has all of their rate again.
+    pub fn sweep(&self) {
+        self.publishes.iter().for_each(Limiter::sweep);
+        self.actions.iter().for_each(Limiter::sweep);
+        self.own.iter().filter_map(|(_, own)| own.as_ref()).for_each(Limiter::sweep);
+        self.bad_tokens.iter().for_each(Limiter::sweep);
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        let count = |limiter: &Option<Limiter<Holder>>| limiter.as_ref().map_or(0, |limiter| limiter.limiter.len());
+        let actions = self.actions.as_ref().map_or(0, |limiter| limiter.limiter.len());
+        let own: usize = self.own.iter().filter_map(|(_, own)| own.as_ref()).map(|own| own.limiter.len()).sum();
+        let addresses = self.bad_tokens.as_ref().map_or(0, |limiter| limiter.limiter.len());
+        count(&self.publishes) + actions + own + addresses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limiter(per_minute: u64) -> (Limiter<u32, FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        (Limiter::new(per_minute, clock.clone()).unwrap(), clock)
+    }
+
+    #[test]
+    fn as_many_at_once_as_in_a_minute_and_then_one_by_one() {
+        let (limiter, clock) = limiter(6);
+        for left in (0..6).rev() {
+            let expected = Standing { limit: 6, remaining: left, reset_seconds: u64::from(6 - left) * 10 };
+            assert_eq!(limiter.take(&1), (expected, None));
+        }
+        let (standing, wait_ms) = limiter.take(&1);
+        assert_eq!((standing.remaining, standing.reset_seconds), (0, 60));
+        // Whoever waits as they are told gets one, and no more.
+        let wait_ms = wait_ms.unwrap();
+        assert!((10_000..10_010).contains(&wait_ms), "{wait_ms}");
+        assert_eq!(limiter.take(&2).1, None, "another is not asked to wait");
+        clock.advance(Duration::from_millis(wait_ms));
+        assert_eq!(limiter.take(&1).1, None);
+        assert!(limiter.take(&1).1.is_some());
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(limiter.take(&1).0.remaining, 5);
+    }
+
+    #[test]
+    fn who_has_all_of_it_again_is_forgotten() {
+        let (limiter, clock) = limiter(600);
+        for key in 0..100_000 {
+            limiter.take(&key);
+        }
+        assert_eq!(limiter.limiter.len(), 100_000);
+        clock.advance(Duration::from_millis(50));
+        limiter.sweep();
+        assert_eq!(limiter.limiter.len(), 100_000, "nobody is forgotten who has used some of it");
+        clock.advance(Duration::from_millis(1_000));
+        limiter.take(&7);
+        limiter.sweep();
+        assert_eq!(limiter.limiter.len(), 1);
+    }
+
+    #[test]
+    fn no_limit() {
+        assert!(Limiter::<u32, _>::new(0, FakeRelativeClock::default()).is_none());
+        let none = config::Rates {
+            publish_per_minute: 0,
+            action_per_minute: 0,
+            actions: Vec::new(),
+            bad_tokens_per_minute: 0,
+        };
+        let rates = Rates::new(&none);
+        let bad = Refusal::new(Code::TokenInvalid, "x");
+        for _ in 0..1_000 {
+            assert_eq!(rates.refused(Address::V4([1; 4]), bad.clone()), bad);
+        }
+        assert_eq!(rates.entries(), 0);
+    }
+
+    #[test]
+    fn only_tokens_that_are_not_accepted_are_counted() {
+        let settings = config::Settings::default().rates;
+        let rates = Rates::new(&settings);
+        let (here, there) = (Address::V4([1; 4]), Address::V4([2; 4]));
+        for code in [Code::TokenExpired, Code::TokenMissing, Code::TenantMismatch, Code::KeysUnavailable] {
+            for _ in 0..10 {
+                assert_eq!(rates.refused(here, code.into()).code, code);
+            }
+        }
+        for _ in 0..5 {
+            assert_eq!(rates.refused(here, Code::TokenInvalid.into()).code, Code::TokenInvalid);
+        }
+        let refused = rates.refused(here, Code::TokenInvalid.into());
+        assert_eq!(refused.code, Code::BadTokens);
+        assert!(refused.more.unwrap()["retry_after_ms"].as_u64().is_some_and(|ms| (1..=12_010).contains(&ms)));
+        assert_eq!(rates.refused(there, Code::TokenInvalid.into()).code, Code::TokenInvalid);
+        assert_eq!(rates.entries(), 2);
+    }
+
+    #[test]
+    fn racing_takers_get_no_more_than_there_is() {
+        let limiter = Limiter::new(50, FakeRelativeClock::default()).unwrap();
+        let passed = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        if limiter.take(&1).1.is_none() {
+                            passed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 50);
+    }
+
+    proptest! {
+        #[test]
+        fn in_any_stretch_of_time_no_more_than_the_burst_and_what_came_back(
+            limit in 1..40_u64, steps in prop::collection::vec(0..4_000_u64, 1..200),
+        ) {
+            let (limiter, clock) = limiter(limit);
+            let mut passed: Vec<u64> = Vec::new();
+            let mut now_ms = 0;
+            for step_ms in steps {
+                clock.advance(Duration::from_millis(step_ms));
+                now_ms += step_ms;
+                let (standing, wait_ms) = limiter.take(&1);
+                prop_assert!(u64::from(standing.remaining) < limit && standing.reset_seconds <= 60);
+                match wait_ms {
+                    None => passed.push(now_ms),
+                    Some(wait_ms) => prop_assert!(wait_ms <= WINDOW_MS / limit + 1),
+                }
+                for (earlier, first_ms) in passed.iter().enumerate() {
+                    let within = (passed.len() - earlier) as u64;
+                    prop_assert!(within <= limit + (now_ms - first_ms) * limit / WINDOW_MS + 1);
+                }
+            }
+        }
+    }
+}
