@@ -197,8 +197,8 @@ impl Caller {
                 rights::require(&principal, permission)?;
             }
             if let Some(rate) = route.rate().filter(|_| !context.is_stream) {
-                let (standing, verdict) = terms.rates.take(rate, route.action, &principal);
-                rated.0.set(standing);
+                let (allowance, verdict) = terms.rates.take(rate, route.action, &principal);
+                rated.0.set(allowance);
                 verdict?;
             }
             if let Some(permit) = &permit {

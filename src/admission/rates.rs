@@ -23,9 +23,9 @@ use crate::routes::Rate;
 /// The window of every rate, in milliseconds.
 const WINDOW_MS: u64 = 60_000;
 
-/// Where somebody stands with a rate.
+/// What somebody has left of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct Allowance {
     /// How many there may be in 60 s.
     pub limit: u32,
     /// How many may follow at once.
@@ -50,7 +50,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
     }
 
     /// Counts one, or says in how many milliseconds there will be room for it.
-    fn take(&self, key: &K) -> (Standing, Option<u64>) {
+    fn take(&self, key: &K) -> (Allowance, Option<u64>) {
         let limit = self.limit.get();
         let (remaining, wait_ms) = match self.limiter.check_key(key) {
             Ok(state) => (state.remaining_burst_capacity(), None),
@@ -60,7 +60,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
             }
         };
         let used = u64::from(limit - remaining.min(limit));
-        (Standing { limit, remaining, reset_seconds: (used * WINDOW_MS).div_ceil(u64::from(limit) * 1_000) }, wait_ms)
+        (Allowance { limit, remaining, reset_seconds: (used * WINDOW_MS).div_ceil(u64::from(limit) * 1_000) }, wait_ms)
     }
 
     /// Forgets who has all of it again.
@@ -115,13 +115,13 @@ impl Rates {
         if running.settings == *settings { running.clone() } else { Arc::new(Self::new(settings)) }
     }
 
-    /// Counts what a principal does. Where they stand with its rate, if it has one, and whether it may be done.
+    /// Counts what a principal does. What they have left of its rate, if it has one, and whether it may be done.
     pub fn take(
         &self,
         rate: Rate,
         action: &'static str,
         principal: &Principal,
-    ) -> (Option<Standing>, Result<(), Refusal>) {
+    ) -> (Option<Allowance>, Result<(), Refusal>) {
         let own = self.own.iter().find(|(name, _)| *name == action);
         let taken = match (rate, own) {
             (Rate::Publish, _) => self.publishes.as_ref().map(|limiter| limiter.take(&principal.into())),
@@ -130,8 +130,8 @@ impl Rates {
                 self.actions.as_ref().map(|limiter| limiter.take(&(principal.scope.clone(), action)))
             }
         };
-        let Some((standing, wait_ms)) = taken else { return (None, Ok(())) };
-        let limit = standing.limit;
+        let Some((allowance, wait_ms)) = taken else { return (None, Ok(())) };
+        let limit = allowance.limit;
         let words = match rate {
             Rate::Publish => format!("you publish more than {limit} times in 60 s; come back later"),
             Rate::Action => {
@@ -140,7 +140,7 @@ impl Rates {
         };
         let verdict = wait_ms
             .map_or(Ok(()), |wait_ms| Err(Refusal::new(Code::RateLimited, words).with("retry_after_ms", wait_ms)));
-        (Some(standing), verdict)
+        (Some(allowance), verdict)
     }
 
     /// The refusal of a token, counted for its address: above the rate another one.
@@ -151,8 +151,8 @@ impl Rates {
         };
         match limiter.take(&address) {
             (_, None) => refusal,
-            (standing, Some(wait_ms)) => {
-                let most = standing.limit;
+            (allowance, Some(wait_ms)) => {
+                let most = allowance.limit;
                 let words =
                     format!("your address has shown {most} tokens in 60 s that are not accepted; a good one always is");
                 Refusal::new(Code::BadTokens, words).with("retry_after_ms", wait_ms)
@@ -195,11 +195,11 @@ mod tests {
     fn as_many_at_once_as_in_a_minute_and_then_one_by_one() {
         let (limiter, clock) = limiter(6);
         for left in (0..6).rev() {
-            let expected = Standing { limit: 6, remaining: left, reset_seconds: u64::from(6 - left) * 10 };
+            let expected = Allowance { limit: 6, remaining: left, reset_seconds: u64::from(6 - left) * 10 };
             assert_eq!(limiter.take(&1), (expected, None));
         }
-        let (standing, wait_ms) = limiter.take(&1);
-        assert_eq!((standing.remaining, standing.reset_seconds), (0, 60));
+        let (allowance, wait_ms) = limiter.take(&1);
+        assert_eq!((allowance.remaining, allowance.reset_seconds), (0, 60));
         // Whoever waits as they are told gets one, and no more.
         let wait_ms = wait_ms.unwrap();
         assert!((10_000..10_010).contains(&wait_ms), "{wait_ms}");
@@ -293,8 +293,8 @@ mod tests {
             for step_ms in steps {
                 clock.advance(Duration::from_millis(step_ms));
                 now_ms += step_ms;
-                let (standing, wait_ms) = limiter.take(&1);
-                prop_assert!(u64::from(standing.remaining) < limit && standing.reset_seconds <= 60);
+                let (allowance, wait_ms) = limiter.take(&1);
+                prop_assert!(u64::from(allowance.remaining) < limit && allowance.reset_seconds <= 60);
                 match wait_ms {
                     None => passed.push(now_ms),
                     Some(wait_ms) => prop_assert!(wait_ms <= WINDOW_MS / limit + 1),

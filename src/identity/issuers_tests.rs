@@ -99,6 +99,27 @@ fn a_jwks_of_every_algorithm() {
 }
 
 #[test]
+fn secrets_of_every_algorithm() {
+    let families = [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)];
+    let sign = |algorithm, secret: &str| {
+        jsonwebtoken::encode(&Header::new(algorithm), &claims(&json!({})), &EncodingKey::from_secret(secret.as_bytes()))
+            .unwrap()
+    };
+    for (name, algorithm) in families {
+        let made: Vec<u8> = (0..64).map(|_| getrandom::u32().unwrap().to_le_bytes()[0] % 94 + 33).collect();
+        let secret = String::from_utf8(made).unwrap();
+        let values = [("auth.algorithm", name), ("auth.secret", secret.as_str())];
+        let verifier = JwtVerifier::from_settings(&settings(&values)).unwrap();
+        assert!(verifier.verify(&sign(algorithm, &secret), NOW * 1_000).is_ok(), "{name}");
+        assert!(verifier.verify(&sign(algorithm, SECRET), NOW * 1_000).is_err(), "{name}");
+        for (_, other) in families.into_iter().filter(|(other, _)| *other != name) {
+            let refused = verifier.verify(&sign(other, &secret), NOW * 1_000).unwrap_err();
+            assert!(refused.detail.contains("algorithm"), "{other:?} with {name}: {refused}");
+        }
+    }
+}
+
+#[test]
 fn keys_that_are_passed_over() {
     let good = jwk(Algorithm::RS256, "k");
     let with = |changes: Value| {
