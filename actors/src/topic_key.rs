@@ -4,8 +4,12 @@
 //! without a tenant and an env, so nothing that is keyed by one can forget them. This file
 //! never checks whether a tenant or a topic exists.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
 
 /// Longest tenant id in bytes: `t_` and 62 more.
 pub const TENANT_BYTES_MAX: usize = 64;
@@ -45,7 +49,7 @@ impl Tenant {
         if !form || text == "t_unknown" {
             return Err(NameError::Tenant);
         }
-        Ok(Self(text.into()))
+        Ok(Self(shared(text)))
     }
 
     /// The id as text.
@@ -53,6 +57,23 @@ impl Tenant {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// How many texts a thread remembers.
+const SHARED_MAX: usize = 64;
+
+thread_local! {
+    static SHARED: RefCell<[Option<Arc<str>>; SHARED_MAX]> = const { RefCell::new([const { None }; SHARED_MAX]) };
+}
+
+/// The text, shared with who parsed the same one lately: each session has its tenant in it, and most of a hub have the
+/// same few.
+fn shared(text: &str) -> Arc<str> {
+    let slot = FxBuildHasher.hash_one(text) as usize % SHARED_MAX;
+    SHARED.with_borrow_mut(|shared| match &shared[slot] {
+        Some(known) if **known == *text => known.clone(),
+        _ => shared[slot].insert(text.into()).clone(),
+    })
 }
 
 impl fmt::Display for Tenant {
@@ -288,6 +309,17 @@ mod tests {
         ] {
             assert!(TopicKey::parse(&scope(), bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn tenants_share_their_texts_and_are_never_mixed_up() {
+        let first = Tenant::parse("t_demo").unwrap();
+        assert!(Arc::ptr_eq(&first.0, &Tenant::parse("t_demo").unwrap().0));
+        for n in 0..1_000 {
+            let text = format!("t_{n}");
+            assert_eq!(Tenant::parse(&text).unwrap().as_str(), text);
+        }
+        assert_eq!(first, Tenant::parse("t_demo").unwrap());
     }
 
     #[test]
