@@ -2,6 +2,7 @@
 //!
 //! A [`Tab`] is what a browser's `EventSource` is: it knows one URL, and of what came only the last id.
 
+mod ends;
 mod issuing;
 mod lives;
 mod opening;

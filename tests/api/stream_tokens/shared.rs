@@ -7,6 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{EVENTS, Tab, issue, url};
+use crate::support::authority::{claims_of, revoke, with};
 use crate::support::eventually;
 use crate::support::http::{Ask, create, publish};
 use crate::support::process::{Process, own_host};
@@ -142,4 +143,21 @@ fn a_hub_that_starts_before_its_redis() {
     assert_eq!(make.send(hub.addr()).refusal(), (503, "token.store_unavailable".to_owned()));
     redis.start_again();
     make.send(hub.addr()).ok(201);
+}
+
+#[test]
+fn what_one_hub_revokes_ends_on_the_other() {
+    let redis = RedisServer::start();
+    let (one, other) = (Hub::on(&redis), Hub::on(&redis));
+    let claims = claims_of("bob", "member");
+    let made = with(Ask::by("bob", "POST", "/v1/stream-tokens"), &claims).json(json!({})).send(one.addr()).ok(201);
+    let token = made["token"].as_str().unwrap();
+    let mut tab = Tab::open(other.addr(), EVENTS, token);
+    publish(other.addr(), "alice", "x", &json!("on"));
+    assert_eq!(tab.next(), "on");
+    revoke(one.addr(), &json!({ "jti": "jti-of-bob" }));
+    let told = json!({ "code": "auth.token_revoked", "status": 401 });
+    assert_eq!(tab.stream.named(), ("refused".to_owned(), told));
+    assert!(tab.stream.next().is_none());
+    assert_eq!(tab.again().send(other.addr()).refusal(), (401, "auth.token_invalid".to_owned()));
 }
