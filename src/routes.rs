@@ -37,6 +37,8 @@ pub enum Rate {
 
 /// What is never rated, by the first name of an action: what is needed most when there is too much of everything.
 const UNRATED: [&str; 3] = ["audit", "health", "kill_switches"];
+/// Actions that are never rated, because they end what somebody else does.
+const EMERGENCIES: [&str; 3] = ["keys.revoke", "principals.put", "revocations.create"];
 
 /// A route.
 #[derive(Clone, Copy)]
@@ -56,6 +58,13 @@ pub struct RouteSpec {
 }
 
 impl RouteSpec {
+    /// Whether it opens streams, or waits: the routes that a stream token is for. Of others a request is never a stream,
+    /// whatever its headers say.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        matches!(self.action.rsplit('.').next(), Some("read" | "stream" | "open"))
+    }
+
     /// The kind of topic that the route is about.
     #[must_use]
     pub fn kind(&self) -> Option<TopicKind> {
@@ -72,6 +81,8 @@ impl RouteSpec {
     pub fn rate(&self) -> Option<Rate> {
         let (first, last) = (self.action.split('.').next(), self.action.rsplit('.').next());
         match (self.access, last) {
+            // Whoever floods an action of theirs must not keep others from ending what they do.
+            _ if EMERGENCIES.contains(&self.action) => None,
             (Access::Public | Access::Hello, _) | (_, Some("stream" | "open")) => None,
             _ if UNRATED.contains(&first.unwrap_or_default()) => None,
             (_, Some("publish")) => Some(Rate::Publish),

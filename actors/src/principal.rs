@@ -123,6 +123,8 @@ permissions! {
     PrincipalsWrite = "principals:write";
     /// Say on whose behalf something is done. Service keys only.
     PrincipalsAct = "principals:act";
+    /// Sign people in: make stream tokens that prove somebody else. Service keys only.
+    PrincipalsSignIn = "principals:sign_in";
 }
 
 impl Permission {
@@ -272,11 +274,13 @@ pub struct Principal {
 
 impl Principal {
     /// Whether a permission key is theirs: owners and admins pass every one of their tenant. To act for
-    /// somebody else is a key's alone.
+    /// somebody else, and to sign somebody in, is a key's alone.
     #[must_use]
     pub fn has(&self, permission: Permission) -> bool {
         match permission {
-            Permission::PrincipalsAct => self.permissions.contains(permission) && self.actor_type != ActorType::Human,
+            Permission::PrincipalsAct | Permission::PrincipalsSignIn => {
+                self.permissions.contains(permission) && self.actor_type != ActorType::Human
+            }
             _ => self.role.administers() || self.permissions.contains(permission),
         }
     }

@@ -190,13 +190,14 @@ impl Caller {
         let proved = async {
             let token = context.token()?.text.expose();
             let act_as = context.act_as.as_deref();
-            let shown = Shown { token, given: &context.scope_given, is_stream: context.is_stream, act_as };
+            let is_stream = context.is_stream && route.streams();
+            let shown = Shown { token, given: &context.scope_given, is_stream, act_as };
             let proved = ground.prove(&terms, &shown).await;
             let principal = proved.map_err(|refusal| terms.rates.refused(address, refusal))?;
             if let Access::Permission(permission) = route.access {
                 rights::require(&principal, permission)?;
             }
-            if let Some(rate) = route.rate().filter(|_| !context.is_stream) {
+            if let Some(rate) = route.rate().filter(|_| !is_stream) {
                 let (allowance, verdict) = terms.rates.take(rate, route.action, &principal);
                 rated.0.set(allowance);
                 verdict?;

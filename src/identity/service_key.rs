@@ -100,6 +100,12 @@ pub fn new_id() -> Arc<str> {
 }
 
 impl ServiceKey {
+    /// Whether a principal of this key was proved by a token that is not the key's newest.
+    #[must_use]
+    pub fn is_replaced(&self, principal: &Principal) -> bool {
+        principal.expires_at_ms < self.expires_at_ms.unwrap_or(NEVER_MS)
+    }
+
     /// The principal that one of its tokens proves.
     ///
     /// # Errors

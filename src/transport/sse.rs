@@ -65,7 +65,8 @@ fn answer(request: &HttpRequest) -> HttpResponseBuilder {
 }
 
 /// Middleware: a refusal that will pass (429, 503) is put into a stream that ends, when an `EventSource` comes
-/// back, because on any status but 200 it gives up for good.
+/// back, because on any status but 200 it gives up for good. So it should for `limit.bad_tokens`: it comes back with the
+/// same token.
 ///
 /// # Errors
 /// What the inner service fails with.
@@ -80,7 +81,7 @@ pub async fn spare_event_sources<B: MessageBody + 'static>(
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let is_stream = answer.request().method() == Method::GET && accepts.contains("text/event-stream");
     let comes_back = is_stream && headers.contains_key("last-event-id") && !headers.contains_key(header::UPGRADE);
-    match code.filter(|code| comes_back && matches!(code.status(), 429 | 503)) {
+    match code.filter(|code| comes_back && matches!(code.status(), 429 | 503) && *code != Code::BadTokens) {
         None => Ok(answer.map_into_left_body()),
         Some(code) => {
             let ground = answer.request().app_data::<Arc<Ground>>();

@@ -299,3 +299,46 @@ fn from_the_command_line() {
         assert_eq!(run(&root, bad).0, 2, "{bad:?}");
     }
 }
+
+#[test]
+fn a_key_does_not_outlive_itself_by_another() {
+    let hub = hub();
+    let addr = hub.addr();
+    let expires_at = "2099-01-01T00:00:00Z";
+    let (_, token) = key(addr, json!({ "permissions": ["keys:write"], "expires_at": expires_at }));
+    let make = |token: &str, more: Value| {
+        let body = altered(json!({ "name": "child", "actor_type": "agent", "role": "member" }), more);
+        keyed(token, "POST", "/v1/keys").json(body).send(addr)
+    };
+    for more in [json!({}), json!({ "expires_at": "2099-01-01T00:00:01Z" })] {
+        assert_eq!(make(&token, more).refusal(), (400, "body.invalid".to_owned()));
+    }
+    make(&token, json!({ "expires_at": expires_at })).ok(201);
+}
+
+#[test]
+fn a_token_that_was_replaced_administers_no_keys() {
+    let hub = hub();
+    let addr = hub.addr();
+    let (id, old) = key(addr, json!({ "permissions": ["keys:write"] }));
+    let rotate = |token: &str| keyed(token, "POST", &format!("/v1/keys/{id}/rotate")).send(addr);
+    let new = rotate(&old).ok(200)["token"].as_str().unwrap().to_owned();
+    // Who has the old one is perhaps who it was replaced because of.
+    keyed(&old, "GET", "/v1/threads/x").send(addr).ok(200);
+    assert_eq!(refused(&rotate(&old)), (403, "permission.denied".to_owned()));
+    assert_eq!(
+        refused(&keyed(&old, "DELETE", &format!("/v1/keys/{id}")).send(addr)),
+        (403, "permission.denied".to_owned())
+    );
+    rotate(&new).ok(200);
+}
+
+#[test]
+fn a_key_does_not_free_who_made_it() {
+    let hub = hub();
+    let addr = hub.addr();
+    let (_, token) = key(addr, json!({ "role": "admin" }));
+    put(addr, "ada", &json!({ "state": "suspended" }));
+    let free = keyed(&token, "PUT", "/v1/principals/ada").json(json!({ "state": "active" })).send(addr);
+    assert_eq!(refused(&free), (403, "permission.denied".to_owned()));
+}

@@ -107,6 +107,10 @@ pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<
     // Looked at again: who had it when the request came may have waited for their turn.
     rights::require(by, wish.needs())?;
     let key = |id: &str| table.key(scope, id).ok_or_else(unknown_key);
+    // Whoever has a token that was replaced is perhaps who it was replaced because of.
+    if table.key(scope, &by.sub).is_some_and(|own| own.is_replaced(by)) {
+        return Err(forbidden("this token of the key was replaced: use the one that it has now"));
+    }
     match wish {
         Wish::MakeKey(new) => make(table, by, new, now_ms),
         Wish::RotateKey { id, digest, grace_ms } => {
@@ -122,6 +126,9 @@ pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<
             Ok(Change::RemoveKey(scope.clone(), id))
         }
         Wish::PutPrincipal { sub, state, role } => order(table, by, sub, state, role, now_ms),
+        Wish::Revoke(Revoked::Sub(sub)) if sub.starts_with(KEY_SUB_PREFIX) => {
+            Err(Refusal::new(Code::BodyInvalid, "a service key is revoked by DELETE /v1/keys/{key}"))
+        }
         Wish::Revoke(revoked) => {
             if !table.has_revoked(scope, &revoked) {
                 within(table.counts(scope).revoked, REVOCATIONS_MAX, "revocations")?;
@@ -135,6 +142,11 @@ fn make(table: &Table, by: &Principal, new: NewKey, now_ms: i64) -> Result<Chang
     may_give(by, new.role, new.permissions)?;
     if new.expires_at_ms.is_some_and(|expires_at_ms| expires_at_ms <= now_ms) {
         return Err(Refusal::new(Code::BodyInvalid, "expires_at is in the past"));
+    }
+    // A key that made itself another would never end.
+    let ends = table.key(&by.scope, &by.sub).and_then(|own| own.expires_at_ms);
+    if ends.is_some_and(|ends| new.expires_at_ms.is_none_or(|expires_at_ms| expires_at_ms > ends)) {
+        return Err(Refusal::new(Code::BodyInvalid, "a key makes no key that expires later than itself"));
     }
     within(table.counts(&by.scope).keys, KEYS_MAX, "service keys")?;
     let NewKey { id, name, actor_type, role, permissions, expires_at_ms, digest } = new;
@@ -153,12 +165,14 @@ fn make(table: &Table, by: &Principal, new: NewKey, now_ms: i64) -> Result<Chang
     })))
 }
 
-/// Nobody gives a key more than they have. To act for others no person has by themselves: whoever administers may give it.
+/// Nobody gives a key more than they have. To act for others and to sign them in no person has by themselves: whoever
+/// administers may give it.
 fn may_give(by: &Principal, role: Role, permissions: Permissions) -> Result<(), Refusal> {
     if role > by.role {
         return Err(forbidden("a key has no higher role than who makes or rotates it"));
     }
-    let has = |permission| by.has(permission) || (permission == Permission::PrincipalsAct && by.role.administers());
+    let of_keys = |permission| matches!(permission, Permission::PrincipalsAct | Permission::PrincipalsSignIn);
+    let has = |permission| by.has(permission) || (of_keys(permission) && by.role.administers());
     match permissions.iter().find(|permission| !has(*permission)) {
         None => Ok(()),
         Some(lacking) => {
@@ -179,6 +193,9 @@ fn order(
     let scope = &by.scope;
     if role.is_some_and(|role| role > by.role) {
         return Err(forbidden("nobody gives a higher role than their own"));
+    }
+    if table.key(scope, &by.sub).is_some_and(|own| own.created_by == sub) {
+        return Err(forbidden("a key orders nothing of who made it"));
     }
     let key = table.key(scope, &sub);
     if sub.starts_with(KEY_SUB_PREFIX) {

@@ -162,7 +162,9 @@ impl Table {
             Proof::Main { .. } | Proof::Key => None,
         };
         let of_issuer = issuer.and_then(|issuer| said.principals.get(issuer));
-        if order.into_iter().chain(of_issuer).any(|order| order.state == State::Suspended) {
+        // Whoever is suspended has nobody who acts for them, either.
+        let acted_for = principal.acts_for.as_ref().and_then(|sub| said.principals.get(sub));
+        if order.into_iter().chain(of_issuer).chain(acted_for).any(|order| order.state == State::Suspended) {
             return Err(Refusal::new(Code::Suspended, "you are suspended in this tenant and env"));
         }
         let Some(role) = order.and_then(|order| order.role) else { return Ok(granted) };

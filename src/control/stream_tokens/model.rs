@@ -8,13 +8,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use tambour_actors::entry::{Object, present};
 use tambour_actors::frame::time_text;
-use tambour_actors::principal::{ActorType, Digest, Granted, Principal, Proof, Role, StreamProof};
+use tambour_actors::principal::{ActorType, Digest, Granted, Permission, Principal, Proof, Role, StreamProof};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::TopicKey;
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::ArrayBuilder;
 
+use crate::admission::rights;
 use crate::config::Settings;
 use crate::config::value::Secret;
 use crate::identity::jwt::KEY_SUB_PREFIX;
@@ -150,6 +151,7 @@ impl AskFor {
         if key.actor_type == ActorType::Human || key.proof != Proof::Key {
             return Err(Refusal::new(Code::Forbidden, "for is for service keys: people make tokens for themselves"));
         }
+        rights::require(key, Permission::PrincipalsSignIn)?;
         if !is_sub(&self.sub) || self.sub.starts_with(KEY_SUB_PREFIX) {
             return Err(invalid("for.sub is 1 to 256 bytes without control characters, and does not begin with key:"));
         }

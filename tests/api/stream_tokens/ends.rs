@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{EVENTS, Tab, issue, url};
-use crate::support::authority::{admin, claims_of, key, keyed, put, revoke, with};
+use crate::support::authority::{self, admin, claims_of, key, keyed, put, revoke, with};
 use crate::support::http::{Ask, create, publish};
 use crate::support::hub::Running;
 use crate::support::ws::Ws;
@@ -56,7 +56,7 @@ fn who_is_signed_in_by_a_key_leaves_with_it() {
     let hub = Running::start();
     let addr = hub.addr();
     create(addr, "alice", "x");
-    let (id, token) = key(addr, json!({}));
+    let (id, token) = key(addr, json!({ "permissions": ["principals:sign_in"] }));
     let ask = |body: Value| keyed(&token, "POST", "/v1/stream-tokens").json(body).send(addr);
     let made = ask(json!({ "for": { "sub": "zoe", "role": "viewer" }, "rights": ["read", "write"] })).ok(201);
     let made = made["token"].as_str().unwrap();
@@ -76,6 +76,11 @@ fn who_is_signed_in_by_a_key_leaves_with_it() {
     let person =
         Ask::by("alice", "POST", "/v1/stream-tokens").json(json!({ "for": { "sub": "zoe", "role": "viewer" } }));
     assert_eq!(person.send(addr).refusal(), (403, "permission.denied".to_owned()));
+    // Nor does any key: that is a right of its own, which nobody below an admin gives.
+    let (_, plain) = key(addr, json!({}));
+    let body = json!({ "for": { "sub": "zoe", "role": "viewer" } });
+    let refused = keyed(&plain, "POST", "/v1/stream-tokens").json(body).send(addr);
+    assert_eq!(authority::refused(&refused), (403, "permission.denied".to_owned()));
     // A viewer writes nothing, whatever rights the token was asked for with.
     let mut ws = Ws::open(addr, &Ask::new("GET", "/v1/threads/x/ws").query(&format!("token={made}")));
     tab.expect_replaced();

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
+use tambour::routes::{Access, ROUTES};
+
 use super::{EVENTS, Tab, issue, url};
+use crate::support::authority::by;
 use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::hub::Running;
 use crate::support::sse::Stream;
@@ -164,4 +167,31 @@ fn long_polls_open_and_give_back() {
     assert_eq!(waits.answer().refusal(), (409, "session.replaced".to_owned()));
     // A page that does not wait is no stream.
     assert_eq!(poll(&token, "wait=0").send(hub.addr()).refusal(), (401, "auth.token_missing".to_owned()));
+}
+
+/// Headers make no stream of what is none.
+#[test]
+fn it_opens_no_other_route_whatever_the_headers_say() {
+    let hub = Running::start();
+    let addr = hub.addr();
+    create(addr, "alice", "x");
+    let owner = by("olga", "owner", "POST", "/v1/stream-tokens").json(json!({})).send(addr).ok(201);
+    let token = owner["token"].as_str().unwrap();
+    for route in ROUTES.iter().filter(|route| (route.method)() == "GET" && route.access != Access::Public) {
+        let path = route.path.replace("{id}", "x").replace("{sub}", "bob").replace("{key}", "key:1");
+        let bearer = ("authorization", format!("Bearer {token}"));
+        for ask in [
+            url(&path, token),
+            Ask::new("GET", &path).with(bearer.0, &bearer.1).with("accept", "text/event-stream"),
+            Ask::new("GET", &path).with(bearer.0, &bearer.1).upgrade(),
+            Ask::new("GET", &path).query(&format!("wait=1&token={token}")),
+            Ask::new("GET", &path).with(bearer.0, &bearer.1),
+        ] {
+            let mut connection = Connection::open(addr);
+            connection.send(&ask.bytes());
+            let status = connection.head().status;
+            let is_stream = ["read", "stream", "open"].contains(&route.action.rsplit('.').next().unwrap());
+            assert!(is_stream || status == 401, "{}: {status} for {ask:?}", route.action);
+        }
+    }
 }

@@ -35,7 +35,7 @@ fn key(role: Role) -> Principal {
         granted: granted(role),
         role,
         actor_type: ActorType::System,
-        permissions: granted(role).permissions,
+        permissions: granted(role).permissions.or([Permission::PrincipalsSignIn].into_iter().collect()),
         proof: Proof::Key,
         ..alice()
     }
