@@ -22,6 +22,7 @@ mod fsync_trace;
 mod full;
 mod issuers;
 mod limits;
+mod matrix;
 mod ndjson;
 mod pages;
 mod pipelining;
