@@ -102,8 +102,14 @@ fn a_session_by_its_hello() {
         ws.send(&good);
         ends(ws, (400, "context.mismatch", 4400), header);
     }
-    // Nothing comes before it.
-    for early in [json!({ "t": "unsubscribe", "topic": "thread/open" }), json!({ "t": "subscribe", "topic": "thread/open" })] {
+    // Nothing comes before it, neither what is right nor what is wrong in itself.
+    for early in [
+        json!({ "t": "subscribe", "topic": "thread/open" }),
+        json!({ "t": "subscribe", "topic": "thread/open", "after": "no cursor" }),
+        json!({ "t": "unsubscribe", "topic": "thread/open" }),
+        json!({ "t": "publish", "topic": "thread/open", "type": "note", "data": 1 }),
+        json!({ "t": "auth", "token": "not-a-token" }),
+    ] {
         let mut ws = Ws::open(hub.addr(), &upgrade);
         ws.send(&early);
         ends(ws, (401, "hello.missing", 4401), "before hello");
