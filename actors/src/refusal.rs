@@ -7,6 +7,11 @@
 
 use std::borrow::Cow;
 
+use crate::token_form::without_tokens;
+
+/// Longest detail in bytes: a parser repeats what it does not know, as long as that is.
+const DETAIL_BYTES_MAX: usize = 512;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $close:expr, $title:literal;)+) => {
         /// The name of a refusal. Clients may rely on [`Code::as_str`]; the numbers follow from it.
@@ -219,9 +224,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with a sentence for the caller.
+    /// A refusal with a sentence for the caller. What it says of what the caller sent has no token in it, wherever the
+    /// caller put one, and has an end.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), more: None }
+        let detail = match detail.into() {
+            Cow::Borrowed(own) => Cow::Borrowed(own),
+            Cow::Owned(said) => without_tokens(shortened(said).into()),
+        };
+        Self { code, detail, more: None }
     }
 
     /// The same with one more member in the answer.
@@ -240,6 +250,15 @@ impl Refusal {
             "there is no such topic in this tenant and env; topics are created, never implied",
         )
     }
+}
+
+/// The text, cut behind [`DETAIL_BYTES_MAX`].
+fn shortened(mut text: String) -> String {
+    if text.len() > DETAIL_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(DETAIL_BYTES_MAX));
+        text.push('…');
+    }
+    text
 }
 
 impl From<Code> for Refusal {

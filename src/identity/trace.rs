@@ -2,6 +2,7 @@
 //!
 //! Reading them never fails: an id that is not accepted is as good as none.
 
+use tambour_actors::token_form::holds_token;
 use uuid::Uuid;
 
 use super::source::HeaderSource;
@@ -13,7 +14,7 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// `meta` of the events it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestIds {
-    /// `X-Request-Id` if it is 1 to 128 visible ASCII, else a new UUIDv7.
+    /// `X-Request-Id` if it is 1 to 128 visible ASCII and no token, else a new UUIDv7.
     pub request_id: Box<str>,
     /// The trace id of a valid `traceparent`, else the request id.
     pub trace_id: Box<str>,
@@ -25,6 +26,8 @@ impl RequestIds {
     pub fn read(headers: &(impl HeaderSource + ?Sized)) -> Self {
         let request_id: Box<str> = once(headers, "x-request-id")
             .and_then(|value| visible_ascii(value, REQUEST_ID_BYTES_MAX))
+            // It is on every log line, in the answer, and on events that others read.
+            .filter(|id| !holds_token(id))
             .map_or_else(|| Uuid::now_v7().to_string().into(), Box::from);
         let trace_id = once(headers, "traceparent").and_then(trace_id).map_or_else(|| request_id.clone(), Box::from);
         Self { request_id, trace_id }
@@ -97,7 +100,8 @@ mod tests {
         assert_eq!((&*kept.request_id, &*kept.trace_id), ("r-1", "r-1"));
         let longest = "x".repeat(128);
         assert_eq!(*read(&[("x-request-id", &longest)]).request_id, *longest);
-        for bad in ["", " ", "a b", "é", "a\"\n", &"x".repeat(129)] {
+        let token = format!("tst_{}", "A".repeat(43));
+        for bad in ["", " ", "a b", "é", "a\"\n", &"x".repeat(129), &token, &format!("id-{token}")] {
             let made = read(&[("x-request-id", bad)]);
             assert_eq!(Uuid::parse_str(&made.request_id).map(|id| id.get_version_num()), Ok(7), "{bad:?}");
         }

@@ -160,8 +160,14 @@ fn ten_thousand_agents_come_and_go_and_nothing_is_held() {
             }
             (looks, most)
         });
-        let clients: Vec<_> =
-            (0..THREADS).map(|thread| scope.spawn({ let tally = &tally; move || client(addr, thread, tally) })).collect();
+        let clients: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn({
+                    let tally = &tally;
+                    move || client(addr, thread, tally)
+                })
+            })
+            .collect();
         let ended: Vec<_> = clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         over.store(true, Ordering::Relaxed);
         assert!(ended.iter().all(Result::is_ok), "every client came to its end");
@@ -180,7 +186,8 @@ fn ten_thousand_agents_come_and_go_and_nothing_is_held() {
     }
     eventually("no session is left", || (hub.sessions() == 0).then_some(()));
     // Exactly as many as before find room.
-    let _held: Vec<_> = (0..ALL).map(|n| Stream::open(addr, &Ask::stream(&format!("agent-{}", n / EACH), PATH))).collect();
+    let _held: Vec<_> =
+        (0..ALL).map(|n| Stream::open(addr, &Ask::stream(&format!("agent-{}", n / EACH), PATH))).collect();
     assert_eq!(hub.sessions(), ALL as u64);
     let refusal = |sub: &str| Ask::stream(sub, PATH).send(addr).refusal();
     assert_eq!(refusal("agent-0"), (429, "limit.connections_principal".to_owned()));

@@ -92,7 +92,8 @@ fn heads_and_bodies_that_drip() {
         let mut most = drip(&hub, &mut heads, b"x", 408);
         assert!(began.elapsed() > Duration::from_secs(1), "they had their time");
         // A body of which most never comes.
-        let ask = Ask::by("slow", "POST", PATH).with("content-type", "application/json").with("content-length", "4000000");
+        let ask =
+            Ask::by("slow", "POST", PATH).with("content-type", "application/json").with("content-length", "4000000");
         let mut bodies = open(&[ask.bytes(), b"{\"type\":\"note\",\"data\":\"".to_vec()].concat());
         most = most.max(drip(&hub, &mut bodies, b"y", 408));
         over.store(true, Ordering::Relaxed);
@@ -174,11 +175,13 @@ fn json_a_thousand_levels_deep() {
     create_both(addr, "alice", &json!({ "id": "open" }));
     let invalid = (400, "body.invalid".to_owned());
     for depth in [1_000, 10_000] {
-        let (arrays, objects) = ("[".repeat(depth) + &"]".repeat(depth), r#"{"a":"#.repeat(depth) + "1" + &"}".repeat(depth));
+        let (arrays, objects) =
+            ("[".repeat(depth) + &"]".repeat(depth), r#"{"a":"#.repeat(depth) + "1" + &"}".repeat(depth));
         for deep in [&arrays, &objects] {
             // Where a body is taken it is looked at before it is parsed, as a whole and in any field.
             for shape in shapes("open").iter().filter(|shape| shape.ask.body.is_some()) {
-                for body in [deep.clone(), format!(r#"{{"type":"note","data":{deep}}}"#), format!(r#"{{"x":{deep}}}"#)] {
+                for body in [deep.clone(), format!(r#"{{"type":"note","data":{deep}}}"#), format!(r#"{{"x":{deep}}}"#)]
+                {
                     assert_eq!(shape.ask.clone().json(body).send(addr).refusal(), invalid, "{depth}: {}", shape.name);
                 }
             }
@@ -210,7 +213,9 @@ fn json_a_thousand_levels_deep() {
                 }
             }
             let mut ws = Ws::session(addr, "alice");
-            assert!(ws.try_send_text(format!(r#"{{"t":"publish","topic":"thread/open","type":"note","data":{deep}}}"#)));
+            assert!(
+                ws.try_send_text(format!(r#"{{"t":"publish","topic":"thread/open","type":"note","data":{deep}}}"#))
+            );
             assert_eq!(ws.error(), "body.invalid");
             ws.send(&json!({ "t": "ping" }));
             ws.expect("pong");

@@ -150,7 +150,8 @@ fn nothing_that_is_done_in_one_changes_another() {
     let addr = hub.addr();
     let rest = &WORLDS[1..];
     let before: Vec<_> = rest.iter().map(|world| world.read(addr)).collect();
-    let keys: Vec<_> = rest.iter().map(|world| world.ask("GET", "/v1/keys").send(addr).ok(200)["keys"].clone()).collect();
+    let keys: Vec<_> =
+        rest.iter().map(|world| world.ask("GET", "/v1/keys").send(addr).ok(200)["keys"].clone()).collect();
     for shape in shapes("shared").iter().filter(|shape| shape.ask.method != "GET") {
         let done = WORLDS[0].of(shape.ask.clone()).send(addr);
         assert!(done.status < 500, "{}: {}", shape.name, done.text());
@@ -191,7 +192,8 @@ fn without_an_identity_nothing_is_told() {
     for ask in asks {
         let bare = ask.clone().without("x-tenant-id").without("x-env");
         // A tenant alone is no identity, and the names of headers that proxies use are none.
-        let named = ask.clone().with("x-user-id", "owner-mark-demo-dev").with("x-forwarded-user", "owner-mark-demo-dev");
+        let named =
+            ask.clone().with("x-user-id", "owner-mark-demo-dev").with("x-forwarded-user", "owner-mark-demo-dev");
         for ask in [ask, bare, named] {
             let mut connection = Connection::open(addr);
             connection.send(&ask.bytes());

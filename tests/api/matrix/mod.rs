@@ -242,8 +242,13 @@ fn a_query_says_nothing_that_a_header_must_say() {
         }
         if stream == Stream::No {
             // Neither in a subprotocol, nor in a cookie.
-            let ask = ask.without("authorization").with("sec-websocket-protocol", &format!("tambour.v1, bearer.{good}"));
-            is_told(&ask.with("cookie", &format!("token={good}; authorization=Bearer {good}")).send(addr), MISSING, &name);
+            let ask =
+                ask.without("authorization").with("sec-websocket-protocol", &format!("tambour.v1, bearer.{good}"));
+            is_told(
+                &ask.with("cookie", &format!("token={good}; authorization=Bearer {good}")).send(addr),
+                MISSING,
+                &name,
+            );
         }
     }
 }

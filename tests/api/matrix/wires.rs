@@ -32,9 +32,9 @@ fn an_upgrade_by_its_subprotocol() {
 fn by_query(wrong: &Wrong, ask: &Ask) -> Ask {
     let ask = ask.clone().without("authorization").without("x-tenant-id").without("x-env");
     let said = [("token", wrong.token.as_deref()), ("tenant_id", wrong.tenant), ("env", wrong.env)];
-    said.iter().filter_map(|(name, said)| Some((name, (*said)?))).fold(ask, |ask, (name, said)| {
-        ask.query(&format!("{name}={said}"))
-    })
+    said.iter()
+        .filter_map(|(name, said)| Some((name, (*said)?)))
+        .fold(ask, |ask, (name, said)| ask.query(&format!("{name}={said}")))
 }
 
 #[test]
@@ -96,7 +96,8 @@ fn a_session_by_its_hello() {
     }
     assert!(cells > 25, "{cells} cells");
     // What is said in `hello` and in the upgrade must agree.
-    let good = json!({ "t": "hello", "token": sign(&claims_of("alice", "member")), "tenant_id": "t_demo", "env": "dev" });
+    let good =
+        json!({ "t": "hello", "token": sign(&claims_of("alice", "member")), "tenant_id": "t_demo", "env": "dev" });
     for (header, value) in [("x-tenant-id", "t_other"), ("x-env", "prod")] {
         let mut ws = Ws::open(hub.addr(), &upgrade.clone().with(header, value));
         ws.send(&good);
@@ -144,11 +145,11 @@ fn no_page_of_another_origin_opens_a_stream() {
     let good = sign(&claims_of("alice", "member"));
     for shape in shapes("open").iter().filter(|shape| shape.stream != Stream::No) {
         let cookies = shape.ask.clone().with("cookie", &format!("session={good}; token={good}"));
-        for origin in ["https://evil.example", "null", "http://hub.test.evil.example", "http://hub.test:81", "file://"] {
+        for origin in ["https://evil.example", "null", "http://hub.test.evil.example", "http://hub.test:81", "file://"]
+        {
             let foreign = cookies.clone().with("origin", origin);
             let in_subprotocol = foreign.clone().without("authorization");
-            let in_subprotocol =
-                in_subprotocol.with("sec-websocket-protocol", &format!("tambour.v1, bearer.{good}"));
+            let in_subprotocol = in_subprotocol.with("sec-websocket-protocol", &format!("tambour.v1, bearer.{good}"));
             let anonymous = foreign.clone().without("authorization");
             for ask in [foreign, in_subprotocol, anonymous] {
                 let answer = ask.send(hub.addr());
