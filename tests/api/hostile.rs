@@ -52,10 +52,10 @@ fn others(addr: SocketAddr, over: &AtomicBool) -> (u32, Duration) {
     (rounds, slowest)
 }
 
-/// Sends a byte at a time, on every connection, until each was ended or answered; the hub's most memory meanwhile.
+/// Sends a byte at a time, on every connection, until each was answered or cut; the hub's most memory meanwhile.
 #[track_caller]
 fn drip(hub: &Process, waiting: &mut Vec<Connection>, byte: &[u8], status: u16) -> u64 {
-    let mut most = hub.resident_kib();
+    let (mut most, mut told) = (hub.resident_kib(), 0);
     eventually("each is answered or cut", || {
         most = most.max(hub.resident_kib());
         waiting.retain_mut(|connection| {
@@ -63,11 +63,16 @@ fn drip(hub: &Process, waiting: &mut Vec<Connection>, byte: &[u8], status: u16) 
                 connection.try_send(byte);
                 return true;
             }
-            assert_eq!(connection.try_head().map(|head| head.status).unwrap_or(status), status);
+            // A byte that crossed the answer resets the connection, and the answer may be lost.
+            if let Ok(head) = connection.try_head() {
+                assert_eq!(head.status, status);
+                told += 1;
+            }
             false
         });
         waiting.is_empty().then_some(())
     });
+    assert!(told > DRIPPING / 2, "{told} of {DRIPPING} are told why");
     most
 }
 
