@@ -10,12 +10,11 @@ use bytes::Bytes;
 use tambour_actors::event::Origin;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::token_form::holds_token;
 use tambour_actors::topic_key::{Env, NameError, Scope, Tenant};
 
 use super::percent;
 use super::source::HeaderSource;
-use super::trace::visible_ascii;
+use super::trace::sayable;
 pub use super::trace::{REQUEST_ID_BYTES_MAX, RequestIds};
 use crate::config::value::Secret;
 
@@ -322,10 +321,9 @@ fn single<H: HeaderSource + ?Sized>(headers: &H, name: &str) -> Result<Option<Bo
 
 fn routing_key<H: HeaderSource + ?Sized>(headers: &H, name: &str) -> Result<Option<Box<str>>, Refusal> {
     let Some(value) = single(headers, name)? else { return Ok(None) };
-    match visible_ascii(value.as_bytes(), ROUTING_BYTES_MAX) {
-        Some(text) if holds_token(text) => Err(malformed(format!("{name} is a token, which readers would see"))),
+    match sayable(value.as_bytes(), ROUTING_BYTES_MAX) {
         Some(_) => Ok(Some(value)),
-        None => Err(malformed(format!("{name} is 1 to {ROUTING_BYTES_MAX} visible ASCII characters"))),
+        None => Err(malformed(format!("{name} is 1 to {ROUTING_BYTES_MAX} visible ASCII characters, and no token"))),
     }
 }
 

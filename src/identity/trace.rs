@@ -25,9 +25,7 @@ impl RequestIds {
     #[must_use]
     pub fn read(headers: &(impl HeaderSource + ?Sized)) -> Self {
         let request_id: Box<str> = once(headers, "x-request-id")
-            .and_then(|value| visible_ascii(value, REQUEST_ID_BYTES_MAX))
-            // It is on every log line, in the answer, and on events that others read.
-            .filter(|id| !holds_token(id))
+            .and_then(|value| sayable(value, REQUEST_ID_BYTES_MAX))
             .map_or_else(|| Uuid::now_v7().to_string().into(), Box::from);
         let trace_id = once(headers, "traceparent").and_then(trace_id).map_or_else(|| request_id.clone(), Box::from);
         Self { request_id, trace_id }
@@ -39,10 +37,12 @@ fn once<'a>(headers: &'a (impl HeaderSource + ?Sized), name: &str) -> Option<&'a
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The text, if it is 1 to `bytes_max` bytes of visible ASCII (0x21 to 0x7e).
-pub(super) fn visible_ascii(value: &[u8], bytes_max: usize) -> Option<&str> {
+/// The text, if it is 1 to `bytes_max` bytes of visible ASCII (0x21 to 0x7e) and no token: what may be on log lines, in
+/// answers, and on events that others read.
+pub(super) fn sayable(value: &[u8], bytes_max: usize) -> Option<&str> {
     let form = (1..=bytes_max).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-    if form { std::str::from_utf8(value).ok() } else { None }
+    let text = if form { std::str::from_utf8(value).ok() } else { None };
+    text.filter(|text| !holds_token(text))
 }
 
 /// The trace id of a W3C `traceparent`: `00-{32 hex}-{16 hex}-{2 hex}`, lower case. Later
