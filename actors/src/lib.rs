@@ -1,7 +1,7 @@
 //! The hub without HTTP, SQL or JWT. In reading order:
 //!
 //! - [`topic_key`], [`cursor`], [`event`], [`principal`]: parsed values.
-//! - [`refusal`]: the one table of everything that is refused.
+//! - [`refusal`]: the one table of everything that is refused. [`token_form`]: what is never said in one.
 //! - [`frame`]: an event as bytes, encoded once.
 //! - [`catalogue`]: well-known event types.
 //! - [`log`]: the ports behind which events and topics are kept.
@@ -24,5 +24,6 @@ pub mod principal;
 pub mod refusal;
 pub mod review;
 pub mod session;
+pub mod token_form;
 pub mod topic;
 pub mod topic_key;

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use crate::token_form::without_tokens;
+
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $close:expr, $title:literal;)+) => {
         /// The name of a refusal. Clients may rely on [`Code::as_str`]; the numbers follow from it.
@@ -206,6 +208,9 @@ codes! {
     NotSubscribed = "session.not_subscribed", 409, None, "Not subscribed";
 }
 
+/// Longest sentence of a refusal, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 1024;
+
 /// A refusal: what is refused, and a sentence for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
@@ -220,8 +225,20 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal with a sentence for the caller.
+    ///
+    /// Of a sentence that repeats what was sent, as parsers do with a name that they do not know, the beginning is kept: at most
+    /// [`DETAIL_BYTES_MAX`], and no token, wherever the caller put one.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), more: None }
+        let mut detail = detail.into();
+        if detail.len() > DETAIL_BYTES_MAX {
+            let end = detail.floor_char_boundary(DETAIL_BYTES_MAX - "…".len());
+            detail = format!("{}…", &detail[..end]).into();
+        }
+        let detail = match detail {
+            Cow::Borrowed(own) => Cow::Borrowed(own),
+            said @ Cow::Owned(_) => without_tokens(said),
+        };
+        Self { code, detail, more: None }
     }
 
     /// The same with one more member in the answer.
@@ -245,5 +262,19 @@ impl Refusal {
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
         Self::new(code, code.title())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_short_whatever_it_repeats() {
+        let of = |text: &str| Refusal::new(Code::BodyInvalid, text.to_owned()).detail;
+        let longest = "é".repeat(DETAIL_BYTES_MAX / 2);
+        assert_eq!(of(&longest), longest);
+        let cut = of(&(longest + "x"));
+        assert!(cut.ends_with("é…") && (DETAIL_BYTES_MAX - 3..=DETAIL_BYTES_MAX).contains(&cut.len()), "{}", cut.len());
     }
 }

@@ -14,7 +14,7 @@ use tambour_actors::topic_key::{Env, NameError, Scope, Tenant};
 
 use super::percent;
 use super::source::HeaderSource;
-use super::trace::visible_ascii;
+use super::trace::sayable;
 pub use super::trace::{REQUEST_ID_BYTES_MAX, RequestIds};
 use crate::config::value::Secret;
 
@@ -321,9 +321,9 @@ fn single<H: HeaderSource + ?Sized>(headers: &H, name: &str) -> Result<Option<Bo
 
 fn routing_key<H: HeaderSource + ?Sized>(headers: &H, name: &str) -> Result<Option<Box<str>>, Refusal> {
     let Some(value) = single(headers, name)? else { return Ok(None) };
-    match visible_ascii(value.as_bytes(), ROUTING_BYTES_MAX) {
+    match sayable(value.as_bytes(), ROUTING_BYTES_MAX) {
         Some(_) => Ok(Some(value)),
-        None => Err(malformed(format!("{name} is 1 to {ROUTING_BYTES_MAX} visible ASCII characters"))),
+        None => Err(malformed(format!("{name} is 1 to {ROUTING_BYTES_MAX} visible ASCII characters, and no token"))),
     }
 }
 

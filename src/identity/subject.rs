@@ -3,14 +3,15 @@
 //! Whether there is somebody of that name nobody here knows: subjects are the issuer's.
 
 use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::token_form::holds_token;
 
 use super::jwt::SUB_BYTES_MAX;
 use super::percent;
 
-/// Whether a text can be somebody's subject.
+/// Whether a text can be somebody's subject. A token can't: subjects are listed, and are on events.
 #[must_use]
 pub fn is_sub(text: &str) -> bool {
-    (1..=SUB_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    (1..=SUB_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control) && !holds_token(text)
 }
 
 /// The subject that the last segment of a path names. Taken from the path as it was sent, because the router

@@ -2,6 +2,7 @@
 //!
 //! Reading them never fails: an id that is not accepted is as good as none.
 
+use tambour_actors::token_form::holds_token;
 use uuid::Uuid;
 
 use super::source::HeaderSource;
@@ -13,7 +14,7 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// `meta` of the events it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestIds {
-    /// `X-Request-Id` if it is 1 to 128 visible ASCII, else a new UUIDv7.
+    /// `X-Request-Id` if it is 1 to 128 visible ASCII and no token, else a new UUIDv7.
     pub request_id: Box<str>,
     /// The trace id of a valid `traceparent`, else the request id.
     pub trace_id: Box<str>,
@@ -24,7 +25,7 @@ impl RequestIds {
     #[must_use]
     pub fn read(headers: &(impl HeaderSource + ?Sized)) -> Self {
         let request_id: Box<str> = once(headers, "x-request-id")
-            .and_then(|value| visible_ascii(value, REQUEST_ID_BYTES_MAX))
+            .and_then(|value| sayable(value, REQUEST_ID_BYTES_MAX))
             .map_or_else(|| Uuid::now_v7().to_string().into(), Box::from);
         let trace_id = once(headers, "traceparent").and_then(trace_id).map_or_else(|| request_id.clone(), Box::from);
         Self { request_id, trace_id }
@@ -36,10 +37,12 @@ fn once<'a>(headers: &'a (impl HeaderSource + ?Sized), name: &str) -> Option<&'a
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The text, if it is 1 to `bytes_max` bytes of visible ASCII (0x21 to 0x7e).
-pub(super) fn visible_ascii(value: &[u8], bytes_max: usize) -> Option<&str> {
+/// The text, if it is 1 to `bytes_max` bytes of visible ASCII (0x21 to 0x7e) and no token: what may be on log lines, in
+/// answers, and on events that others read.
+pub(super) fn sayable(value: &[u8], bytes_max: usize) -> Option<&str> {
     let form = (1..=bytes_max).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-    if form { std::str::from_utf8(value).ok() } else { None }
+    let text = if form { std::str::from_utf8(value).ok() } else { None };
+    text.filter(|text| !holds_token(text))
 }
 
 /// The trace id of a W3C `traceparent`: `00-{32 hex}-{16 hex}-{2 hex}`, lower case. Later
@@ -97,7 +100,8 @@ mod tests {
         assert_eq!((&*kept.request_id, &*kept.trace_id), ("r-1", "r-1"));
         let longest = "x".repeat(128);
         assert_eq!(*read(&[("x-request-id", &longest)]).request_id, *longest);
-        for bad in ["", " ", "a b", "é", "a\"\n", &"x".repeat(129)] {
+        let token = format!("tst_{}", "A".repeat(43));
+        for bad in ["", " ", "a b", "é", "a\"\n", &"x".repeat(129), &token, &format!("id-{token}")] {
             let made = read(&[("x-request-id", bad)]);
             assert_eq!(Uuid::parse_str(&made.request_id).map(|id| id.get_version_num()), Ok(7), "{bad:?}");
         }

@@ -71,7 +71,11 @@ fn headers(needed: bool) -> Vec<Parameter> {
         ("X-Act-As", "For whom a service key with `principals:act` does this: somebody's `sub`.", of::<shapes::Sub>());
     let ids = [
         acting,
-        ("X-Request-Id", "The request's id, kept if it is 1 to 128 visible ASCII; else one is made.", text()),
+        (
+            "X-Request-Id",
+            "The request's id, kept if it is 1 to 128 visible ASCII and no token; else one is made.",
+            text(),
+        ),
         ("traceparent", "W3C trace context; one that is malformed is not used.", text()),
     ];
     let context =

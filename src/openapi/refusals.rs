@@ -163,7 +163,7 @@ fn problem() -> RefOr<Schema> {
 const IDS: [(&str, &str); 2] = [
     (
         "X-Request-Id",
-        "The request's id: `X-Request-Id` as it was sent, if it is 1 to 128 visible ASCII, else a new one.",
+        "The request's id: `X-Request-Id` as it was sent, if it is 1 to 128 visible ASCII and no token, else a new one.",
     ),
     ("X-Trace-Id", "The trace id of `traceparent`, else the request's id."),
 ];

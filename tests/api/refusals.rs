@@ -15,6 +15,7 @@ use crate::support::token::{TENANT, altered, claims, now, sign, sign_with, token
 /// A request that would be answered, one for each way to use a route.
 pub(crate) struct Shape {
     pub(crate) name: String,
+    pub(crate) action: &'static str,
     pub(crate) access: Access,
     pub(crate) stream: Stream,
     pub(crate) ask: Ask,
@@ -59,7 +60,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
         };
         let mut shape = |name: &str, stream, ask| {
             let name = format!("{method} {} {name}", route.path);
-            shapes.push(Shape { name, access: route.access, stream, ask });
+            shapes.push(Shape { name, action: route.action, access: route.access, stream, ask });
         };
         match route.action.strip_prefix("threads.").or(route.action.strip_prefix("canvases.")).unwrap_or(route.action) {
             "create" => shape("", Stream::No, ask.json(json!({ "title": "made" }))),

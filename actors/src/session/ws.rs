@@ -33,9 +33,14 @@ impl Session {
 
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         let (reference, request) = request::parse(text);
+        let is_known = self.principal().is_some();
         let refused = match self.pace().and(request) {
-            Ok(request) => self.carry_out(request, &reference, ctx),
-            Err(refusal) => Err(refusal),
+            Ok(request) if is_known || matches!(request, Request::Hello { .. } | Request::Ping) => {
+                self.carry_out(request, &reference, ctx)
+            }
+            Err(refusal) if is_known || refusal.code.close().is_some() => Err(refusal),
+            // Who has not said who they are is answered nothing else.
+            Ok(_) | Err(_) => Err(Code::HelloMissing.into()),
         };
         if let Err(refusal) = refused {
             self.refuse_request(&refusal, &reference);
