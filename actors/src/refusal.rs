@@ -206,6 +206,9 @@ codes! {
     NotSubscribed = "session.not_subscribed", 409, None, "Not subscribed";
 }
 
+/// Longest sentence of a refusal, in bytes.
+pub const DETAIL_BYTES_MAX: usize = 1024;
+
 /// A refusal: what is refused, and a sentence for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
@@ -220,8 +223,16 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal with a sentence for the caller.
+    ///
+    /// Of a sentence that repeats what was sent, as parsers do with a name that they do not know, the beginning is kept: at most
+    /// [`DETAIL_BYTES_MAX`].
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), more: None }
+        let mut detail = detail.into();
+        if detail.len() > DETAIL_BYTES_MAX {
+            let end = detail.floor_char_boundary(DETAIL_BYTES_MAX - "…".len());
+            detail = format!("{}…", &detail[..end]).into();
+        }
+        Self { code, detail, more: None }
     }
 
     /// The same with one more member in the answer.

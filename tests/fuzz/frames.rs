@@ -96,7 +96,8 @@ fn masked(first: u8, payload: &[u8], random: &mut Random) -> Vec<u8> {
 /// Lines as messages, cut into fragments by a seed that is in the input, with pings between: they come out as they are.
 fn any_messages(input: &[u8]) -> String {
     let (rhythm, text) = head(input);
-    let mut random = Random(rhythm.iter().fold(0, |seed, byte| seed * 31 + u64::from(*byte)));
+    let mut random =
+        Random(rhythm.iter().fold(0_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(*byte))));
     let text = String::from_utf8_lossy(text);
     let (mut bytes, mut expected) = (Vec::new(), Vec::new());
     for line in text.lines().filter(|line| line.len() <= MESSAGE_BYTES_MAX) {

@@ -20,6 +20,9 @@ const POOL_MAX: usize = 2_000;
 /// Most attempts to make a failing input smaller.
 const SHRINKS_MAX: usize = 2_000;
 
+/// How much of a failing input is printed; its file has all of it.
+const SHOWN_BYTES_MAX: usize = 2_048;
+
 /// Something that is fuzzed.
 pub(crate) struct Target {
     /// Its name, and that of its folder in the corpus.
@@ -123,13 +126,15 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 
 /// One input. One that fails is made smaller, printed and written to a file, and fails the test.
 fn attempt(target: &Target, input: &[u8], seed: Option<u64>) -> String {
-    let Err(first) = quietly(|| (target.check)(input)) else {
-        return quietly(|| (target.check)(input)).unwrap_or_else(|_| panic!("{}: not the same twice", target.name));
+    let first = match quietly(|| (target.check)(input)) {
+        Ok(outcome) => return outcome,
+        Err(first) => first,
     };
     let small = shrunk(target, input.to_vec());
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{:x}", target.name, name_of(&small)));
     fs::write(&path, &small).unwrap();
-    eprintln!("{} fails (seed {seed:?}) with\nb\"{}\"", target.name, small.escape_ascii());
+    let shown = &small[..small.len().min(SHOWN_BYTES_MAX)];
+    eprintln!("{} fails (seed {seed:?}) with {} bytes:\nb\"{}\"", target.name, small.len(), shown.escape_ascii());
     eprintln!("add {} to {} when it is mended", path.display(), place(target.name).display());
     // Said loudly, once, with the place.
     (target.check)(&small);
