@@ -207,6 +207,7 @@ fn change(random: &mut Random, input: &mut Vec<u8>, pool: &[Vec<u8>], target: &T
         3 => drop(input.drain(at..end)),
         4 | 5 if !target.words.is_empty() => {
             let word = target.words[random.below(target.words.len())];
+            let at = beside_a_delimiter(random, input).unwrap_or(at);
             input.splice(at..at, word.iter().copied());
         }
         6 if !target.words.is_empty() => {
@@ -230,4 +231,10 @@ fn change(random: &mut Random, input: &mut Vec<u8>, pool: &[Vec<u8>], target: &T
         }
         _ => input.truncate(at),
     }
+}
+
+/// A place before or behind something that separates parts, where a whole part may stand.
+fn beside_a_delimiter(random: &mut Random, input: &[u8]) -> Option<usize> {
+    let places: Vec<_> = (0..input.len()).filter(|at| b"{}[],&;.\n ".contains(&input[*at])).collect();
+    (!places.is_empty()).then(|| places[random.below(places.len())] + random.below(2))
 }
