@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use std::{cell, env, fs, panic, sync};
 
 /// Inputs of a short run, beside those of the corpus.
-const SHORT_INPUTS: usize = 4_000;
+const SHORT_INPUTS: usize = 5_000;
+/// What they have together, at most, in bytes.
+const SHORT_BYTES: usize = 32 * 1024 * 1024;
 /// How long a long run takes, for each target.
 const LONG: Duration = Duration::from_secs(60);
 /// The seed of short runs: the same one always, so that a run that was green stays green.
@@ -65,14 +67,14 @@ pub(crate) fn run(target: &Target) {
     let seed = said.unwrap_or_else(|| if soak { fresh() } else { SEED });
     let mut random = Random(seed);
     let began = Instant::now();
-    let mut inputs = 0;
-    while if soak { began.elapsed() < LONG } else { inputs < SHORT_INPUTS } {
+    let (mut inputs, mut bytes) = (0, 0);
+    while if soak { began.elapsed() < LONG } else { inputs < SHORT_INPUTS && bytes < SHORT_BYTES } {
         let input = changed(&mut random, &pool, target);
+        (inputs, bytes) = (inputs + 1, bytes + input.len());
         let outcome = attempt(target, &input, Some(seed));
         if seen.insert(outcome) && pool.len() < POOL_MAX {
             pool.push(input);
         }
-        inputs += 1;
     }
     println!("{}: {inputs} inputs came to {} things in {:?}", target.name, seen.len(), began.elapsed());
 }
@@ -185,10 +187,12 @@ fn quietly<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     result
 }
 
-/// An input of the pool after one to four changes.
+/// An input of the pool after one to five changes, mostly few.
 fn changed(random: &mut Random, pool: &[Vec<u8>], target: &Target) -> Vec<u8> {
     let mut input = pool[random.below(pool.len())].clone();
-    for _ in 0..=random.below(4) {
+    let most = random.below(5) + 1;
+    let changes = random.below(most);
+    for _ in 0..=changes {
         change(random, &mut input, pool, target);
     }
     input.truncate(target.bytes_max);
