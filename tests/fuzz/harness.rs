@@ -19,8 +19,8 @@ const LONG: Duration = Duration::from_secs(60);
 const SEED: u64 = 0x7461_6d62_6f75_7200;
 /// Most inputs that are kept because they led somewhere new.
 const POOL_MAX: usize = 2_000;
-/// Most attempts to make a failing input smaller.
-const SHRINKS_MAX: usize = 2_000;
+/// How long a failing input is made smaller.
+const SHRINK: Duration = Duration::from_secs(5);
 
 /// How much of a failing input is printed; its file has all of it.
 const SHOWN_BYTES_MAX: usize = 2_048;
@@ -149,11 +149,10 @@ fn name_of(input: &[u8]) -> u64 {
 
 /// The same failure, or another, with less.
 fn shrunk(target: &Target, mut input: Vec<u8>) -> Vec<u8> {
-    let (mut attempts, mut step) = (0, input.len() / 2);
+    let (began, mut step) = (Instant::now(), input.len() / 2);
     while step > 0 {
         let (mut at, mut smaller) = (0, false);
-        while at < input.len() && attempts < SHRINKS_MAX {
-            attempts += 1;
+        while at < input.len() && began.elapsed() < SHRINK {
             let mut less = input.clone();
             less.drain(at..(at + step).min(input.len()));
             if quietly(|| (target.check)(&less)).is_err() {
@@ -239,6 +238,6 @@ fn change(random: &mut Random, input: &mut Vec<u8>, pool: &[Vec<u8>], target: &T
 
 /// A place before or behind something that separates parts, where a whole part may stand.
 fn beside_a_delimiter(random: &mut Random, input: &[u8]) -> Option<usize> {
-    let places: Vec<_> = (0..input.len()).filter(|at| b"{}[],&;.\n ".contains(&input[*at])).collect();
+    let places: Vec<_> = (0..input.len()).filter(|at| b"{}[]\",:&;.\n ".contains(&input[*at])).collect();
     (!places.is_empty()).then(|| places[random.below(places.len())] + random.below(2))
 }

@@ -73,7 +73,7 @@ fn any_head(input: &[u8]) -> String {
         Ok(scope) => {
             let one = |name: &str| headers.values(name).map(<[u8]>::to_vec).collect::<HashSet<_>>();
             let agrees = context.scope_given.agrees_with(&scope).is_ok();
-            assert!(agrees || incoming.query.contains('='), "headers alone agree with themselves");
+            assert!(agrees || !incoming.query.is_empty(), "headers alone agree with themselves");
             assert!(one("x-tenant-id").len() <= 1 && one("x-env").len() <= 1);
             said.push_str(&format!(" scope {agrees}"));
         }

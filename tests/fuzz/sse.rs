@@ -11,6 +11,7 @@ use tambour_actors::event::{Event, NewEvent, Origin};
 use tambour_actors::frame::control::{self, Control};
 use tambour_actors::frame::{FrameEncoder, Wire, sse_name};
 use tambour_actors::log::Bounds;
+use tambour_actors::refusal::DETAIL_BYTES_MAX;
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
 
 use crate::harness::{self, Target, cut, head, within};
@@ -75,6 +76,7 @@ fn check_event(kind: &str, data: &str, wire: Wire) -> &'static str {
 
 /// The hub's own blocks repeat what a client said: a cursor, a detail, an id of a request.
 fn check_control(said: &str, wire: Wire) {
+    let said = &said[..said.floor_char_boundary(DETAIL_BYTES_MAX)];
     let topics = [said.to_owned()];
     let frames = [
         Control::Refused { code: said, status: 401 },
