@@ -258,3 +258,17 @@ impl From<Code> for Refusal {
         Self::new(code, code.title())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_short_whatever_it_repeats() {
+        let of = |text: &str| Refusal::new(Code::BodyInvalid, text.to_owned()).detail;
+        let longest = "é".repeat(DETAIL_BYTES_MAX / 2);
+        assert_eq!(of(&longest), longest);
+        let cut = of(&(longest + "x"));
+        assert!(cut.ends_with("é…") && (DETAIL_BYTES_MAX - 3..=DETAIL_BYTES_MAX).contains(&cut.len()), "{}", cut.len());
+    }
+}

@@ -204,7 +204,8 @@ fn change(random: &mut Random, input: &mut Vec<u8>, pool: &[Vec<u8>], target: &T
     match random.below(10) {
         0 if at < input.len() => input[at] ^= 1 << random.below(8),
         1 if at < input.len() => {
-            input[at] = *b"\0\n\r\"\\{}[]:,.~=%\xff\x7f\x80 -09azAZ".get(random.below(29)).unwrap_or(&b'_')
+            let telling = b"\0\n\r\"\\{}[]:,.~=%\xff\x7f\x80 -09azAZ_";
+            input[at] = telling[random.below(telling.len())];
         }
         2 => input.insert(at, u8::try_from(random.below(256)).unwrap()),
         3 => drop(input.drain(at..end)),
