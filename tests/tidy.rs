@@ -164,3 +164,31 @@ fn the_description_is_the_code() {
         "openapi.json is not what the code makes, from line {line}: cargo run -- openapi > openapi.json"
     );
 }
+
+/// Whether a file has a test of this name: in Rust a function behind `#[test]`, in JavaScript the words of a `test(…)`.
+fn has_test(path: &str, text: &str, name: &str) -> bool {
+    if path.ends_with(".mjs") {
+        return text.contains(&format!("test(\"{name}\", "));
+    }
+    let is_function =
+        |line: &str| line.trim_start().strip_prefix("fn ").is_some_and(|rest| rest.starts_with(&format!("{name}(")));
+    let lines: Vec<_> = text.lines().collect();
+    lines.windows(2).any(|pair| pair[0].trim() == "#[test]" && is_function(pair[1]))
+}
+
+#[test]
+fn every_promise_of_the_security_page_has_its_tests() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).collect();
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|(path, name)| !fs::read_to_string(root().join(path)).is_ok_and(|text| has_test(path, &text, name)))
+        .collect();
+    assert!(named.len() > 50 && missing.is_empty(), "of {} tests these are none: {missing:#?}", named.len());
+    let promises = page
+        .split("| promise | shown by |\n|---|---|\n")
+        .skip(1)
+        .flat_map(|table| table.lines().take_while(|line| line.starts_with('|')));
+    let alone: Vec<_> = promises.filter(|row| !row.contains("::")).collect();
+    assert!(alone.is_empty(), "promised, and shown by no test: {alone:#?}");
+}

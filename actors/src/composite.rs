@@ -85,7 +85,8 @@ impl Composite {
             let seq = digits.parse().ok().filter(|_| plain).ok_or(MalformedCursor)?;
             Ok((Fingerprint(chars(fingerprint)?), seq))
         };
-        let places = parts.map(place).collect::<Result<Vec<_>, _>>()?;
+        // One more than there may be is enough to know.
+        let places = parts.take(STREAM_TOPICS_MAX + 1).map(place).collect::<Result<Vec<_>, _>>()?;
         let count_fits = (1..=STREAM_TOPICS_MAX).contains(&places.len());
         if count_fits { Ok(Self { set, places }) } else { Err(MalformedCursor) }
     }

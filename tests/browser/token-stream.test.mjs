@@ -6,13 +6,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { launch } from "./chromium.mjs";
-import { Hub } from "./hub.mjs";
+import { Hub, freePort } from "./hub.mjs";
 
 const START = fileURLToPath(new URL("../../examples/token-stream/start.mjs", import.meta.url));
 // The end of the generator's answer: whoever has it has seen all of it.
@@ -24,15 +23,6 @@ let browser;
 let hub;
 let example;
 let url;
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 before(async () => {
   browser = await launch();

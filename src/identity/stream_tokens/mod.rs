@@ -25,6 +25,8 @@ use crate::config::value::Secret;
 
 /// Random bytes in a token.
 const RANDOM_BYTES: usize = 32;
+/// The same as base64url without padding.
+const ENCODED_BYTES: usize = 43;
 /// Notices that may wait to be heard. One more is dropped: who keeps a token finds out at the next keep.
 pub const NOTICES_MAX: usize = 1_024;
 
@@ -208,7 +210,7 @@ pub fn make() -> Result<(Secret, Digest), getrandom::Error> {
 /// The SHA-256 of a text that has the form of a token; `None` of any other text, which was never one.
 #[must_use]
 pub fn digest(token: &str) -> Option<Digest> {
-    let encoded = token.strip_prefix(STREAM_TOKEN_PREFIX)?;
+    let encoded = token.strip_prefix(STREAM_TOKEN_PREFIX).filter(|encoded| encoded.len() == ENCODED_BYTES)?;
     let random = URL_SAFE_NO_PAD.decode(encoded).ok()?;
     (random.len() == RANDOM_BYTES).then(|| digest_of(token))
 }

@@ -14,27 +14,27 @@ pub const LINE_BYTES_MAX: usize = DATA_BYTES_MAX + 4 * 1024;
 
 /// An entry, and where it came from.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub struct Line {
     /// Its number, from 1; blank lines have one, too.
-    pub(super) number: u64,
+    pub number: u64,
     /// What it asks for.
-    pub(super) entry: Entry,
+    pub entry: Entry,
     /// How long it was.
-    pub(super) bytes: usize,
+    pub bytes: usize,
 }
 
 /// A line that can't be written.
 #[derive(Debug)]
-pub(super) struct Bad {
+pub struct Bad {
     /// Its number.
-    pub(super) line: u64,
+    pub line: u64,
     /// Why.
-    pub(super) refusal: Refusal,
+    pub refusal: Refusal,
 }
 
 /// Cuts a body into lines.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     /// The beginning of a line whose end has not come.
     rest: Vec<u8>,
     /// How many lines are complete.
@@ -43,7 +43,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The number of the line that is not complete.
-    pub(super) fn next(&self) -> u64 {
+    pub fn next(&self) -> u64 {
         self.complete + 1
     }
 
@@ -51,7 +51,7 @@ impl Lines {
     ///
     /// # Errors
     /// The first line that is none. Those before it are in the queue; nothing more may be fed.
-    pub(super) fn feed(&mut self, mut piece: &[u8], queue: &mut VecDeque<Line>) -> Result<(), Bad> {
+    pub fn feed(&mut self, mut piece: &[u8], queue: &mut VecDeque<Line>) -> Result<(), Bad> {
         while let Some(end) = memchr::memchr(b'\n', piece) {
             let (line, behind) = (&piece[..end], &piece[end + 1..]);
             piece = behind;
@@ -70,7 +70,7 @@ impl Lines {
     ///
     /// # Errors
     /// That line is none.
-    pub(super) fn end(&mut self, queue: &mut VecDeque<Line>) -> Result<(), Bad> {
+    pub fn end(&mut self, queue: &mut VecDeque<Line>) -> Result<(), Bad> {
         let line = std::mem::take(&mut self.rest);
         self.line(&line, queue)
     }

@@ -5,7 +5,7 @@
 //! was refused. What is held of a body is bounded, however long the body is.
 
 mod intake;
-mod lines;
+pub mod lines;
 mod turn;
 
 use actix_web::{HttpRequest, HttpResponse, web};

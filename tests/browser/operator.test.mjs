@@ -1,0 +1,134 @@
+// The guide to an operator's page, followed as it is written: its commands by bash, its page in a browser.
+//
+// Only addresses and the data directory are ours. Nothing of the guide is repeated here: a command that it does not have
+// is not run.
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { launch } from "./chromium.mjs";
+import { Hub, crashAndPublishMeanwhile, freePort } from "./hub.mjs";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const WAIT_MS_MAX = 60_000;
+
+let browser;
+let guide;
+let hub;
+let pages;
+let pagesPort;
+
+/** The commands of a section, for our addresses. */
+function commands(heading) {
+  const section = guide.split("\n## ").find((section) => section.startsWith(`${heading}\n`));
+  assert.ok(section, `the guide has no section ${heading}`);
+  const lines = section.split("\n").filter((line) => line.startsWith("    "));
+  assert.ok(lines.length > 0, `${heading} has no commands`);
+  const text = lines.map((line) => line.slice(4)).join("\n");
+  return text.replaceAll("http://127.0.0.1:8080", hub.url).replaceAll("127.0.0.1:8090", `127.0.0.1:${pagesPort}`).replaceAll(" 8090 ", ` ${pagesPort} `);
+}
+
+/** Lines of the last section, each to be run at a moment of its own. */
+const later = (start) => commands("The same in a browser").split("\n").find((line) => line.startsWith(start)) ?? assert.fail(start);
+
+/** What commands print. */
+async function bash(...scripts) {
+  const env = {
+    ...process.env,
+    PATH: `${dirname(resolve(process.env.TAMBOUR_BIN))}:${process.env.PATH}`,
+    TAMBOUR_URL: hub.url,
+    TAMBOUR__STORE__DATA_DIR: hub.directory,
+  };
+  const { stdout } = await promisify(execFile)("bash", ["-uc", scripts.join("\n")], { cwd: ROOT, env });
+  return stdout;
+}
+
+before(async () => {
+  browser = await launch();
+  guide = await readFile(new URL("../../docs/operator.md", import.meta.url), "utf8");
+  pagesPort = await freePort();
+  hub = await Hub.make({ TAMBOUR__HTTP__ALLOWED_ORIGINS: `http://127.0.0.1:${pagesPort}` });
+  await hub.start();
+});
+
+after(async () => {
+  pages?.kill();
+  await browser?.close();
+  await hub?.remove();
+});
+
+test("by hand: a stream drops, goes on with the same URL, and ends when its token is taken back", async () => {
+  const said = await bash(commands("Make a stream token"), commands("Read, drop, and go on with the same URL"), commands("Take it back"));
+  assert.match(said, /"token":"tst_/);
+  // Each text once, and the second behind the second `connected`.
+  const order = ["event: connected", "before the drop", "event: connected", "while nobody looked", "event: refused", '"code":"auth.token_revoked"', '"status":401'];
+  let at = 0;
+  for (const words of order) {
+    const found = said.indexOf(words, at);
+    assert.ok(found >= 0, `${words} is missing behind ${at} of\n${said}`);
+    at = found + words.length;
+  }
+  for (const text of ["before the drop", "while nobody looked"]) assert.equal(said.split(text).length, 2, said);
+});
+
+test("in a browser: the page goes on over a crash, and gives up when its token is taken back", async () => {
+  // A login in the second of a revocation counts as before it, so this begins where there was none: olga is somebody else.
+  const somebody = (text) => text.replaceAll("olga", "oskar");
+  const [command, ...args] = later("python3").split(" ");
+  pages = spawn(command, args, { cwd: ROOT, stdio: "ignore" });
+
+  const said = await bash(somebody(commands("Make a stream token")), later("echo"));
+  const url = said.trim().split("\n").at(-1);
+  const page = await browser.newPage();
+  page.setDefaultTimeout(WAIT_MS_MAX);
+  await served(`http://127.0.0.1:${pagesPort}/`);
+  await page.goto(url);
+  const state = (words) => page.waitForFunction((words) => document.querySelector("#state").textContent === words, words);
+  const log = (texts) => page.waitForFunction((texts) => document.querySelector("#log").innerText.trim() === texts, texts.join("\n"));
+  await state("live");
+
+  const jwt = await hub.token("alice");
+  const texts = ["hello"];
+  await bash("tambour publish -q thread/welcome hello");
+  await log(texts);
+  const missed = ["one", "two"];
+  await crashAndPublishMeanwhile(hub, jwt, "welcome", missed);
+  texts.push(...missed);
+  await log(texts);
+  await state("live");
+
+  await bash(...commands("Make a stream token").split("\n").slice(0, 2), commands("Take it back").split("\n")[0], somebody(later("curl")));
+  await log([...texts, "the hub says auth.token_revoked"]);
+  await state("closed for good");
+  await page.reload();
+  await state("closed for good");
+
+  // A new token does, once the second of the revocation is over.
+  const again = async () => {
+    const said = await bash(somebody(commands("Make a stream token")), later("echo"));
+    return said.includes("tst_") ? said.trim().split("\n").at(-1) : null;
+  };
+  await page.goto("about:blank");
+  await page.goto(await eventually(again));
+  await state("live");
+});
+
+/** Waits until somebody answers. */
+const served = (url) => eventually(() => fetch(url).then(({ ok }) => ok, () => false));
+
+/** Asks until there is an answer. */
+async function eventually(ask) {
+  const until = Date.now() + WAIT_MS_MAX;
+  while (Date.now() < until) {
+    const answer = await ask();
+    if (answer) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return assert.fail("it never came");
+}
