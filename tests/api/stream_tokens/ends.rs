@@ -17,6 +17,9 @@ fn bobs(addr: SocketAddr, body: &Value) -> String {
     ask.send(addr).ok(201)["token"].as_str().unwrap().to_owned()
 }
 
+/// What happens, how it is made to happen, and what the stream is told.
+type Cause = (&'static str, fn(SocketAddr), u16, &'static str);
+
 /// The tab is told why, its stream ends, and the URL is worth nothing any more.
 #[track_caller]
 fn ends(tab: &mut Tab, status: u16, code: &str) {
@@ -30,7 +33,7 @@ fn whatever_is_said_of_its_maker_ends_it() {
     let hub = Running::start();
     let addr = hub.addr();
     create(addr, "alice", "x");
-    let causes: [(&str, fn(SocketAddr), u16, &str); 3] = [
+    let causes: [Cause; 3] = [
         ("jti", |addr| drop(revoke(addr, &json!({ "jti": "jti-of-bob" }))), 401, "auth.token_revoked"),
         ("suspended", |addr| drop(put(addr, "bob", &json!({ "state": "suspended" }))), 403, "auth.suspended"),
         ("sub", |addr| drop(revoke(addr, &json!({ "sub": "bob" }))), 401, "auth.token_revoked"),
