@@ -181,7 +181,9 @@ mod tests {
             "stream.open",
             "session.open",
         ];
-        assert_eq!(of(None).collect::<Vec<_>>(), unrated);
+        let is_known = |action: &&str| unrated.contains(action) || EMERGENCIES.contains(action);
+        assert_eq!(of(None).filter(|action| !is_known(action)).collect::<Vec<_>>(), [""; 0]);
+        assert_eq!(of(None).count(), unrated.len() + EMERGENCIES.len());
         assert_eq!(of(Some(Rate::Publish)).collect::<Vec<_>>(), ["threads.publish", "canvases.publish"]);
         assert!(of(Some(Rate::Action)).any(|action| action == "threads.create"));
     }

@@ -124,9 +124,14 @@ fn a_service_key_gives_no_more_than_it_has() {
     for sub in ["", "key:other", "a\nb", &"x".repeat(257)] {
         refused(&key(Role::Admin), &json!({"for": {"sub": sub, "role": "viewer"}}), Code::BodyInvalid);
     }
-    let narrow = Principal { permissions: [Permission::ThreadsRead].into_iter().collect(), ..key(Role::Member) };
+    let narrow = [Permission::ThreadsRead, Permission::PrincipalsSignIn];
+    let narrow = Principal { permissions: narrow.into_iter().collect(), ..key(Role::Member) };
     let bob = ask(&narrow, &of("member")).unwrap().record([0; 32]);
     assert_eq!(bob.principal.permissions.iter().collect::<Vec<_>>(), [Permission::ThreadsRead]);
+    // To sign people in is a right of its own, also for an owner's key.
+    let own = |role| Principal { permissions: granted(role).permissions, ..key(role) };
+    refused(&own(Role::Member), &of("viewer"), Code::Forbidden);
+    refused(&own(Role::Owner), &of("viewer"), Code::Forbidden);
 }
 
 proptest! {
@@ -134,7 +139,7 @@ proptest! {
     #[test]
     fn never_more_than_its_maker(
         role in 0..4_usize,
-        keys in any::<[bool; 9]>(),
+        keys in any::<[bool; Permission::ALL.len()]>(),
         is_key in any::<bool>(),
         of in proptest::option::of(0..4_usize),
         read_only in any::<bool>(),
@@ -152,7 +157,8 @@ proptest! {
             body["for"] = json!({"sub": "bob", "role": roles[of].as_str()});
         }
         let Ok(wanted) = ask(&maker, &body) else {
-            prop_assert!(of.is_some_and(|of| !is_key || of > role), "only what is too much is refused");
+            let may = is_key && maker.has(Permission::PrincipalsSignIn);
+            prop_assert!(of.is_some_and(|of| !may || of > role), "only what is too much is refused");
             return Ok(());
         };
         let made = wanted.record([0; 32]).principal;
