@@ -21,6 +21,14 @@ pub(crate) struct Shape {
     pub(crate) ask: Ask,
 }
 
+impl Shape {
+    /// Whether a rate bounds how often it may be.
+    pub(crate) fn is_rated(&self) -> bool {
+        let route = ROUTES.iter().find(|route| route.action == self.action).expect("a shape has a route");
+        self.stream == Stream::No && route.rate().is_some()
+    }
+}
+
 /// Whether something is a stream request, and what becomes of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {

@@ -213,7 +213,7 @@ fn a_rate_comes_behind_who_it_is_and_before_the_body_and_the_topic() {
         settings.rates.action_per_minute = 1;
     });
     prepared(hub.addr());
-    for mut shape in shapes("open").into_iter().filter(|shape| shape.stream == Stream::No) {
+    for mut shape in shapes("open").into_iter().filter(Shape::is_rated) {
         // The last one that passes, whatever becomes of it.
         eventually("it is too often", || (shape.ask.send(hub.addr()).status == 429).then_some(()));
         beside(hub.addr(), &shape, (429, "rate.limited"), Some(BEFORE_RATES));
