@@ -7,14 +7,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use tambour_actors::cursor::Incarnation;
+use tambour_actors::deed::Deed;
+use tambour_actors::event::Origin;
 use tambour_actors::log::{CreateError, NewTopic, Topics, Unavailable, Visibility};
-use tambour_actors::principal::Role;
+use tambour_actors::principal::{ActorType, Role};
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
+use uuid::Uuid;
 
 use crate::config::Auth;
 use crate::config::value::Secret;
@@ -191,10 +196,33 @@ pub async fn demo(topics: &impl Topics) -> Result<(), Unavailable> {
         created_at_ms: now_ms(),
         incarnation: Incarnation(getrandom::u64().map_err(|error| Unavailable::from(error.to_string()))?),
     };
-    match topics.create(topic).await {
+    let by = own_deed();
+    match topics.create(topic, by).await {
         Ok(_) | Err(CreateError::Exists) => Ok(()),
         Err(CreateError::Unavailable(error)) => Err(error),
     }
+}
+
+/// What the hub does by itself when it begins.
+fn own_deed() -> Arc<Deed> {
+    let request_id: Arc<str> = Uuid::now_v7().to_string().into();
+    let origin = Origin {
+        routing: Bytes::from_static(br#""actor_id":"tambour","actor_type":"system""#),
+        meta: Bytes::from(format!(r#""request_id":"{request_id}","trace_id":"{request_id}""#)),
+    };
+    Arc::new(Deed {
+        scope: demo_scope(),
+        action: "threads.create",
+        sub: "tambour".into(),
+        actor_type: ActorType::System,
+        role: Role::Owner,
+        acts_for: None,
+        ip: None,
+        trace_id: request_id.clone(),
+        request_id,
+        origin,
+        at_ms: now_ms(),
+    })
 }
 
 /// The token in the URL that a first run prints.

@@ -15,6 +15,7 @@ use actix::{Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
+use crate::deed::Deed;
 use crate::event::Seq;
 use crate::log::appender::Appender;
 use crate::log::{ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
@@ -252,9 +253,9 @@ impl Directory {
     ///
     /// # Errors
     /// [`Unavailable`] when the store can't answer.
-    pub async fn delete(&self, key: &TopicKey) -> Result<bool, Unavailable> {
+    pub async fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> Result<bool, Unavailable> {
         let Some(record) = self.record(key).await? else { return Ok(false) };
-        let deleted = self.0.ground.topics.delete(key).await?;
+        let deleted = self.0.ground.topics.delete(key, by).await?;
         // A wake that began before must not outlive the deletion; a topic created since must.
         if let Some(handle) = self.find(key).await?
             && handle.record.log == record.log
@@ -272,9 +273,14 @@ impl Directory {
     ///
     /// # Errors
     /// As [`Topics::change`].
-    pub async fn change(&self, key: &TopicKey, change: TopicChange) -> Result<Option<Arc<TopicRecord>>, ChangeError> {
+    pub async fn change(
+        &self,
+        key: &TopicKey,
+        change: TopicChange,
+        by: Arc<Deed>,
+    ) -> Result<Option<Arc<TopicRecord>>, ChangeError> {
         let _turn = self.0.changing.lock().await;
-        let Some(record) = self.0.ground.topics.change(key, change).await? else { return Ok(None) };
+        let Some(record) = self.0.ground.topics.change(key, change, by).await? else { return Ok(None) };
         let record = Arc::new(record);
         let is_known = self.0.shard(key).lock().contains_key(key);
         // A wake that began before may have read the old record.

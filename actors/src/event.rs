@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::catalogue;
 use crate::depth::{DATA_DEPTH_MAX, is_deeper};
 use crate::refusal::{Code, Refusal};
+use crate::system::SystemType;
 
 /// The place of an event in its topic's log: 1, 2, 3… without holes. 0 is before the first.
 pub type Seq = u64;
@@ -58,7 +59,7 @@ pub enum TypeError {
     /// Not `[a-z][a-z0-9_.]{0,63}`.
     #[error("a type is a-z, then at most 63 of a-z, 0-9, _ and .")]
     Malformed,
-    /// One of [`RESERVED_TYPES`].
+    /// One of [`RESERVED_TYPES`], or of [`SystemType`].
     #[error("this type is written by the hub alone")]
     Reserved,
 }
@@ -74,7 +75,7 @@ impl EventType {
     /// [`TypeError::Malformed`] or [`TypeError::Reserved`].
     pub fn parse(text: &str) -> Result<Self, TypeError> {
         let parsed = Self::stored(text)?;
-        if RESERVED_TYPES.contains(&text) {
+        if RESERVED_TYPES.contains(&text) || SystemType::parse(text).is_some() {
             return Err(TypeError::Reserved);
         }
         Ok(parsed)

@@ -3,7 +3,7 @@
 //! - [`topic_key`], [`cursor`], [`event`], [`principal`]: parsed values.
 //! - [`refusal`]: the one table of everything that is refused. [`token_form`]: what is never said in one.
 //! - [`frame`]: an event as bytes, encoded once.
-//! - [`catalogue`]: well-known event types.
+//! - [`catalogue`]: well-known event types. [`system`]: those of `system/tenant`. [`deed`]: who did what they tell of.
 //! - [`log`]: the ports behind which events and topics are kept.
 //! - [`composite`]: where a reader of several topics stands.
 //! - [`entry`]: what a client asks to be written, parsed once for every transport.
@@ -13,6 +13,7 @@
 pub mod catalogue;
 pub mod composite;
 pub mod cursor;
+pub mod deed;
 pub mod depth;
 pub mod directory;
 pub mod entry;
@@ -24,6 +25,7 @@ pub mod principal;
 pub mod refusal;
 pub mod review;
 pub mod session;
+pub mod system;
 pub mod token_form;
 pub mod topic;
 pub mod topic_key;

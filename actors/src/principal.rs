@@ -123,6 +123,12 @@ permissions! {
     PrincipalsWrite = "principals:write";
     /// Say on whose behalf something is done. Service keys only.
     PrincipalsAct = "principals:act";
+    /// Read the feed: of what happens in the tenant, what one may see.
+    FeedRead = "feed:read";
+    /// Read and verify the audit log.
+    AuditRead = "audit:read";
+    /// Switch actions, agents or providers off and on again.
+    KillSwitchesWrite = "kill_switches:write";
     /// Sign people in: make stream tokens that prove somebody else. Service keys only.
     PrincipalsSignIn = "principals:sign_in";
 }
@@ -140,15 +146,18 @@ impl Permission {
         match kind {
             TopicKind::Thread => Self::ThreadsRead,
             TopicKind::Canvas => Self::CanvasesRead,
+            TopicKind::Feed => Self::FeedRead,
+            TopicKind::System => Self::AuditRead,
         }
     }
 
-    /// To make topics of a kind, and to write to those that are shared.
+    /// To make topics of a kind, and to write to those that are shared; `None`: nobody does.
     #[must_use]
-    pub fn write(kind: TopicKind) -> Self {
+    pub fn write(kind: TopicKind) -> Option<Self> {
         match kind {
-            TopicKind::Thread => Self::ThreadsWrite,
-            TopicKind::Canvas => Self::CanvasesWrite,
+            TopicKind::Thread => Some(Self::ThreadsWrite),
+            TopicKind::Canvas => Some(Self::CanvasesWrite),
+            TopicKind::System | TopicKind::Feed => None,
         }
     }
 }

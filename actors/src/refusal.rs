@@ -100,6 +100,8 @@ codes! {
     TokenStore = "token.store_unavailable", 503, None, "The store of stream tokens can't answer";
     /// The issuer's keys were never fetched.
     KeysUnavailable = "auth.keys_unavailable", 503, None, "The issuer's keys can't be had";
+    /// Somebody who may has switched it off for this tenant and env.
+    KillSwitch = "kill_switch.blocked", 403, None, "Switched off";
     /// The principal is suspended in this tenant and env.
     Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.

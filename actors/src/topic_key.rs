@@ -28,8 +28,8 @@ pub enum NameError {
     /// Not `[A-Za-z0-9_.:-]{1,128}`.
     #[error("a topic id is 1 to 128 of A-Z, a-z, 0-9, _ . : -")]
     TopicId,
-    /// Not `thread/{id}` or `canvas/{id}`.
-    #[error("a topic is thread/{{id}} or canvas/{{id}}")]
+    /// Not `thread/{id}`, `canvas/{id}` or `feed`.
+    #[error("a topic is thread/{{id}}, canvas/{{id}} or feed")]
     Topic,
 }
 
@@ -140,24 +140,42 @@ pub enum TopicKind {
     Thread,
     /// A shared document. Its commands come later; its log is the same.
     Canvas,
+    /// What happens to a tenant and env beside its topics: one log, written by the store with each change.
+    System,
+    /// Everything that happens in a tenant and env, in commit order. It has no log of its own.
+    Feed,
 }
 
+/// The id of the one topic of [`TopicKind::System`].
+const SYSTEM_ID: &str = "tenant";
+/// The name of the feed on the wire.
+pub const FEED: &str = "feed";
+
 impl TopicKind {
-    /// `thread` or `canvas`.
+    /// `thread`, `canvas`, `system` or `feed`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Thread => "thread",
             Self::Canvas => "canvas",
+            Self::System => "system",
+            Self::Feed => FEED,
         }
     }
 
-    /// The field of an event's `routing` that names the topic: `thread_id` or `canvas_id`.
+    /// Parses a name of [`Self::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Thread, Self::Canvas, Self::System, Self::Feed].into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The field of an event's `routing` that names the topic: `thread_id`, `canvas_id`, `system_id`.
     #[must_use]
     pub fn routing_field(self) -> &'static str {
         match self {
             Self::Thread => "thread_id",
             Self::Canvas => "canvas_id",
+            Self::System | Self::Feed => "system_id",
         }
     }
 }
@@ -185,14 +203,33 @@ impl TopicKey {
         if !form {
             return Err(NameError::TopicId);
         }
-        Ok(Self(Arc::new(Parts { tenant: scope.tenant.clone(), env: scope.env, kind, id: id.into() })))
+        Ok(Self::of(scope, kind, id))
     }
 
-    /// Parses `thread/{id}` or `canvas/{id}` inside a scope.
+    /// The topic `system/tenant` of a scope.
+    #[must_use]
+    pub fn system(scope: &Scope) -> Self {
+        Self::of(scope, TopicKind::System, SYSTEM_ID)
+    }
+
+    /// The feed of a scope.
+    #[must_use]
+    pub fn feed(scope: &Scope) -> Self {
+        Self::of(scope, TopicKind::Feed, FEED)
+    }
+
+    fn of(scope: &Scope, kind: TopicKind, id: &str) -> Self {
+        Self(Arc::new(Parts { tenant: scope.tenant.clone(), env: scope.env, kind, id: id.into() }))
+    }
+
+    /// Parses `thread/{id}`, `canvas/{id}` or `feed` inside a scope. `system/tenant` is read by the feed alone.
     ///
     /// # Errors
     /// [`NameError::Topic`] for another kind or no slash, [`NameError::TopicId`] for a bad id.
     pub fn parse(scope: &Scope, topic: &str) -> Result<Self, NameError> {
+        if topic == FEED {
+            return Ok(Self::feed(scope));
+        }
         let (kind, id) = topic.split_once('/').ok_or(NameError::Topic)?;
         let kind = match kind {
             "thread" => TopicKind::Thread,
@@ -214,7 +251,7 @@ impl TopicKey {
         self.0.env
     }
 
-    /// Thread or canvas.
+    /// What it is.
     #[must_use]
     pub fn kind(&self) -> TopicKind {
         self.0.kind
@@ -232,9 +269,12 @@ impl TopicKey {
         Scope { tenant: self.0.tenant.clone(), env: self.0.env }
     }
 
-    /// The name clients use inside their scope: `thread/{id}`.
+    /// The name clients use inside their scope: `thread/{id}`; of the feed `feed`.
     #[must_use]
     pub fn topic(&self) -> String {
+        if self.0.kind == TopicKind::Feed {
+            return FEED.to_owned();
+        }
         format!("{}/{}", self.0.kind.as_str(), self.0.id)
     }
 

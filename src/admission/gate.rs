@@ -33,6 +33,7 @@ impl Gate for Gatekeeper {
             let action = match key.kind() {
                 TopicKind::Thread => "threads.publish",
                 TopicKind::Canvas => "canvases.publish",
+                TopicKind::System | TopicKind::Feed => return Admission::Now(Err(rights::not_written())),
             };
             let (_, verdict) = self.0.terms().rates.take(Rate::Publish, action, principal);
             if let Err(refusal) = verdict {

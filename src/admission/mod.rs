@@ -27,11 +27,13 @@ use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
+use tambour_actors::deed::Deed;
 use tambour_actors::directory::{Directory, TopicHandle};
 use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Proved, Right};
+use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Scope, TopicKey};
 
 pub use draining::Draining;
@@ -169,6 +171,7 @@ pub struct Caller {
     terms: Arc<Terms>,
     address: Address,
     permit: Option<Rc<Permit>>,
+    action: &'static str,
 }
 
 /// Right to a topic that a caller has.
@@ -210,7 +213,7 @@ impl Caller {
         match proved.await {
             Ok(principal) => {
                 let (context, principal) = (Rc::new(context), Arc::new(principal));
-                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit })
+                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit, action: route.action })
             }
             Err(refusal) => Err(Problem::new(refusal, &context)),
         }
@@ -249,6 +252,25 @@ impl Caller {
     #[must_use]
     pub fn used(&self) -> Used {
         self.ground.permits.used(self.address, &self.principal)
+    }
+
+    /// What the caller does, for whoever writes it down in the transaction of what they change.
+    #[must_use]
+    pub fn deed(&self) -> Arc<Deed> {
+        let (principal, ids) = (&self.principal, &self.context.ids);
+        Arc::new(Deed {
+            scope: principal.scope.clone(),
+            action: self.action,
+            sub: principal.sub.clone(),
+            actor_type: principal.actor_type,
+            role: principal.role,
+            acts_for: principal.acts_for.clone(),
+            ip: Some(self.address.to_string().into()),
+            request_id: (*ids.request_id).into(),
+            trace_id: (*ids.trace_id).into(),
+            origin: self.context.origin(principal),
+            at_ms: now_ms(),
+        })
     }
 
     /// Where the caller acts.

@@ -13,7 +13,11 @@ use tambour_actors::topic_key::TopicKind;
 pub fn check(principal: &Principal, topic: &NewTopic, right: Right) -> Result<(), Refusal> {
     debug_assert_eq!(principal.scope, topic.key.scope());
     let member = topic.members.iter().find(|member| member.sub == principal.sub);
-    let (own, kind) = (principal.role.administers() || topic.creator == principal.sub, topic.key.kind());
+    let kind = topic.key.kind();
+    if matches!(kind, TopicKind::System | TopicKind::Feed) {
+        return if right == Right::Read { require(principal, Permission::read(kind)) } else { Err(not_written()) };
+    }
+    let own = principal.role.administers() || topic.creator == principal.sub;
     let shared = topic.visibility != Visibility::Private;
     // A viewer never writes, whatever they made or were let into.
     let writes = principal.role >= Role::Member && !principal.read_only;
@@ -24,7 +28,7 @@ pub fn check(principal: &Principal, topic: &NewTopic, right: Right) -> Result<()
                 own || member.is_some() || topic.visibility == Visibility::Public || team
             }
             Right::Write => {
-                let shared = shared && principal.has(Permission::write(kind));
+                let shared = shared && Permission::write(kind).is_some_and(|key| principal.has(key));
                 writes && (own || shared || member.is_some_and(|member| member.can_write))
             }
             Right::Manage => writes && own,
@@ -52,7 +56,13 @@ pub fn check_create(principal: &Principal, kind: TopicKind) -> Result<(), Refusa
     if principal.role == Role::Viewer {
         return Err(Refusal::new(Code::Forbidden, "a viewer creates no topics"));
     }
-    require(principal, Permission::write(kind))
+    Permission::write(kind).map_or_else(|| Err(not_written()), |key| require(principal, key))
+}
+
+/// Of what nobody writes: the feed, and `system/tenant`.
+#[must_use]
+pub fn not_written() -> Refusal {
+    Refusal::new(Code::Forbidden, "the hub alone writes here")
 }
 
 /// Checks that a principal has a permission key.

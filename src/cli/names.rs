@@ -52,7 +52,7 @@ impl TopicName {
     pub fn collection(&self) -> &'static str {
         match self.kind {
             TopicKind::Thread => "/v1/threads",
-            TopicKind::Canvas => "/v1/canvases",
+            TopicKind::Canvas | TopicKind::System | TopicKind::Feed => "/v1/canvases",
         }
     }
 

@@ -274,13 +274,14 @@ settings! {
     /// Roles: which permission keys each has. Owners and admins have every one.
     roles: Roles {
         /// Of a viewer.
-        viewer: Vec<Permission> = vec![Permission::ThreadsRead, Permission::CanvasesRead], Accepts::Any, Live;
+        viewer: Vec<Permission> = vec![Permission::ThreadsRead, Permission::CanvasesRead, Permission::FeedRead], Accepts::Any, Live;
         /// Of a member.
         member: Vec<Permission> = vec![
             Permission::ThreadsRead,
             Permission::ThreadsWrite,
             Permission::CanvasesRead,
             Permission::CanvasesWrite,
+            Permission::FeedRead,
         ], Accepts::Any, Live;
     }
     /// Service keys.

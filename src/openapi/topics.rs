@@ -69,7 +69,7 @@ pub fn list(route: &RouteSpec) -> Doc {
     let (kind, tag) = kind(route);
     let list = match kind {
         TopicKind::Thread => Typed::of::<ThreadList>(),
-        TopicKind::Canvas => Typed::of::<CanvasList>(),
+        TopicKind::Canvas | TopicKind::System | TopicKind::Feed => Typed::of::<CanvasList>(),
     };
     let list = list.example("one", "One, and no more", json!({ tag: [example(route)], "has_more": false }));
     Doc::new(tag, format!("List {tag}"))

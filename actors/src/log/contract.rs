@@ -10,6 +10,7 @@ use std::thread::Thread;
 
 use bytes::Bytes;
 
+pub use self::deeds::deed;
 use super::{
     Append, AppendError, Bounds, CreateError, EventLog, LogId, Member, NewTopic, Page, PageLimit, TopicQuery,
     TopicRecord, Topics, Visibility,
@@ -19,6 +20,7 @@ use crate::event::{Event, EventType, Origin, Seq};
 use crate::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 
 mod changes;
+mod deeds;
 mod dice;
 mod folding;
 mod lists;
@@ -146,7 +148,7 @@ fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<Event> {
 }
 
 fn item(log: LogId, events: Vec<Event>) -> Append {
-    Append { log, events: events.into(), once: Vec::new() }
+    Append { log, events: events.into(), once: Vec::new(), closing: None }
 }
 
 fn bounds(oldest: Seq, head: Seq) -> Bounds {
@@ -155,7 +157,7 @@ fn bounds(oldest: Seq, head: Seq) -> Bounds {
 
 impl<L: EventLog, T: Topics> Store<L, T> {
     fn create(&self, id: &str) -> TopicRecord {
-        wait(self.topics.create(new_topic(thread(id)))).expect("created")
+        wait(self.topics.create(new_topic(thread(id)), deed())).expect("created")
     }
 
     fn append(&self, items: Vec<Append>) -> Vec<Result<(), AppendError>> {
@@ -236,20 +238,20 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         let other = self.create("y").log;
         self.append_all(log, events(1..=500));
         self.append_all(other, events(1..=2));
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(true));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(true));
         assert_eq!(self.append(vec![item(log, events(501..=501))]), [Err(AppendError::Gone)]);
         assert_eq!(self.append(vec![item(log, events(1..=1))]), [Err(AppendError::Gone)]);
         assert_eq!(self.read(log, 0, ALL), Page { events: Vec::new(), bounds: Bounds::EMPTY });
         assert_eq!(self.bounds(log), Bounds::EMPTY);
         assert_eq!(wait(self.topics.find(&thread("x"))), Ok(None));
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(false));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(false));
         assert_eq!(self.read(other, 0, ALL).events, events(1..=2));
     }
 
     fn created_anew_it_is_another_log(&self) {
         let old = self.create("x");
         self.append_all(old.log, events(1..=3));
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(true));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(true));
         let new = self.create("x");
         assert_ne!(old.log, new.log);
         assert_eq!(self.read(new.log, 0, ALL), Page { events: Vec::new(), bounds: Bounds::EMPTY });
@@ -267,7 +269,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
             assert_eq!(wait(asked), Ok(bounds(1, round + 1)));
             assert_eq!(wait(append), [Ok(())]);
         }
-        let deleted = self.topics.delete(&thread("x"));
+        let deleted = self.topics.delete(&thread("x"), deed());
         assert_eq!(wait(self.log.bounds(log)), Ok(Bounds::EMPTY));
         assert_eq!(wait(deleted), Ok(true));
     }
@@ -321,9 +323,9 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         let mine = self.create("x");
         let theirs = NewTopic { creator: "mallory".into(), incarnation: Incarnation(8), ..new_topic(thread("x")) };
         // Two of another name at once: one of them wins, in the order of the calls.
-        let [first, second] =
-            [1, 2].map(|n| self.topics.create(NewTopic { incarnation: Incarnation(n), ..new_topic(thread("race")) }));
-        assert_eq!(wait(self.topics.create(theirs)), Err(CreateError::Exists));
+        let [first, second] = [1, 2]
+            .map(|n| self.topics.create(NewTopic { incarnation: Incarnation(n), ..new_topic(thread("race")) }, deed()));
+        assert_eq!(wait(self.topics.create(theirs, deed())), Err(CreateError::Exists));
         assert_eq!(wait(second), Err(CreateError::Exists));
         assert_eq!(wait(first).expect("created").topic.incarnation, Incarnation(1));
         assert_eq!(wait(self.topics.find(&thread("x"))), Ok(Some((mine, Bounds::EMPTY))));
@@ -340,7 +342,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
             incarnation: Incarnation(u64::MAX),
             ..new_topic(thread("A.b:c-d_1"))
         };
-        let created = wait(self.topics.create(topic.clone())).expect("created");
+        let created = wait(self.topics.create(topic.clone(), deed())).expect("created");
         assert_eq!(created.topic, topic);
         assert_eq!(wait(self.topics.find(&topic.key)), Ok(Some((created, Bounds::EMPTY))));
         assert_eq!(wait(self.topics.find(&thread("A.b"))), Ok(None));
@@ -353,11 +355,11 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         }
         let last = self.log.append(vec![item(log, vec![event(201)])]);
         drop(self.log.append(vec![item(log, vec![event(202)])]));
-        drop(self.topics.create(new_topic(thread("unpolled"))));
+        drop(self.topics.create(new_topic(thread("unpolled")), deed()));
         assert_eq!(self.bounds(log), bounds(1, 202));
         assert_eq!(wait(last), [Ok(())]);
         assert_eq!(self.read(log, 0, ALL).events, events(1..=202));
-        assert_eq!(wait(self.topics.create(new_topic(thread("unpolled")))), Err(CreateError::Exists));
+        assert_eq!(wait(self.topics.create(new_topic(thread("unpolled")), deed())), Err(CreateError::Exists));
     }
 
     fn any_text_comes_back_byte_for_byte(&self) {

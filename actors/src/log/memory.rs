@@ -13,6 +13,7 @@ use super::{
     IDEMPOTENCY_KEPT_MS, LogId, NewTopic, Page, PageLimit, PortFuture, Rejected, Remembered, TopicChange, TopicQuery,
     TopicRecord, Topics, Unavailable, Why,
 };
+use crate::deed::Deed;
 use crate::event::{APPENDED_BYTES_MAX, Event, Seq};
 use crate::topic_key::{Scope, TopicKey};
 
@@ -225,7 +226,7 @@ impl EventLog for MemoryLog {
 }
 
 impl Topics for MemoryLog {
-    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>> {
+    fn create(&self, topic: NewTopic, _: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>> {
         let mut contents = self.0.lock();
         let answer = if contents.topics.contains_key(&topic.key) {
             Err(CreateError::Exists)
@@ -260,14 +261,19 @@ impl Topics for MemoryLog {
         Box::pin(std::future::ready(Ok(found)))
     }
 
-    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+    fn change(
+        &self,
+        key: &TopicKey,
+        change: TopicChange,
+        _: Arc<Deed>,
+    ) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
         let mut contents = self.0.lock();
         let changed =
             contents.topics.get_mut(key).map(|record| change.apply(&mut record.topic).map(|()| record.clone()));
         Box::pin(std::future::ready(changed.transpose()))
     }
 
-    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {
+    fn delete(&self, key: &TopicKey, _: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>> {
         let mut contents = self.0.lock();
         let deleted = contents.topics.remove(key);
         if let Some(record) = &deleted {

@@ -7,6 +7,7 @@
 
 pub mod appender;
 pub mod contract;
+pub mod feed;
 pub mod memory;
 mod topics;
 
@@ -21,6 +22,7 @@ pub use topics::{
     Topics, Visibility, VisibleTo,
 };
 
+use crate::deed::Deed;
 use crate::event::{Event, Seq};
 
 /// A future that a port returns.
@@ -87,6 +89,8 @@ pub struct Append {
     pub events: Arc<[Event]>,
     /// Which of them must happen at most once; ascending, not overlapping, no key twice.
     pub once: Vec<OnceWrite>,
+    /// Where the last of them is the hub's `closed`: whose deed that is. It is written down in the same transaction.
+    pub closing: Option<Arc<Deed>>,
 }
 
 /// A write of an append whose condition does not hold.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Bounds, LogId, PortFuture, Unavailable};
 use crate::cursor::{Incarnation, Mark};
+use crate::deed::Deed;
 use crate::topic_key::{Scope, TopicKey, TopicKind};
 
 /// Who may see and write a topic besides its creator and the tenant's admins.
@@ -189,21 +190,27 @@ pub struct TopicQuery {
     pub limit: usize,
 }
 
-/// A store of topics: which exist, who made them, and which log is theirs.
+/// A store of topics: which exist, who made them, and which log is theirs. Whatever changes one is written down with the deed in
+/// the same transaction: what can't be written down does not happen.
 pub trait Topics: Send + Sync + 'static {
     /// Creates a topic with an empty log, durably.
-    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>>;
+    fn create(&self, topic: NewTopic, by: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>>;
 
     /// Finds a topic and the ends of its log, from one snapshot that holds every create and
     /// delete that was answered before.
     fn find(&self, key: &TopicKey) -> PortFuture<Result<Option<(TopicRecord, Bounds)>, Unavailable>>;
 
     /// Changes a topic, durably. `None` when there is none.
-    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>>;
+    fn change(
+        &self,
+        key: &TopicKey,
+        change: TopicChange,
+        by: Arc<Deed>,
+    ) -> PortFuture<Result<Option<TopicRecord>, ChangeError>>;
 
     /// Lists topics of a scope.
     fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>>;
 
     /// Deletes a topic, durably; its events may go later, in slices, but are never read again. `false` when there was none.
-    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>>;
+    fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>>;
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::write::{What, Write};
+use crate::deed::Deed;
 use crate::event::{Event, EventType, Origin, Seq};
 use crate::log::{Once, OnceWrite, Published};
 use crate::refusal::Refusal;
@@ -31,13 +32,13 @@ pub(super) struct Placed<R> {
     pub(super) events: Vec<Event>,
     pub(super) writes: Vec<Put<R>>,
     keys: HashSet<(Arc<str>, Arc<str>)>,
-    /// Nothing goes behind it.
-    pub(super) closes: bool,
+    /// Whose deed it is that nothing goes behind it.
+    pub(super) closing: Option<Arc<Deed>>,
 }
 
 impl<R> Default for Placed<R> {
     fn default() -> Self {
-        Self { events: Vec::new(), writes: Vec::new(), keys: HashSet::new(), closes: false }
+        Self { events: Vec::new(), writes: Vec::new(), keys: HashSet::new(), closing: None }
     }
 }
 
@@ -85,9 +86,9 @@ impl<R> Placed<R> {
                 events.iter().for_each(|event| put(event.kind.clone(), event.data.clone(), event.target));
             }
             What::Redact(target) => put(EventType::redacted(), Bytes::from_static(b"{}"), Some(*target)),
-            What::Close => {
+            What::Close(by) => {
                 put(EventType::closed(), Bytes::from_static(b"{}"), None);
-                self.closes = true;
+                self.closing = Some(by.clone());
             }
         }
         let last = head + self.events.len() as Seq;

@@ -13,6 +13,7 @@ use super::placing::{InFlight, Put, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
 use super::tail::Tail;
 pub use super::write::{Chain, Expect, What, Write};
+use crate::deed::Deed;
 use crate::event::{Event, Seq};
 use crate::frame::{Batch, Frame, FrameEncoder};
 pub use crate::log::Published;
@@ -49,8 +50,8 @@ pub struct OutletId {
 /// What the actor must do. `R` is how a writer is answered.
 #[derive(Debug)]
 pub enum Effect<R> {
-    /// Append these events; then call [`TopicState::appended`].
-    Append(Arc<[Event]>, Vec<OnceWrite>),
+    /// Append these events, the last of them perhaps the topic's last and then by this deed; then call [`TopicState::appended`].
+    Append(Arc<[Event]>, Vec<OnceWrite>, Option<Arc<Deed>>),
     /// Send this to an outlet; it answers with [`TopicState::delivered`].
     Deliver(OutletId, Arc<Batch>),
     /// Answer a writer.

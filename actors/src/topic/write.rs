@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cursor::{Cursor, Mark};
+use crate::deed::Deed;
 use crate::event::{APPENDED_BYTES_MAX, NewEvent, Seq};
 use crate::log::{AppendError, Bounds, Once, Published, Remembered, Why};
 use crate::refusal::{Code, Refusal};
@@ -30,8 +31,8 @@ pub enum What {
     Events(Vec<NewEvent>),
     /// The data of this event is taken away, and readers are told.
     Redact(Seq),
-    /// The topic's last event.
-    Close,
+    /// The topic's last event, and whose deed it is.
+    Close(Arc<Deed>),
 }
 
 /// Where a writer expects the topic to be.
@@ -87,13 +88,13 @@ impl Write {
     pub fn size_bytes(&self) -> usize {
         match &self.what {
             What::Events(events) => events.iter().map(|e| e.data.len() + e.kind.as_str().len()).sum(),
-            What::Redact(_) | What::Close => 0,
+            What::Redact(_) | What::Close(_) => 0,
         }
     }
 
     /// Whether it would be the topic's last event.
     pub(super) fn closes(&self) -> bool {
-        matches!(self.what, What::Close)
+        matches!(self.what, What::Close(_))
     }
 
     /// Whether it is a link of this chain.

@@ -129,9 +129,10 @@ impl<R> TopicState<R> {
         }
         if !placed.events.is_empty() {
             let once = placed.once();
+            let closing = placed.closing;
             let events: Arc<[Event]> = placed.events.into();
             self.in_flight = Some((events.clone(), placed.writes));
-            effects.push(Effect::Append(events, once));
+            effects.push(Effect::Append(events, once, closing));
         }
         if self.closing {
             // Whoever wanted to close it may have been refused.
@@ -150,7 +151,7 @@ impl<R> TopicState<R> {
             return Verdict::Later;
         }
         let refusal = match write.expect {
-            _ if self.bounds.closed || placed.closes => Some(closed()),
+            _ if self.bounds.closed || placed.closing.is_some() => Some(closed()),
             None => None,
             Some(_) if !placed.events.is_empty() => return Verdict::Later,
             Some(expect) => expect.check(self.record.mark(), self.bounds).err(),

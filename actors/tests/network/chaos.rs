@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use tambour_actors::log::contract::deed;
 
 use tambour_actors::cursor::{Cursor, Mark};
 use tambour_actors::event::Seq;
@@ -152,11 +153,11 @@ impl Chaos {
                 self.hub.trim(&record, seq);
             }
             3 if self.random.below(3) == 0 => {
-                assert_eq!(self.hub.directory.delete(&key(topic)).await, Ok(true));
+                assert_eq!(self.hub.directory.delete(&key(topic), deed()).await, Ok(true));
                 self.records.remove(topic);
             }
             4 if self.random.below(4) == 0 => {
-                drop(self.hub.write(topic, What::Close.into()).await);
+                drop(self.hub.write(topic, What::Close(deed()).into()).await);
             }
             5 => self.hub.log.hold_reads(),
             _ => (0..self.hub.workers.len()).for_each(|worker| self.hub.directory.sweep(worker)),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use tambour_actors::log::contract::deed;
 
 use tambour_actors::composite::put_in_order;
 use tambour_actors::cursor::Mark;
@@ -158,10 +159,10 @@ impl Chaos {
                 self.hub.trim(&record, seq);
             }
             3 if self.random.below(3) == 0 => {
-                assert_eq!(self.hub.directory.delete(&key(topic)).await, Ok(true));
+                assert_eq!(self.hub.directory.delete(&key(topic), deed()).await, Ok(true));
                 self.records.remove(topic);
             }
-            4 if self.random.below(5) == 0 => drop(self.hub.write(topic, What::Close.into()).await),
+            4 if self.random.below(5) == 0 => drop(self.hub.write(topic, What::Close(deed()).into()).await),
             5 => self.hub.log.hold_reads(),
             6..=8 => self.hub.log.release(),
             _ => (0..self.hub.workers.len()).for_each(|worker| self.hub.directory.sweep(worker)),

@@ -5,6 +5,7 @@ use tambour_actors::composite::{Composite, put_in_order};
 use tambour_actors::cursor::Mark;
 use tambour_actors::directory::TopicHandle;
 use tambour_actors::frame::Wire;
+use tambour_actors::log::contract::deed;
 use tambour_actors::topic::state::What;
 
 use super::client::{Client, Truth};
@@ -84,7 +85,7 @@ fn each_topic_that_can_not_be_honoured_has_a_gap_of_its_own() {
         reaches(&mut client, [5, 5, 5]).await;
         let id = client.last_id.clone().unwrap();
         // The first is made anew, and the third is told to be further than it is.
-        assert_eq!(hub.directory.delete(&key(TOPICS[0])).await, Ok(true));
+        assert_eq!(hub.directory.delete(&key(TOPICS[0]), deed()).await, Ok(true));
         until("ended", || {
             client.read();
             client.ended == [(TOPICS[0].to_owned(), "deleted".to_owned())]
@@ -137,8 +138,8 @@ fn a_stream_ends_with_its_last_topic() {
             let topics = found(&hub).await;
             let mut client = Client::stream(Net::new(UNLIMITED), &hub, &truth, (0, wire), topics, None).await;
             until("connected", || client.at(TOPICS[0]).is_some()).await;
-            hub.write(TOPICS[0], What::Close.into()).await.await.unwrap().unwrap();
-            assert_eq!(hub.directory.delete(&key(TOPICS[1])).await, Ok(true));
+            hub.write(TOPICS[0], What::Close(deed()).into()).await.await.unwrap().unwrap();
+            assert_eq!(hub.directory.delete(&key(TOPICS[1]), deed()).await, Ok(true));
             until("two ended", || {
                 client.read();
                 client.ended.len() == 2
@@ -148,12 +149,12 @@ fn a_stream_ends_with_its_last_topic() {
             hub.publish(TOPICS[2], "1").await.unwrap();
             until("the last goes on", || client.at(TOPICS[2]).is_some_and(|at| at.seq >= 1)).await;
             assert!(!client.net.finished());
-            hub.write(TOPICS[2], What::Close.into()).await.await.unwrap().unwrap();
+            hub.write(TOPICS[2], What::Close(deed()).into()).await.await.unwrap().unwrap();
             until("the end", || client.finished()).await;
             assert_eq!(client.ended[2], (TOPICS[2].to_owned(), "closed".to_owned()));
             client.net.end_input();
             for topic in TOPICS {
-                let _ = hub.directory.delete(&key(topic)).await;
+                let _ = hub.directory.delete(&key(topic), deed()).await;
                 hub.create(topic).await;
             }
         }
@@ -186,7 +187,7 @@ fn what_ends_before_the_stream_begins_is_told_behind_its_beginning() {
             topics.push((hub.directory.find_awake(&key(topic)).expect("awake"), None));
         }
         client = Client::stream(Net::new(UNLIMITED), &hub, &truth, (on, Wire::Sse), topics, None).await;
-        assert_eq!(hub.directory.delete(&key(other)).await, Ok(true));
+        assert_eq!(hub.directory.delete(&key(other), deed()).await, Ok(true));
         hub.on(on, |_| ()).await;
         client.read();
         assert_eq!(client.last_id, None, "nothing is said before all have answered");

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use tambour_actors::deed::Deed;
 
 use parking_lot::Mutex;
 use tambour_actors::event::Seq;
@@ -153,8 +154,8 @@ impl EventLog for Flaky {
 }
 
 impl Topics for Flaky {
-    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>> {
-        self.memory.create(topic)
+    fn create(&self, topic: NewTopic, by: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>> {
+        self.memory.create(topic, by)
     }
 
     fn find(&self, key: &TopicKey) -> PortFuture<Result<Option<(TopicRecord, Bounds)>, Unavailable>> {
@@ -162,15 +163,20 @@ impl Topics for Flaky {
         self.memory.find(key)
     }
 
-    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
-        self.memory.change(key, change)
+    fn change(
+        &self,
+        key: &TopicKey,
+        change: TopicChange,
+        by: Arc<Deed>,
+    ) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+        self.memory.change(key, change, by)
     }
 
     fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
         self.memory.list(scope, query)
     }
 
-    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {
-        self.memory.delete(key)
+    fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>> {
+        self.memory.delete(key, by)
     }
 }

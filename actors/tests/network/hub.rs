@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
+use tambour_actors::log::contract::deed;
 
 use actix::{Actor as _, Arbiter, Recipient, prelude::ArbiterHandle};
 use bytes::Bytes;
@@ -272,7 +273,7 @@ impl Hub {
             created_at_ms: 0,
             incarnation,
         };
-        self.log.memory.create(new).await.expect("the topic is new")
+        self.log.memory.create(new, deed()).await.expect("the topic is new")
     }
 
     pub(crate) async fn find(&self, topic: &str) -> Option<TopicHandle> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tambour_actors::log::contract::deed;
 
 use parking_lot::Mutex;
 use serde_json::json;
@@ -157,7 +158,7 @@ fn a_lesser_role_is_in_force_in_a_live_session() {
         let carol = Member { sub: "carol".into(), can_write: false };
         let shut =
             TopicChange { put_member: Some(carol), visibility: Some(Visibility::Private), ..TopicChange::default() };
-        hub.directory.change(&key("thread/a"), shut).await.unwrap().unwrap();
+        hub.directory.change(&key("thread/a"), shut, deed()).await.unwrap().unwrap();
         let mut bob = Client::ws_of("bob", &hub, &truth, 0).await;
         bob.send(&json!({"t": "auth", "token": "admin"}));
         for topic in ["thread/a", "thread/b"] {

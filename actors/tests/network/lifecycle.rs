@@ -1,6 +1,7 @@
 //! Topics that sleep, wake, are deleted, made anew, trimmed and closed under their readers.
 
 use tambour_actors::frame::Wire;
+use tambour_actors::log::contract::deed;
 use tambour_actors::refusal::Code;
 use tambour_actors::topic::state::{Start, TopicLimits, What, Write};
 
@@ -72,7 +73,7 @@ fn a_topic_that_is_deleted_in_its_sleep_ends_its_streams() {
             clients.push(client);
         }
         falls_asleep(&hub).await;
-        assert_eq!(hub.directory.delete(&key(TOPIC)).await, Ok(true));
+        assert_eq!(hub.directory.delete(&key(TOPIC), deed()).await, Ok(true));
         for client in &mut clients {
             ends(client, "deleted").await;
             client.net.end_input();
@@ -91,7 +92,7 @@ fn a_topic_made_anew_is_another_one() {
         hub.publish_many(TOPIC, 1..=9).await;
         reaches(&mut old, TOPIC, 9).await;
         let cursor = old.at(TOPIC).unwrap();
-        assert_eq!(hub.directory.delete(&key(TOPIC)).await, Ok(true));
+        assert_eq!(hub.directory.delete(&key(TOPIC), deed()).await, Ok(true));
         ends(&mut old, "deleted").await;
         assert_eq!(old.close_code, Some(4404));
         hub.create(TOPIC).await;
@@ -214,7 +215,7 @@ fn leaving_a_closed_topic_moves_nobody_else() {
             leaves.subscribe(topic, Start::Head);
             until("subscribed", || leaves.at(topic).is_some()).await;
         }
-        hub.write("thread/a", What::Close.into()).await.await.unwrap().unwrap();
+        hub.write("thread/a", What::Close(deed()).into()).await.await.unwrap().unwrap();
         until("ended", || {
             leaves.read();
             !leaves.ended.is_empty()
@@ -256,7 +257,7 @@ fn closing_ends_every_reader_of_many_topics_and_no_other() {
             until("subscribed", || topics.iter().all(|topic| client.at(topic).is_some())).await;
         }
         for (round, closing) in topics.iter().enumerate() {
-            hub.write(closing, What::Close.into()).await.await.unwrap().unwrap();
+            hub.write(closing, What::Close(deed()).into()).await.await.unwrap().unwrap();
             for topic in &topics[round + 1..] {
                 hub.publish(topic, &round.to_string()).await.unwrap();
             }

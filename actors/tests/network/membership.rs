@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tambour_actors::frame::Wire;
+use tambour_actors::log::contract::deed;
 use tambour_actors::log::{Member, TopicChange, Visibility};
 use tambour_actors::refusal::Code;
 use tambour_actors::session::Wanted;
@@ -23,7 +24,7 @@ async fn hub() -> (Hub, Truth) {
 }
 
 async fn change(hub: &Hub, topic: &str, change: TopicChange) {
-    hub.directory.change(&key(topic), change).await.expect("the store answers").expect("the topic exists");
+    hub.directory.change(&key(topic), change, deed()).await.expect("the store answers").expect("the topic exists");
 }
 
 /// Carol is let in, and everybody else but its creator is not.

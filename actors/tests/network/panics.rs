@@ -1,6 +1,7 @@
 //! Panics, and logs that somebody else writes to: what dies, what is started again, and who notices.
 
 use std::sync::Arc;
+use tambour_actors::log::contract::deed;
 
 use tambour_actors::frame::Wire;
 use tambour_actors::log::{Append, EventLog as _};
@@ -76,7 +77,11 @@ fn writers_of_a_topic_that_dies_are_told_that_nobody_knows() {
         let handle = hub.find("thread/a").await.unwrap();
         // A reply that panics when it is asked to answer takes the topic with it.
         let (origin, reply) = bomb_reply();
-        handle.addr.do_send(tambour_actors::topic::messages::Publish { write: What::Close.into(), origin, reply });
+        handle.addr.do_send(tambour_actors::topic::messages::Publish {
+            write: What::Close(deed()).into(),
+            origin,
+            reply,
+        });
         let late = hub.write("thread/a", Write::events(vec![new_event("9")])).await;
         assert_eq!(late.await.unwrap().unwrap_err().code, Code::TopicClosed);
         hub.log.release();
@@ -109,7 +114,7 @@ fn somebody_else_wrote_to_the_log() {
         let appended = hub
             .log
             .memory
-            .append(vec![Append { log: record.log, events: Arc::from([foreign]), once: Vec::new() }])
+            .append(vec![Append { log: record.log, events: Arc::from([foreign]), once: Vec::new(), closing: None }])
             .await;
         assert_eq!(appended, [Ok(())]);
         assert_eq!(hub.publish("thread/a", "4").await.unwrap_err().code, Code::PublishUnknown);

@@ -2,6 +2,7 @@
 //! was accepted.
 
 use tambour_actors::frame::Wire;
+use tambour_actors::log::contract::deed;
 use tambour_actors::outlet::line::Pace;
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::state::{Start, What};
@@ -114,7 +115,7 @@ fn goodbyes_wait_for_room() {
             clients.push(client);
         }
         hub.publish_many(TOPIC, 1..=3).await;
-        hub.write(TOPIC, What::Close.into()).await.await.unwrap().unwrap();
+        hub.write(TOPIC, What::Close(deed()).into()).await.await.unwrap().unwrap();
         for client in &mut clients {
             assert!(!client.net.finished());
             until("the end", || {

@@ -1,6 +1,7 @@
 //! One socket at a time: full, reset, silent, and what a reader who can't be written to costs.
 
 use std::time::Duration;
+use tambour_actors::log::contract::deed;
 
 use tambour_actors::frame::Wire;
 use tambour_actors::outlet::line::Pace;
@@ -193,7 +194,7 @@ fn the_end_of_a_closed_topic_reaches_who_is_slow() {
             clients.push(client);
         }
         hub.publish_many(TOPIC, 1..=40).await;
-        hub.write(TOPIC, What::Close.into()).await.await.unwrap().unwrap();
+        hub.write(TOPIC, What::Close(deed()).into()).await.await.unwrap().unwrap();
         for client in &mut clients {
             while client.ended.is_empty() {
                 client.net.make_room(50);

@@ -1,6 +1,7 @@
 //! What a WebSocket client writes: under keys and expectations, text for events, and in its order.
 
 use serde_json::{Value, json};
+use tambour_actors::log::contract::deed;
 use tambour_actors::refusal::Code;
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::state::{Start, Write};
@@ -132,7 +133,7 @@ fn a_publish_never_reaches_a_topic_made_anew() {
         let truth = Truth::of(&hub);
         hub.create(TOPIC).await;
         let stale = hub.find(TOPIC).await.unwrap();
-        assert_eq!(hub.directory.delete(&key(TOPIC)).await, Ok(true));
+        assert_eq!(hub.directory.delete(&key(TOPIC), deed()).await, Ok(true));
         until("the topic is gone", || !stale.addr.connected()).await;
         hub.create(TOPIC).await;
         let mut client = Client::ws(&hub, &truth, 0).await;

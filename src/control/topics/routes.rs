@@ -53,7 +53,7 @@ pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Re
         caller.problem(Code::Internal)
     })?);
     let topic = asked.topic(key, creator, now_ms(), incarnation).map_err(|refusal| caller.problem(refusal))?;
-    let record = caller.ground().store.create(topic).await.map_err(|error| match error {
+    let record = caller.ground().store.create(topic, caller.deed()).await.map_err(|error| match error {
         CreateError::Exists => {
             let detail = format!("a {} of this id exists; the first one stays", of.kind.as_str());
             caller.problem(Refusal::new(Code::TopicExists, detail))
@@ -108,7 +108,9 @@ pub async fn list(of: Kind, query: web::Query<ListQuery>) -> Result<HttpResponse
     let (topics, has_more) = (topics.collect(), listed.len() > limit);
     Ok(match of.kind {
         TopicKind::Thread => HttpResponse::Ok().json(ThreadList { threads: topics, has_more }),
-        TopicKind::Canvas => HttpResponse::Ok().json(CanvasList { canvases: topics, has_more }),
+        TopicKind::Canvas | TopicKind::System | TopicKind::Feed => {
+            HttpResponse::Ok().json(CanvasList { canvases: topics, has_more })
+        }
     })
 }
 
@@ -152,7 +154,7 @@ pub async fn patch(named: Named, request: HttpRequest, payload: web::Payload) ->
 /// What admission refuses, `store.unavailable`.
 pub async fn delete(named: Named) -> Result<HttpResponse, Problem> {
     named.grant(Right::Manage).await?;
-    let deleted = named.caller.ground().directory.delete(&named.key).await;
+    let deleted = named.caller.ground().directory.delete(&named.key, named.caller.deed()).await;
     let deleted = deleted.map_err(|error| unavailable(&named.caller, &error))?;
     if deleted { Ok(HttpResponse::NoContent().finish()) } else { Err(named.problem(Refusal::topic_unknown())) }
 }
@@ -163,13 +165,13 @@ pub async fn delete(named: Named) -> Result<HttpResponse, Problem> {
 /// What admission refuses, `topic.closed`, `store.unavailable`, `publish.unknown`.
 pub async fn close(named: Named) -> Result<HttpResponse, Problem> {
     let grant = named.grant(Right::Manage).await?;
-    let closed = write(&grant, What::Close.into()).await?;
+    let closed = write(&grant, What::Close(grant.caller.deed()).into()).await?;
     Ok(HttpResponse::Ok().json(Place::of(grant.record.mark(), closed.last)))
 }
 
 /// Carries out a change that the caller may make.
 pub(super) async fn change(named: &Named, change: TopicChange) -> Result<(), Problem> {
-    match named.caller.ground().directory.change(&named.key, change).await {
+    match named.caller.ground().directory.change(&named.key, change, named.caller.deed()).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(named.problem(Refusal::topic_unknown())),
         Err(ChangeError::MembersFull) => Err(named.problem(members_full())),

@@ -1,5 +1,8 @@
 //! What the writer is asked, and how it answers. It never touches the file.
 
+use std::sync::Arc;
+
+use tambour_actors::deed::Deed;
 use tambour_actors::event::{Event, Seq};
 use tambour_actors::log::{
     Append, AppendError, Bounds, ChangeError, CreateError, LogId, NewTopic, TopicChange, TopicRecord, Unavailable,
@@ -24,15 +27,18 @@ pub(super) enum Command {
     },
     Create {
         topic: NewTopic,
+        by: Arc<Deed>,
         answer: Answer<Result<TopicRecord, CreateError>>,
     },
     Change {
         key: TopicKey,
         change: TopicChange,
+        by: Arc<Deed>,
         answer: Answer<Result<Option<TopicRecord>, ChangeError>>,
     },
     Delete {
         key: TopicKey,
+        by: Arc<Deed>,
         answer: Answer<bool>,
     },
     /// Something is said of identities. What else belongs to the change is written in the same transaction.

@@ -44,6 +44,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use serde::Deserialize;
+use tambour_actors::deed::Deed;
 use tambour_actors::event::Seq;
 use tambour_actors::log::{
     Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
@@ -354,8 +355,8 @@ impl EventLog for SqliteStore {
 }
 
 impl Topics for SqliteStore {
-    fn create(&self, topic: NewTopic) -> PortFuture<Result<TopicRecord, CreateError>> {
-        let asked = self.0.command(|answer| Command::Create { topic, answer });
+    fn create(&self, topic: NewTopic, by: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>> {
+        let asked = self.0.command(|answer| Command::Create { topic, by, answer });
         Box::pin(async move { asked.answer().await? })
     }
 
@@ -369,15 +370,20 @@ impl Topics for SqliteStore {
         Box::pin(self.0.question(|answer| Question::List { scope, query, answer }).answer())
     }
 
-    fn change(&self, key: &TopicKey, change: TopicChange) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
+    fn change(
+        &self,
+        key: &TopicKey,
+        change: TopicChange,
+        by: Arc<Deed>,
+    ) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
         let key = key.clone();
-        let asked = self.0.command(|answer| Command::Change { key, change, answer });
+        let asked = self.0.command(|answer| Command::Change { key, change, by, answer });
         Box::pin(async move { asked.answer().await? })
     }
 
-    fn delete(&self, key: &TopicKey) -> PortFuture<Result<bool, Unavailable>> {
+    fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>> {
         let key = key.clone();
-        Box::pin(self.0.command(|answer| Command::Delete { key, answer }).answer())
+        Box::pin(self.0.command(|answer| Command::Delete { key, by, answer }).answer())
     }
 }
 

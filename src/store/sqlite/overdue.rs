@@ -55,6 +55,7 @@ impl Keeps {
         match kind {
             TopicKind::Thread => self.thread,
             TopicKind::Canvas => self.canvas,
+            TopicKind::System | TopicKind::Feed => Keep::ALL,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tambour_actors::log::contract::deed;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -61,7 +62,7 @@ fn new_topic(id: &str) -> NewTopic {
 }
 
 fn create(store: &SqliteStore, id: &str) -> TopicRecord {
-    wait(store.create(new_topic(id))).unwrap()
+    wait(store.create(new_topic(id), deed())).unwrap()
 }
 
 fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
@@ -80,7 +81,7 @@ fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
 }
 
 fn append(store: &SqliteStore, log: LogId, events: Arc<[Event]>) -> Result<(), AppendError> {
-    wait(store.append(vec![Append { log, events, once: Vec::new() }])).remove(0)
+    wait(store.append(vec![Append { log, events, once: Vec::new(), closing: None }])).remove(0)
 }
 
 /// Looks again and again until it is so.
@@ -110,7 +111,7 @@ fn everything_is_there_after_a_restart() {
     let (kept, gone) = (create(&store, "kept"), create(&store, "gone"));
     append(&store, kept.log, events(1..=300, 50)).unwrap();
     append(&store, gone.log, events(1..=300, 50)).unwrap();
-    assert_eq!(wait(store.delete(&key("gone"))), Ok(true));
+    assert_eq!(wait(store.delete(&key("gone"), deed())), Ok(true));
     store.close();
     drop(store);
 
@@ -133,7 +134,7 @@ fn close_finishes_what_is_queued_and_refuses_the_rest() {
     let store = open(&dir);
     let log = create(&store, "x").log;
     let queued: Vec<_> = (1..=50)
-        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10), once: Vec::new() }]))
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10), once: Vec::new(), closing: None }]))
         .collect();
     store.close();
     for answer in queued {
@@ -179,7 +180,7 @@ fn deleted_events_go_in_slices_and_positions_never_come_again() {
     append(&store, kept, events(1..=10, 10)).unwrap();
     let log = create(&store, "gone").log;
     append(&store, log, events(1..=5_000, 200)).unwrap();
-    assert_eq!(wait(store.delete(&key("gone"))), Ok(true));
+    assert_eq!(wait(store.delete(&key("gone"), deed())), Ok(true));
     let conn = raw(&dir);
     let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     eventually("the events of the deleted log to go", || {
@@ -222,14 +223,14 @@ fn a_panic_of_the_writer_is_an_answer_to_everybody() {
     append(&store, log, events(1..=1, 1)).unwrap();
     store.0.commands.push(Command::Panic).unwrap();
     let queued: Vec<_> = (2..100)
-        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new() }]))
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new(), closing: None }]))
         .collect();
     for answer in queued {
         assert!(matches!(wait(answer).as_slice(), [Err(AppendError::Unavailable(_))]));
     }
     assert!(matches!(append(&store, log, events(2..=2, 1)), Err(AppendError::Unavailable(_))));
     assert!(wait(store.bounds(log)).is_err());
-    assert!(wait(store.delete(&key("x"))).is_err());
+    assert!(wait(store.delete(&key("x"), deed())).is_err());
     // Readers go on.
     assert_eq!(wait(store.read(log, 0, ALL)).unwrap().bounds.head, 1);
     store.close();
@@ -244,7 +245,8 @@ fn a_full_queue_refuses_at_once() {
     let log = create(&store, "x").log;
     // While the gate is held the writer takes three at most and answers none: three more wait.
     let turn = store.0.gate.turn();
-    let calls = (1..=8).map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new() }]));
+    let calls = (1..=8)
+        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new(), closing: None }]));
     let mut calls: Vec<_> = calls.map(|answer| (answer, None)).collect();
     for (answer, refused) in &mut calls {
         *refused = answer.now_or_never();
@@ -288,7 +290,7 @@ fn many_appends_share_a_commit() {
     let turn = store.0.gate.turn();
     let answers: Vec<_> = logs
         .iter()
-        .map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10), once: Vec::new() }]))
+        .map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10), once: Vec::new(), closing: None }]))
         .collect();
     drop(turn);
     for answer in answers {

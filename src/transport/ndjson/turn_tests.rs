@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::task::{Context, Poll, Waker};
+use tambour_actors::log::contract::deed;
 
 use proptest::prelude::*;
 use tambour_actors::cursor::Incarnation;
@@ -54,7 +55,7 @@ impl Topic {
             created_at_ms: 0,
             incarnation: Incarnation(7),
         };
-        let record = Arc::new(now(log.create(topic)).unwrap());
+        let record = Arc::new(now(log.create(topic, deed())).unwrap());
         let limits = TopicLimits { tail_events: 8, tail_bytes: 4_000, backlog_bytes, delivery_bytes: 1_000 };
         let state = TopicState::new(record.clone(), Bounds::EMPTY, limits);
         Self { state, log, record, effects: Vec::new(), append: None, answers: HashMap::new() }
@@ -68,7 +69,9 @@ impl Topic {
     fn perform(&mut self) {
         while let Some(effect) = self.effects.pop() {
             match effect {
-                Effect::Append(events, once) => self.append = Some(Append { log: self.record.log, events, once }),
+                Effect::Append(events, once, closing) => {
+                    self.append = Some(Append { log: self.record.log, events, once, closing });
+                }
                 Effect::Answer(Some(number), answer) => drop(self.answers.insert(number, answer)),
                 Effect::Answer(None, _) | Effect::Deliver(..) => {}
                 Effect::Recall(recall) => {
@@ -153,7 +156,7 @@ fn send(
                     let event = NewEvent { kind: kind("theirs"), data: vec![b'1'; bytes].into(), target: None };
                     topic.write(Write::events(vec![event]), "bob", None);
                 }
-                Meanwhile::SomebodyCloses => topic.write(What::Close.into(), "bob", None),
+                Meanwhile::SomebodyCloses => topic.write(What::Close(deed()).into(), "bob", None),
             }
             topic.write(write, "alice", Some(number));
         }

@@ -1,5 +1,6 @@
 //! Cases of the contract about changes of topics.
 
+use super::deed;
 use super::{
     Bounds, Case, EventLog, Member, NewTopic, Store, TopicKind, TopicQuery, Topics, Visibility, events, home,
     new_topic, thread, wait,
@@ -21,7 +22,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
     ];
 
     fn change(&self, id: &str, change: TopicChange) -> Option<TopicRecord> {
-        wait(self.topics.change(&thread(id), change)).expect("changed")
+        wait(self.topics.change(&thread(id), change, deed())).expect("changed")
     }
 
     fn a_change_changes_what_it_says(&self) {
@@ -69,13 +70,13 @@ impl<L: EventLog, T: Topics> Store<L, T> {
     fn a_change_that_is_refused_changes_nothing(&self) {
         let members: Vec<_> = (0..MEMBERS_MAX).map(|n| member(&format!("m{n}"), n % 2 == 0)).collect();
         let full = NewTopic { members, ..new_topic(thread("x")) };
-        let made = wait(self.topics.create(full)).expect("created");
+        let made = wait(self.topics.create(full, deed())).expect("created");
         let one_more = TopicChange {
             title: Some(Some("new".into())),
             put_member: Some(member("one more", true)),
             ..TopicChange::default()
         };
-        assert_eq!(wait(self.topics.change(&thread("x"), one_more.clone())), Err(ChangeError::MembersFull));
+        assert_eq!(wait(self.topics.change(&thread("x"), one_more.clone(), deed())), Err(ChangeError::MembersFull));
         assert_eq!(wait(self.topics.find(&thread("x"))), Ok(Some((made, Bounds::EMPTY))));
         // One who is in it can still be changed, and makes room when they leave.
         let known = TopicChange { put_member: Some(member("m1", true)), ..TopicChange::default() };
@@ -84,13 +85,13 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         assert_eq!(self.change("x", one_more).expect("it is there").topic.members.len(), MEMBERS_MAX);
         // There is nothing to change.
         assert_eq!(self.change("unknown", TopicChange::default()), None);
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(true));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(true));
         assert_eq!(self.change("x", TopicChange { title: Some(None), ..TopicChange::default() }), None);
     }
 
     fn who_was_let_in_sees_and_who_was_sent_out_does_not(&self) {
         let private = NewTopic { visibility: Visibility::Private, ..new_topic(thread("x")) };
-        assert!(wait(self.topics.create(private)).is_ok());
+        assert!(wait(self.topics.create(private, deed())).is_ok());
         let seen = || {
             let visible_to = Some(VisibleTo { sub: "bob".into(), team: true });
             self.ids(&home(), TopicQuery { kind: TopicKind::Thread, after_id: None, visible_to, limit: 9 })

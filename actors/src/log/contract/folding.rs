@@ -1,5 +1,6 @@
 //! Cases of the contract about pages in which appends are folded into what they were appended to.
 
+use super::deed;
 use std::collections::BTreeMap;
 
 use super::dice::Dice;
@@ -74,7 +75,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         let other = self.create("y").log;
         let empty = FoldedPage { items: Vec::new(), upto: 0, bounds: Bounds::EMPTY };
         assert_eq!(self.folded(other, 0, ALL), empty);
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(true));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(true));
         assert_eq!(self.folded(log, 0, ALL), empty);
     }
 

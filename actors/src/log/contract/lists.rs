@@ -1,5 +1,6 @@
 //! Cases of the contract about lists of topics: order, pages, and who sees what.
 
+use super::deed;
 use super::{Env, NewTopic, TopicKey, TopicKind};
 use super::{EventLog, Member, Store, TopicQuery, Topics, Visibility, home, new_topic, scope, wait};
 use crate::log::VisibleTo;
@@ -31,7 +32,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         let make = |id: &str, creator: &str, visibility, members: Vec<Member>| {
             let key = super::thread(id);
             let topic = NewTopic { creator: creator.into(), visibility, members, ..new_topic(key) };
-            assert!(wait(self.topics.create(topic)).is_ok());
+            assert!(wait(self.topics.create(topic, deed())).is_ok());
         };
         make("a", "alice", Visibility::Private, vec![]);
         make("b", "bob", Visibility::Private, vec![member("alice", false), member("carol", true)]);
@@ -66,7 +67,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
             .map(|(scope, kind)| TopicKey::new(scope, kind, "x").expect("a topic's id"))
             .collect();
         for key in &keys {
-            assert!(wait(self.topics.create(new_topic(key.clone()))).is_ok(), "{key}");
+            assert!(wait(self.topics.create(new_topic(key.clone()), deed())).is_ok(), "{key}");
         }
         for scope in &scopes {
             for kind in [TopicKind::Thread, TopicKind::Canvas] {
@@ -76,7 +77,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
                 assert_eq!(found, [TopicKey::new(scope, kind, "x").expect("a topic's id")]);
             }
         }
-        assert_eq!(wait(self.topics.delete(&keys[0])), Ok(true));
+        assert_eq!(wait(self.topics.delete(&keys[0], deed())), Ok(true));
         assert_eq!(wait(self.topics.find(&keys[0])), Ok(None));
         for key in &keys[1..] {
             let found = wait(self.topics.find(key)).expect("found").expect("there");

@@ -1,5 +1,6 @@
 //! Cases of the contract about keys: a write that has one happens once.
 
+use super::deed;
 use super::{
     ALL, Append, AppendError, Case, Event, EventLog, LogId, Seq, Store, Topics, event, events, item, thread, wait,
 };
@@ -170,7 +171,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
             self.rejections(keyed(log, events(10..=10), &[(&key, 10, 10)])),
             [repeated(10, remembered(1, 1, 1))]
         );
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(true));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(true));
         assert_eq!(self.recall(log, "alice", "k", now), None);
         let anew = self.create("x").log;
         assert_eq!(self.recall(anew, "alice", "k", now), None);

@@ -2,6 +2,7 @@
 //!
 //! It never asks for anything that the ports leave open.
 
+use super::deed;
 use super::dice::Dice;
 use super::model::{Kept, Model};
 use super::targets::{append, redacted};
@@ -52,7 +53,7 @@ pub(super) fn agrees_with_a_model<L: EventLog, T: Topics>(store: &Store<L, T>) {
                     model.logs.remove(&record.log);
                     model.deleted.insert(record.log);
                 }
-                assert_eq!(wait(store.topics.delete(&thread(&name))), Ok(gone.is_some()));
+                assert_eq!(wait(store.topics.delete(&thread(&name), deed())), Ok(gone.is_some()));
             }
             73..78 => {
                 if let Some(log) = any_log(&mut dice, &model) {
@@ -143,7 +144,7 @@ fn change<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &
         assert_eq!(change.apply(&mut record.topic), Ok(()));
         record.clone()
     });
-    assert_eq!(wait(store.topics.change(&thread(&name), change)), Ok(expected));
+    assert_eq!(wait(store.topics.change(&thread(&name), change, deed())), Ok(expected));
 }
 
 fn check_key<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &Model, now_ms: i64) {
@@ -162,7 +163,7 @@ fn create<L: EventLog, T: Topics>(store: &Store<L, T>, dice: &mut Dice, model: &
     let creator = people[dice.below(people.len())].into();
     let incarnation = Incarnation(dice.roll());
     let topic = NewTopic { creator, visibility, members, incarnation, ..new_topic(thread(&name)) };
-    let created = wait(store.topics.create(topic.clone()));
+    let created = wait(store.topics.create(topic.clone(), deed()));
     if model.topics.contains_key(&name) {
         assert_eq!(created, Err(CreateError::Exists));
         return;

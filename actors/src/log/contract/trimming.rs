@@ -1,5 +1,6 @@
 //! Cases of the contract about trimming: the oldest events go, the newest stays.
 
+use super::deed;
 use super::targets::append;
 use super::{
     ALL, AppendError, Bounds, Case, EventLog, LogId, PageLimit, Seq, Store, TopicKind, TopicQuery, Topics, bounds,
@@ -59,7 +60,7 @@ impl<L: EventLog, T: Topics> Store<L, T> {
         assert_eq!((self.trim(log, 0), self.trim(log, 1)), (bounds(1, 5), bounds(1, 5)));
         assert_eq!((self.trim(log, 3), self.trim(log, 2)), (bounds(3, 5), bounds(3, 5)));
         assert_eq!(self.trim(LogId(4_711), 3), Bounds::EMPTY);
-        assert_eq!(wait(self.topics.delete(&thread("x"))), Ok(true));
+        assert_eq!(wait(self.topics.delete(&thread("x"), deed())), Ok(true));
         assert_eq!(self.trim(log, 4), Bounds::EMPTY);
     }
 

@@ -1,5 +1,6 @@
 //! The rules of a topic under any sequence of what can happen to it, and where a reader starts, as a table.
 
+use crate::log::contract::deed;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
@@ -150,7 +151,7 @@ impl Model {
         let waited = self.state.waiting_bytes;
         let (busy, bytes) = match &write.what {
             What::Events(events) => (!self.state.waiting.is_empty(), events.iter().map(|e| e.data.len() + 4).sum()),
-            What::Redact(_) | What::Close => (!self.state.waiting.is_empty(), 0),
+            What::Redact(_) | What::Close(_) => (!self.state.waiting.is_empty(), 0),
         };
         let closing = self.state.closing;
         self.state.write(write, origin(), 1, writer, &mut self.effects);
@@ -178,7 +179,7 @@ impl Model {
     fn perform(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Append(events, _) => {
+                Effect::Append(events, ..) => {
                     assert!(self.in_flight.is_none(), "one append at a time");
                     let seqs: Vec<Seq> = events.iter().map(|event| event.seq).collect();
                     let expected: Vec<Seq> = (self.head() + 1..).take(events.len()).collect();
@@ -258,7 +259,7 @@ impl Model {
                 self.write(Write::events(vec![event; events]));
             }
             Op::Redact => self.write(What::Redact(1).into()),
-            Op::Close => self.write(What::Close.into()),
+            Op::Close => self.write(What::Close(deed()).into()),
             Op::Appended(outcome) => self.appended(outcome),
             Op::Attach { outlet, old } => self.attach(outlet, old),
             Op::Detach(worker) => {

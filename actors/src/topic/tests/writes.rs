@@ -3,6 +3,7 @@
 
 mod checks;
 
+use crate::log::contract::deed;
 use std::collections::{BTreeMap, HashSet};
 use std::task::{Context, Poll, Waker};
 
@@ -135,7 +136,7 @@ fn text(what: &str, bytes: usize) -> Bytes {
 impl Model {
     fn new() -> Self {
         let log = MemoryLog::default();
-        let record = Arc::new(now(log.create(new_topic())).unwrap());
+        let record = Arc::new(now(log.create(new_topic(), deed())).unwrap());
         let state = TopicState::new(record.clone(), Bounds::EMPTY, LIMITS);
         Self {
             log,
@@ -178,7 +179,7 @@ impl Model {
             Body::Redact(back) => {
                 (What::Redact(head.saturating_sub(back)), vec![("redacted".to_owned(), Bytes::from_static(b"{}"))])
             }
-            Body::Close => (What::Close, vec![("closed".to_owned(), Bytes::from_static(b"{}"))]),
+            Body::Close => (What::Close(deed()), vec![("closed".to_owned(), Bytes::from_static(b"{}"))]),
         }
     }
 
@@ -205,7 +206,8 @@ impl Model {
             Expected::Empty => Some(Expect::Empty),
             Expected::Head(back) => Some(Expect::At(mark.at(self.bounds().head.saturating_sub(back)))),
         };
-        let chain = chain.filter(|_| !matches!(what, What::Close | What::Redact(_))).map(|chain| self.current[chain]);
+        let chain =
+            chain.filter(|_| !matches!(what, What::Close(_) | What::Redact(_))).map(|chain| self.current[chain]);
         let link = chain.map(|chain| {
             self.chains[chain].1 += 1;
             (chain, self.chains[chain].1)
@@ -219,7 +221,7 @@ impl Model {
     fn perform(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Append(events, once) => {
+                Effect::Append(events, once, _) => {
                     assert!(self.in_flight.is_none(), "one append at a time");
                     self.check_append(&events, &once);
                     self.in_flight = Some((events, once));
@@ -279,7 +281,7 @@ impl Model {
     }
 
     fn carry_out(&mut self, events: &Arc<[Event]>, once: Vec<OnceWrite>) -> Result<(), AppendError> {
-        let append = Append { log: self.record.log, events: events.clone(), once };
+        let append = Append { log: self.record.log, events: events.clone(), once, closing: None };
         let result = now(self.log.append(vec![append])).remove(0);
         assert!(!matches!(result, Err(AppendError::Conflict | AppendError::Gone)));
         if result.is_ok() {

@@ -1,6 +1,7 @@
 //! Keys, targets and redactions in the file: behind a restart, behind a failure, from an earlier schema.
 
 use tambour_actors::event::APPENDED_BYTES_MAX;
+use tambour_actors::log::contract::deed;
 use tambour_actors::log::{IDEMPOTENCY_KEPT_MS, Once, OnceWrite, Published, Rejected, Why};
 
 use super::*;
@@ -20,7 +21,7 @@ fn keyed(store: &SqliteStore, log: LogId, seq: u64, key: &str, time_ms: i64) -> 
     let once = Once { sub: "alice".into(), key: key.into(), digest: [7; 32] };
     let once = vec![OnceWrite { once, places: Published { first: seq, last: seq } }];
     let events = [Event { time_ms, ..text(seq, "note", "1", None) }].into();
-    wait(store.append(vec![Append { log, events, once }])).remove(0)
+    wait(store.append(vec![Append { log, events, once, closing: None }])).remove(0)
 }
 
 fn target_refused(seq: u64, why: Why) -> Result<(), AppendError> {
@@ -61,7 +62,7 @@ fn what_a_failed_transaction_knew_is_forgotten() {
     let store = SqliteStore::open(dir.path(), &settings).unwrap();
     let (log, large) = (create(&store, "x").log, create(&store, "large").log);
     append(&store, log, [text(1, "note", "1", None)].into()).unwrap();
-    let item = |log, events: Arc<[Event]>| Append { log, events, once: Vec::new() };
+    let item = |log, events: Arc<[Event]>| Append { log, events, once: Vec::new(), closing: None };
     let once = Once { sub: "alice".into(), key: "k".into(), digest: [1; 32] };
     let once = vec![OnceWrite { once, places: Published { first: 1, last: 100 } }];
     let too_large = Append { once, ..item(large, events(1..=100, 60_000)) };
@@ -83,7 +84,7 @@ fn keys_go_when_their_time_is_over_or_their_log_is_gone() {
     }
     keyed(&store, kept, 1, "k", 1).unwrap();
     assert_eq!(count(&dir, "once"), 301);
-    assert_eq!(wait(store.delete(&key("gone"))), Ok(true));
+    assert_eq!(wait(store.delete(&key("gone"), deed())), Ok(true));
     eventually("keys of the deleted log go", || count(&dir, "deleted_logs") == 0);
     assert_eq!(count(&dir, "once"), 1);
     // A day's keys make room for those of the next.

@@ -1,6 +1,7 @@
 //! A disk that is full: writers are told so, readers go on, and the store finds out by itself when there is room again.
 
 use tambour_actors::log::Member;
+use tambour_actors::log::contract::deed;
 
 use super::*;
 
@@ -53,10 +54,10 @@ fn a_full_disk_is_told_to_everybody_who_wants_to_write() {
     let is_full = |error: &Unavailable| error.full;
     let members = (0..1_000).map(|n| Member { sub: format!("{n}{}", "x".repeat(200)).into(), can_write: true });
     let large = NewTopic { members: members.collect(), ..new_topic("large") };
-    let refused = wait(store.create(large)).unwrap_err();
+    let refused = wait(store.create(large, deed())).unwrap_err();
     assert!(matches!(&refused, CreateError::Unavailable(error) if is_full(error)), "{refused:?}");
     let title = TopicChange { title: Some(Some("y".repeat(200_000))), ..TopicChange::default() };
-    let refused = wait(store.change(&key("x"), title)).unwrap_err();
+    let refused = wait(store.change(&key("x"), title, deed())).unwrap_err();
     assert!(matches!(&refused, ChangeError::Unavailable(error) if is_full(error)), "{refused:?}");
     assert_eq!(
         append(&store, log, events(head + 1..=head + 10, 2_000)).map_err(|e| matches!(e, AppendError::Full(_))),
@@ -100,9 +101,9 @@ fn a_failure_takes_back_everything_that_shares_the_transaction() {
     append(&store, small, events(1..=1, 10)).unwrap();
     // One call is one transaction, whatever the writer is doing.
     let items = vec![
-        Append { log: small, events: events(2..=3, 10), once: Vec::new() },
-        Append { log: large, events: events(1..=100, 60_000), once: Vec::new() },
-        Append { log: small, events: events(4..=4, 10), once: Vec::new() },
+        Append { log: small, events: events(2..=3, 10), once: Vec::new(), closing: None },
+        Append { log: large, events: events(1..=100, 60_000), once: Vec::new(), closing: None },
+        Append { log: small, events: events(4..=4, 10), once: Vec::new(), closing: None },
     ];
     let answers = wait(store.append(items));
     assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Full(_)))), "{answers:?}");

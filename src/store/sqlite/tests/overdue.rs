@@ -1,6 +1,7 @@
 //! What is kept no longer: by count, age and bytes, against a plain reading of the same events.
 
 use std::ops::Range;
+use tambour_actors::log::contract::deed;
 
 use proptest::collection::vec;
 
@@ -39,7 +40,7 @@ fn by_count_the_newest_stay() {
     let log = create(&store, "x").log;
     create(&store, "empty");
     let canvas = TopicKey::new(&key("x").scope(), TopicKind::Canvas, "x").unwrap();
-    let canvas = wait(store.create(NewTopic { key: canvas, ..new_topic("x") })).unwrap().log;
+    let canvas = wait(store.create(NewTopic { key: canvas, ..new_topic("x") }, deed())).unwrap().log;
     append(&store, log, events(1..=10, 10)).unwrap();
     append(&store, canvas, events(1..=10, 10)).unwrap();
     let keep = |count_max| Keep { count_max, ..Keep::ALL };
@@ -111,7 +112,7 @@ fn by_bytes_as_much_stays_as_there_is_room_for() {
             let bounds = wait(store.bounds(log)).unwrap();
             assert_eq!((bounds.oldest, bounds.head), (oldest, head), "{limit} bytes of {sizes:?}");
         }
-        assert_eq!(wait(store.delete(&key("x"))), Ok(true));
+        assert_eq!(wait(store.delete(&key("x"), deed())), Ok(true));
         Ok(())
     });
     held.unwrap();
@@ -125,7 +126,7 @@ fn every_topic_is_looked_at() {
     for log in logs.iter().step_by(3) {
         append(&store, *log, events(1..=3, 10)).unwrap();
     }
-    assert_eq!(wait(store.delete(&key("x0"))), Ok(true));
+    assert_eq!(wait(store.delete(&key("x0"), deed())), Ok(true));
     let found = trim_all(&store, threads(Keep { count_max: 1, ..Keep::ALL }), 0);
     let expected: Vec<_> = (3..200).step_by(3).map(|n| (format!("x{n}"), 1..3)).collect();
     assert_eq!(found, expected);

@@ -48,7 +48,7 @@ fn a_trim_comes_to_its_end_under_load() {
             while !over.load(Ordering::SeqCst) {
                 head += 1;
                 let events = events(head..=head, 50);
-                waiting.push_back(store.append(vec![Append { log: busy, events, once: Vec::new() }]));
+                waiting.push_back(store.append(vec![Append { log: busy, events, once: Vec::new(), closing: None }]));
                 if waiting.len() > 100 {
                     assert_eq!(wait(waiting.pop_front().unwrap()), [Ok(())]);
                 }

@@ -1,0 +1,148 @@
+//! The events of `system/tenant`: their types, and who may see them. The store writes one in the transaction of each change.
+//!
+//! This file never writes an event.
+
+use crate::principal::Permission;
+use crate::topic_key::TopicKind;
+
+/// Who may see an event of `system/tenant`. Owners and admins see all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Who may read the topic that it is about.
+    Readers,
+    /// Who has this permission key.
+    Holders(Permission),
+    /// Whoever reads the feed.
+    All,
+}
+
+macro_rules! system_types {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $audience:expr;)+) => {
+        /// A type of an event of `system/tenant`. Nobody can publish one.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum SystemType { $($(#[doc = $doc])+ $name),+ }
+
+        impl SystemType {
+            /// Every type.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The type as it stands on events.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text),+ } }
+
+            /// What happened.
+            #[must_use]
+            pub fn words(self) -> &'static str { match self { $(Self::$name => concat!($($doc),+)),+ } }
+
+            /// Who may see it.
+            #[must_use]
+            pub fn audience(self) -> Audience { match self { $(Self::$name => $audience),+ } }
+        }
+    };
+}
+
+system_types! {
+    /// A thread was created.
+    ThreadCreated = "thread.created", Audience::Readers;
+    /// A thread's title or visibility was changed.
+    ThreadChanged = "thread.changed", Audience::Readers;
+    /// A thread was closed.
+    ThreadClosed = "thread.closed", Audience::Readers;
+    /// A thread was deleted.
+    ThreadDeleted = "thread.deleted", Audience::Readers;
+    /// Somebody was let into a thread, or may do something else there.
+    ThreadMemberPut = "thread.member_put", Audience::Readers;
+    /// Somebody was taken out of a thread.
+    ThreadMemberRemoved = "thread.member_removed", Audience::Readers;
+    /// A canvas was created.
+    CanvasCreated = "canvas.created", Audience::Readers;
+    /// A canvas's title or visibility was changed.
+    CanvasChanged = "canvas.changed", Audience::Readers;
+    /// A canvas was closed.
+    CanvasClosed = "canvas.closed", Audience::Readers;
+    /// A canvas was deleted.
+    CanvasDeleted = "canvas.deleted", Audience::Readers;
+    /// Somebody was let into a canvas, or may do something else there.
+    CanvasMemberPut = "canvas.member_put", Audience::Readers;
+    /// Somebody was taken out of a canvas.
+    CanvasMemberRemoved = "canvas.member_removed", Audience::Readers;
+    /// A service key was made.
+    KeyCreated = "key.created", Audience::Holders(Permission::KeysWrite);
+    /// A service key got another token.
+    KeyRotated = "key.rotated", Audience::Holders(Permission::KeysWrite);
+    /// A service key was revoked.
+    KeyRevoked = "key.revoked", Audience::Holders(Permission::KeysWrite);
+    /// Something else is ordered of a principal, or nothing any more.
+    PrincipalChanged = "principal.changed", Audience::Holders(Permission::PrincipalsWrite);
+    /// A token, or all tokens of somebody, were revoked.
+    TokensRevoked = "tokens.revoked", Audience::Holders(Permission::PrincipalsWrite);
+    /// Sessions of somebody were ended.
+    SessionsEnded = "sessions.ended", Audience::Holders(Permission::SessionsRead);
+    /// Something was switched off, or on again.
+    KillSwitchChanged = "kill_switch.changed", Audience::All;
+}
+
+/// What can happen to a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicDeed {
+    /// It is there.
+    Created,
+    /// Its title or visibility is another.
+    Changed,
+    /// Nothing follows.
+    Closed,
+    /// It is gone.
+    Deleted,
+    /// Somebody is in it, or in another way.
+    MemberPut,
+    /// Somebody is out of it.
+    MemberRemoved,
+}
+
+impl SystemType {
+    /// The type for what happened to a topic of a kind; `None` for kinds that are no resource.
+    #[must_use]
+    pub fn of_topic(kind: TopicKind, deed: TopicDeed) -> Option<Self> {
+        let (thread, canvas) = match deed {
+            TopicDeed::Created => (Self::ThreadCreated, Self::CanvasCreated),
+            TopicDeed::Changed => (Self::ThreadChanged, Self::CanvasChanged),
+            TopicDeed::Closed => (Self::ThreadClosed, Self::CanvasClosed),
+            TopicDeed::Deleted => (Self::ThreadDeleted, Self::CanvasDeleted),
+            TopicDeed::MemberPut => (Self::ThreadMemberPut, Self::CanvasMemberPut),
+            TopicDeed::MemberRemoved => (Self::ThreadMemberRemoved, Self::CanvasMemberRemoved),
+        };
+        match kind {
+            TopicKind::Thread => Some(thread),
+            TopicKind::Canvas => Some(canvas),
+            TopicKind::System | TopicKind::Feed => None,
+        }
+    }
+
+    /// Parses a type as it stands on events.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == text)
+    }
+
+    /// Whether it may change who sees a topic.
+    #[must_use]
+    pub fn moves_rights(self) -> bool {
+        !matches!(self, Self::ThreadCreated | Self::CanvasCreated | Self::ThreadClosed | Self::CanvasClosed)
+            && self.audience() == Audience::Readers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventType, TypeError};
+
+    #[test]
+    fn every_type_is_reserved_and_reads_back() {
+        for kind in SystemType::ALL {
+            assert_eq!(SystemType::parse(kind.as_str()), Some(*kind));
+            assert!(EventType::stored(kind.as_str()).is_ok());
+            assert_eq!(EventType::parse(kind.as_str()), Err(TypeError::Reserved));
+        }
+    }
+}
