@@ -102,7 +102,7 @@ impl Command {
             (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
             (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
             (Self::Administer { answer, .. } | Self::Ended { answer, .. }, Outcome::Administered) => {
-                drop(answer.send(Ok(())))
+                drop(answer.send(Ok(())));
             }
             (Self::Tokens { answer, .. }, Outcome::Tokens(told)) => drop(answer.send(Ok(told))),
             _ => unreachable!("an outcome is made from its own command"),

@@ -136,6 +136,7 @@ fn what_was_made_with_a_replaced_token_of_a_key_ends_with_it() {
     let began = Instant::now();
     let fourth = token_of(&rotate());
     assert_eq!(of_second.stream.named().1["code"], "auth.token_revoked");
+    assert_eq!(of_third.stream.named().0, "token_expiring");
     assert!(of_third.stream.next().is_none(), "it ends");
     assert_eq!(poll.answer().ok(200)["events"], json!([]));
     let took = began.elapsed();
