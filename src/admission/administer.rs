@@ -37,7 +37,9 @@ impl Ground {
     /// As [`Self::review`].
     pub(super) fn review_by(&self, principal: &Principal, roles: &Roles) -> Reviewed {
         let reviewed = self.standing.review(principal, roles)?;
-        if reviewed.as_ref().is_some_and(|left| left.expires_at_ms <= now_ms()) {
+        let ends =
+            |left: &Arc<Principal>| left.expires_at_ms < principal.expires_at_ms && left.expires_at_ms <= now_ms();
+        if reviewed.as_ref().is_some_and(ends) {
             return Err(Refusal::new(Code::TokenExpired, "what this token was made with is over"));
         }
         Ok(reviewed)

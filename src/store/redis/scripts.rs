@@ -119,11 +119,13 @@ local digests = {unpack(ARGV, 6)}
 if #KEYS > 0 then digests = redis.call('ZRANGE', KEYS[1], 0, -1) end
 for _, digest in ipairs(digests) do
   local r = redis.call('HMGET', ARGV[1] .. digest, 'record', 'outstanding')
-  local record = r[1] and cjson.decode(r[1])
-  local goes = not record or (string.find(ARGV[4], ' ' .. record.role .. ' ', 1, true)
+  local read, record = pcall(cjson.decode, r[1] or '')
+  -- What nobody can read opens nothing, and must not keep others.
+  local known = read and type(record) == 'table' and record.role and record.issued_at_ms
+  local goes = not known or (string.find(ARGV[4], ' ' .. record.role .. ' ', 1, true)
     and record.issued_at_ms <= tonumber(ARGV[5]))
   if goes and #KEYS > 0 then redis.call('ZREM', KEYS[1], digest) end
-  if goes and record then
+  if goes and r[1] then
     redis.call('ZREM', r[2], digest)
     redis.call('DEL', ARGV[1] .. digest)
     redis.call('PUBLISH', ARGV[2], ARGV[3] .. digest)

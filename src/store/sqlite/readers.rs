@@ -44,7 +44,7 @@ impl Weighted for Question {
     /// A topic that is woken and a key that is looked up are a few look-ups, and somebody waits to write: they don't wait for
     /// the pages of thousands who come back at once.
     fn is_short(&self) -> bool {
-        matches!(self, Self::Find { .. } | Self::Recall { .. } | Self::Token { .. })
+        matches!(self, Self::Find { .. } | Self::Recall { .. } | Self::Token { .. } | Self::Endings { .. })
     }
 }
 
