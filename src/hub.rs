@@ -22,6 +22,7 @@ use tambour_actors::log::{EventLog, Topics, Unavailable};
 use tambour_actors::outlet::worker::Worker;
 use tambour_actors::outlet::{self};
 use tambour_actors::topic::messages::ToOutlet;
+use tambour_actors::topic::now_ms;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -136,7 +137,7 @@ impl Hub {
             workers,
         });
         let shutdown_seconds = settings.http.shutdown_seconds;
-        let standing = Standing::of(store.standing().await?);
+        let standing = Standing::of(store.standing().await?, now_ms());
         let leases =
             Leases::new(token_store(&settings.tokens, &store)?, Duration::from_secs(settings.tokens.keep_seconds));
         let terms = Terms::new(settings, verifier);
@@ -178,6 +179,7 @@ impl Hub {
         }
         actix_rt::spawn(retention::run(ground.clone()));
         actix_rt::spawn(ground.leases.clone().run());
+        actix_rt::spawn(ground.clone().end_tokens());
         actix_rt::spawn(keep_keys(ground.clone()));
         actix_rt::spawn(forget_rates(ground.clone()));
         Ok(Self { addr, admin_addr, handle, served, ground, certificates })

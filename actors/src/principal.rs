@@ -21,16 +21,13 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, from the lowest.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Member, Self::Admin, Self::Owner];
+
     /// Parses `owner`, `admin`, `member` or `viewer`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "owner" => Some(Self::Owner),
-            "admin" => Some(Self::Admin),
-            "member" => Some(Self::Member),
-            "viewer" => Some(Self::Viewer),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
 
     /// The role's name.
@@ -215,6 +212,20 @@ impl fmt::Debug for Permissions {
 /// SHA-256 of a token: what is kept in its place.
 pub type Digest = [u8; 32];
 
+/// Which of a service key's tokens: the first 64 bits of its [`Digest`]. Enough to tell them apart, and nothing is looked up
+/// by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyToken(pub u64);
+
+impl KeyToken {
+    /// Which token a digest is of.
+    #[must_use]
+    pub fn of(digest: &Digest) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *digest;
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
 /// What proved an identity: looked at again whenever something is revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
@@ -225,8 +236,8 @@ pub enum Proof {
         /// When it was made, in milliseconds since 1970; 0 when it does not say.
         issued_at_ms: i64,
     },
-    /// A service key, whose id is the principal's `sub`.
-    Key,
+    /// A service key, whose id is the principal's `sub`, by one of its tokens.
+    Key(KeyToken),
     /// A stream token.
     Stream(Arc<StreamProof>),
 }
@@ -294,12 +305,25 @@ impl Principal {
         }
     }
 
+    /// The service key behind the identity, and by which of its tokens: its own, or that of who made its stream token.
+    #[must_use]
+    pub fn key(&self) -> Option<(&str, KeyToken)> {
+        let (proof, issuer) = match &self.proof {
+            Proof::Stream(stream) => (&stream.parent, stream.issuer.as_deref()),
+            proof => (proof, None),
+        };
+        match proof {
+            Proof::Key(token) => Some((issuer.unwrap_or(&self.sub), *token)),
+            Proof::Main { .. } | Proof::Stream(_) => None,
+        }
+    }
+
     /// Whether what proved the identity reaches a topic.
     #[must_use]
     pub fn reaches(&self, topic: &TopicKey) -> bool {
         match &self.proof {
             Proof::Stream(proof) => proof.topics.as_ref().is_none_or(|topics| topics.contains(topic)),
-            Proof::Main { .. } | Proof::Key => true,
+            Proof::Main { .. } | Proof::Key(_) => true,
         }
     }
 }

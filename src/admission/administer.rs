@@ -6,17 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tambour_actors::principal::{Principal, Role};
+use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Review, Reviewed};
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::now_ms;
 use tracing::Instrument as _;
 
-use super::standing::change::{Change, Revoked, State};
+use super::standing::change::Change;
 use super::standing::decide::Wish;
 use super::{Ground, gate};
-use crate::identity::stream_tokens::Revoke;
+use crate::config::Roles;
+use crate::store::sqlite::Ending;
 
 /// Between two tries to tell a store of stream tokens that some are over.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -25,9 +26,23 @@ impl Ground {
     /// What is left of an identity by what is said of it now.
     ///
     /// # Errors
-    /// `auth.token_revoked`, `auth.suspended`.
+    /// `auth.token_revoked`, `auth.token_expired` when what it was made with is over, `auth.suspended`.
     pub fn review(&self, principal: &Principal) -> Reviewed {
-        self.standing.review(principal, &self.terms().settings.roles)
+        self.review_by(principal, &self.terms().settings.roles)
+    }
+
+    /// The same by roles of settings that were in force when a request came.
+    ///
+    /// # Errors
+    /// As [`Self::review`].
+    pub(super) fn review_by(&self, principal: &Principal, roles: &Roles) -> Reviewed {
+        let reviewed = self.standing.review(principal, roles)?;
+        let ends =
+            |left: &Arc<Principal>| left.expires_at_ms < principal.expires_at_ms && left.expires_at_ms <= now_ms();
+        if reviewed.as_ref().is_some_and(ends) {
+            return Err(Refusal::new(Code::TokenExpired, "what this token was made with is over"));
+        }
+        Ok(reviewed)
     }
 
     /// Carries out a wish of somebody, and returns the change behind its commit. It goes on to its end when who asked
@@ -64,32 +79,31 @@ impl Ground {
             },
         );
         self.directory.outlets().send_all(|| ToOutlet::Review(review.clone()));
-        if let Some(which) = tokens_of(change) {
-            let leases = self.leases.clone();
-            // Here they are over already, by the review of what they were made from: the rest is for the store, and for
-            // other hubs on it. Until it answers nobody opens a stream with one there either.
-            actix_rt::spawn(async move {
-                while leases.revoke(which.clone()).await.is_err() {
-                    tokio::time::sleep(AGAIN).await;
-                }
-            });
+        self.endings.notify_one();
+    }
+
+    /// Tells the store of stream tokens which of them are over, for as long as the hub runs: what was decided now, and what
+    /// an earlier life of the hub was not rid of. Here they are over already, by the review of what they were made from;
+    /// this is for the store, and for other hubs on it. Until it answers nobody opens a stream with one there either.
+    pub async fn end_tokens(self: Arc<Self>) {
+        let mut after = 0;
+        loop {
+            match self.store.endings(after).await {
+                Err(_) => tokio::time::sleep(AGAIN).await,
+                Ok(left) if left.is_empty() && after == 0 => self.endings.notified().await,
+                Ok(left) => after = self.end_some(left).await,
+            }
         }
     }
-}
 
-/// The stream tokens that a change ends, whoever holds them. What an admin says reaches nobody whose own token says
-/// `owner`, and the store does not know whose does: there it is left to the review.
-fn tokens_of(change: &Change) -> Option<Revoke> {
-    let ends_all = |authority: Role| authority == Role::Owner;
-    match change {
-        Change::RemoveKey(scope, id) => Some(Revoke::Key(scope.clone(), id.clone())),
-        Change::Revoke(scope, Revoked::Jti(jti), _) => Some(Revoke::Jti(scope.clone(), jti.clone())),
-        Change::Revoke(scope, Revoked::Sub(sub), revocation) if ends_all(revocation.authority) => {
-            Some(Revoke::Sub(scope.clone(), sub.clone()))
+    /// Returns behind which one to go on: one that failed does not stand before the others.
+    async fn end_some(&self, left: Vec<Ending>) -> i64 {
+        for Ending { id, which } in left {
+            if self.leases.revoke(which).await.is_err() || self.store.ended(id).await.is_err() {
+                tokio::time::sleep(AGAIN).await;
+                return id;
+            }
         }
-        Change::PutPrincipal(scope, sub, order) if order.state == State::Suspended && ends_all(order.authority) => {
-            Some(Revoke::Sub(scope.clone(), sub.clone()))
-        }
-        _ => None,
+        0
     }
 }

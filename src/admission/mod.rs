@@ -35,6 +35,7 @@ use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Proved, Right};
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Scope, TopicKey};
+use tokio::sync::Notify;
 
 pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
@@ -70,6 +71,8 @@ pub struct Ground {
     pub draining: Draining,
     /// Streams that live by a stream token.
     pub leases: Leases,
+    /// Told when stream tokens are over by a change.
+    endings: Notify,
 }
 
 /// A request before anybody has proved an identity: its context was read, and its address has room for it.
@@ -88,8 +91,8 @@ impl Ground {
     /// The ground of a hub that begins.
     #[must_use]
     pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing, leases: Leases) -> Self {
-        let (permits, draining) = (Permits::default(), Draining::default());
-        Self { terms: InForce::new(terms), directory, store, standing, permits, draining, leases }
+        let (permits, draining, endings) = (Permits::default(), Draining::default(), Notify::new());
+        Self { terms: InForce::new(terms), directory, store, standing, permits, draining, leases, endings }
     }
 
     /// What is in force now. Who needs it more than once for the same thing keeps it.

@@ -49,7 +49,7 @@ impl Ground {
             (Tier::Key, false) => self.key(terms, shown)?,
             (Tier::Stream, true) => self.stream(shown).await?,
         };
-        let reviewed = self.standing.review(&principal, &terms.settings.roles)?;
+        let reviewed = self.review_by(&principal, &terms.settings.roles)?;
         let mut principal = reviewed.map_or(principal, Arc::unwrap_or_clone);
         shown.given.agrees_with(&principal.scope)?;
         if let Some(sub) = shown.act_as {
@@ -75,7 +75,7 @@ impl Ground {
     pub(super) async fn lease(&self, principal: &Principal) -> Result<Option<Rc<Lease>>, Refusal> {
         match &principal.proof {
             Proof::Stream(proof) => self.leases.open(proof.digest).await.map(Some),
-            Proof::Main { .. } | Proof::Key => Ok(None),
+            Proof::Main { .. } | Proof::Key(_) => Ok(None),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use tambour_actors::principal::{ActorType, Digest, Granted, Permissions, Principal, Proof, Role};
+use tambour_actors::principal::{ActorType, Digest, Granted, KeyToken, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::Scope;
 use uuid::Uuid;
@@ -100,10 +100,22 @@ pub fn new_id() -> Arc<str> {
 }
 
 impl ServiceKey {
-    /// Whether a principal of this key was proved by a token that is not the key's newest.
+    /// How long one of its tokens is good, and so is what was made with it, in milliseconds since 1970; `None` of a token
+    /// that is over: a later rotation ended it.
     #[must_use]
-    pub fn is_replaced(&self, principal: &Principal) -> bool {
-        principal.expires_at_ms < self.expires_at_ms.unwrap_or(NEVER_MS)
+    pub fn good_until_ms(&self, token: KeyToken) -> Option<i64> {
+        let expires_at_ms = self.expires_at_ms.unwrap_or(NEVER_MS);
+        if self.is_newest(token) {
+            return Some(expires_at_ms);
+        }
+        let before = self.rotated.as_ref().filter(|rotated| KeyToken::of(&rotated.before) == token)?;
+        Some(expires_at_ms.min(before.before_until_ms))
+    }
+
+    /// Whether it is the token that the key has now.
+    #[must_use]
+    pub fn is_newest(&self, token: KeyToken) -> bool {
+        KeyToken::of(&self.digest) == token
     }
 
     /// The principal that one of its tokens proves.
@@ -112,12 +124,10 @@ impl ServiceKey {
     /// `auth.token_expired`: the key has expired, or the token was replaced and its time is over; `auth.token_invalid`: it
     /// is none of the key's.
     pub fn principal(&self, token: &Digest, roles: &Roles, now_ms: i64) -> Result<Principal, Refusal> {
-        let mut expires_at_ms = self.expires_at_ms.unwrap_or(NEVER_MS);
-        if *token != self.digest {
-            let before = self.rotated.as_ref().filter(|rotated| rotated.before == *token);
-            let before = before.ok_or_else(|| Refusal::new(Code::TokenInvalid, "there is no such service key"))?;
-            expires_at_ms = expires_at_ms.min(before.before_until_ms);
-        }
+        let token = KeyToken::of(token);
+        let expires_at_ms = self.good_until_ms(token);
+        let expires_at_ms =
+            expires_at_ms.ok_or_else(|| Refusal::new(Code::TokenInvalid, "there is no such service key"))?;
         if now_ms >= expires_at_ms {
             return Err(Refusal::new(Code::TokenExpired, "the service key has expired, or has another token by now"));
         }
@@ -131,7 +141,7 @@ impl ServiceKey {
             read_only: false,
             permissions,
             acts_for: None,
-            proof: Proof::Key,
+            proof: Proof::Key(token),
             expires_at_ms,
         })
     }

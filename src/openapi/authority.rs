@@ -108,13 +108,11 @@ pub fn put_principal(_: &RouteSpec) -> Doc {
 
 /// `POST /v1/revocations`
 pub fn revoke(_: &RouteSpec) -> Doc {
-    let asked = Typed::of::<Revoke>().example("token", "One token", json!({ "jti": "5f0c" })).example(
-        "everything",
-        "All tokens of somebody, so far",
-        json!({ "sub": "bob" }),
-    );
+    let asked = Typed::of::<Revoke>()
+        .example("token", "One token", json!({ "jti": "5f0c", "expires_at": "2026-11-22T14:25:14Z" }))
+        .example("everything", "All tokens of somebody, so far", json!({ "sub": "bob" }));
     Doc::new(AUTHORITY, "Revoke a token, or all tokens of somebody")
-        .says("Say one of the two. Sessions end at once; a login that comes later is good.")
+        .says("Say one of the two. Sessions end at once; a login that comes later is good. Tokens that give a higher role than the caller's are not reached.")
         .body(&body_words(), [(JSON, asked)])
         .answers(201, "In force.", [(JSON, Typed::of::<ShownRevocation>())])
         .refuses(&[Code::AuthorityLimit, Code::StoreUnavailable])

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::page::{self, Asked, Page, Span};
 use super::socket::TakeOver;
 use crate::admission::leases::Lease;
-use crate::admission::{Grant, Named};
+use crate::admission::{Caller, Grant, Named};
 use crate::problem::Problem;
 
 /// Reads a page, at the latest after `wait`. It comes empty when nothing was published, when the hub drains, or when
@@ -35,14 +35,13 @@ pub async fn read(
     request: &HttpRequest,
 ) -> Result<Page, Problem> {
     let caller = &named.caller;
-    let left_ms = u64::try_from(caller.principal.expires_at_ms.saturating_sub(now_ms())).unwrap_or(0);
-    let until = Instant::now() + wait.min(Duration::from_millis(left_ms));
+    let until = Instant::now() + wait;
     let draining = &caller.ground().draining;
     let connection = request.conn_data::<TakeOver>();
     let mut page = page::read(&grant, &asked).await?;
     let mut changes = caller.ground().standing.changes();
     // What was said before somebody listened.
-    caller.current().map_err(|refusal| caller.problem(refusal))?;
+    let mut end = end_of(caller, wait)?;
     // Behind everything that can be refused.
     let lease = caller.lease().await?;
     loop {
@@ -59,14 +58,24 @@ pub async fn read(
             // Told or dropped: either way it is looked at again, by whom it may be looked at now.
             _ = told => grant = named.grant(Right::Read).await?,
             // The hub has it as long as it lives, and so the sender.
-            _ = changes.changed() => grant = named.grant(Right::Read).await?,
+            _ = changes.changed() => {
+                grant = named.grant(Right::Read).await?;
+                end = end_of(caller, wait)?;
+            }
             refusal = lost(lease.as_deref()) => return Err(caller.problem(refusal)),
-            () = sleep_until(until) => return Ok(page),
+            () = sleep_until(until.min(end)) => return Ok(page),
             () = draining.begun() => return Ok(page),
             () = TakeOver::ended(connection) => return Ok(page),
         }
         page = page::read(&grant, &asked).await?;
     }
+}
+
+/// When the caller's proof runs out, by what is said of it now; at the latest after `wait`.
+fn end_of(caller: &Caller, wait: Duration) -> Result<Instant, Problem> {
+    let current = caller.current().map_err(|refusal| caller.problem(refusal))?;
+    let left_ms = u64::try_from(current.expires_at_ms.saturating_sub(now_ms())).unwrap_or(0);
+    Ok(Instant::now() + wait.min(Duration::from_millis(left_ms)))
 }
 
 /// Waits until a stream token is lost; for ever without one.

@@ -4,6 +4,7 @@
 
 mod authority;
 mod authority_keys;
+mod authority_revocations;
 mod authority_sessions;
 mod backup;
 mod clients;

@@ -87,6 +87,10 @@ def authority(action, body):
         if "jti" in body:
             body["jti"] = shortened(body["jti"], JTI_BYTES_MAX)
             body.pop("sub", None)
+        if "expires_at" in body:
+            body["expires_at"] = "2099-01-01T00:00:00Z"
+        if "sub" in body:
+            body.pop("expires_at", None)
         body["sub" if "sub" in body else "jti"] = shortened(body.get("sub", body.get("jti", "some")))
 
 

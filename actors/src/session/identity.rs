@@ -119,7 +119,7 @@ impl Session {
 fn is_changed(before: &Principal, after: &Principal) -> bool {
     let topics = |principal: &Principal| match &principal.proof {
         Proof::Stream(proof) => proof.topics.clone(),
-        Proof::Main { .. } | Proof::Key => None,
+        Proof::Main { .. } | Proof::Key(_) => None,
     };
     (before.role, before.permissions) != (after.role, after.permissions) || topics(before) != topics(after)
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc as std_mpsc;
 
 use actix::{Actor, Context, Handler};
-use tambour_actors::principal::Principal;
+use tambour_actors::principal::{Principal, Role};
 use tambour_actors::session::gate::Lease as _;
 use tempfile::TempDir;
 
@@ -122,7 +122,7 @@ fn what_is_revoked_ends() {
         let other = world.issue(&Made { digest: 2, jti: Some("other"), ..Made::default() }).await;
         let ((_stream, told), (_other, well)) = (world.open(digest).await, world.open(other).await);
         let scope = record(&Made::default()).principal.scope.clone();
-        assert_eq!(world.leases.revoke(Revoke::Jti(scope, "j".into())).await, Ok(1));
+        assert_eq!(world.leases.revoke(Revoke::Jti(scope, "j".into(), Role::Member)).await, Ok(1));
         assert_eq!(heard(&told).await, "auth.token_revoked");
         world.leases.keep().await;
         assert!(well.try_recv().is_err());

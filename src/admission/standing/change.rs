@@ -7,6 +7,7 @@ use tambour_actors::principal::Role;
 use tambour_actors::topic_key::Scope;
 
 use crate::identity::service_key::ServiceKey;
+use crate::identity::stream_tokens::Revoke;
 
 /// Whether somebody may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct Order {
 }
 
 /// What is revoked.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Revoked {
     /// One main token, by its own id.
     Jti(Arc<str>),
@@ -58,13 +59,30 @@ pub enum Revoked {
     Sub(Arc<str>),
 }
 
-/// That it was revoked.
+/// That it was revoked. It reaches tokens that give no higher role than that of who revoked it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// The role of who revoked it: tokens of a `sub` are reached where they give no higher one.
+    /// The role of who revoked it.
     pub authority: Role,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
+    /// Of one token: when that token expires, in milliseconds since 1970. Later the revocation is not needed. `None`: nobody
+    /// said, so it is kept for ever.
+    pub expires_at_ms: Option<i64>,
+}
+
+/// How long a revocation is kept behind the expiry of its token, in milliseconds. A token is good a little longer than its
+/// `exp` (`auth.leeway_seconds`, 300 at most), and clocks differ.
+pub const KEPT_BEHIND_MS: i64 = 3_600_000;
+/// How far the clocks of hubs that share stream tokens may be apart, in milliseconds.
+const CLOCKS_APART_MS: i64 = 30_000;
+
+impl Revocation {
+    /// When it may be forgotten, in milliseconds since 1970; `i64::MAX`: never.
+    #[must_use]
+    pub fn kept_until_ms(&self) -> i64 {
+        self.expires_at_ms.map_or(i64::MAX, |expires_at_ms| expires_at_ms.saturating_add(KEPT_BEHIND_MS))
+    }
 }
 
 /// One change, as it is kept and as it is applied.
@@ -92,6 +110,24 @@ impl Change {
             | Self::PutPrincipal(scope, ..)
             | Self::RemovePrincipal(scope, _)
             | Self::Revoke(scope, ..) => scope,
+        }
+    }
+
+    /// The stream tokens that are over with it, whoever holds them, on whatever hub. What is said of somebody reaches those
+    /// that were made until then: who logs in later, while a store of tokens was away, is not meant.
+    #[must_use]
+    pub fn ends_tokens(&self) -> Option<Revoke> {
+        let until = |at_ms: i64| at_ms.saturating_add(CLOCKS_APART_MS);
+        match self {
+            Self::RemoveKey(scope, id) => Some(Revoke::Key(scope.clone(), id.clone())),
+            Self::Revoke(scope, Revoked::Jti(jti), by) => Some(Revoke::Jti(scope.clone(), jti.clone(), by.authority)),
+            Self::Revoke(scope, Revoked::Sub(sub), by) => {
+                Some(Revoke::Sub(scope.clone(), sub.clone(), by.authority, until(by.at_ms)))
+            }
+            Self::PutPrincipal(scope, sub, order) if order.state == State::Suspended => {
+                Some(Revoke::Sub(scope.clone(), sub.clone(), order.authority, until(order.changed_at_ms)))
+            }
+            Self::PutKey(_) | Self::PutPrincipal(..) | Self::RemovePrincipal(..) => None,
         }
     }
 }

@@ -50,7 +50,12 @@ pub enum Wish {
         role: Option<Role>,
     },
     /// A token's end, or that of all tokens of somebody.
-    Revoke(Revoked),
+    Revoke {
+        /// What.
+        revoked: Revoked,
+        /// Of one token: when it expires, in milliseconds since 1970, if that is known.
+        expires_at_ms: Option<i64>,
+    },
 }
 
 impl Wish {
@@ -58,7 +63,7 @@ impl Wish {
     fn needs(&self) -> Permission {
         match self {
             Self::MakeKey(_) | Self::RotateKey { .. } | Self::RemoveKey { .. } => Permission::KeysWrite,
-            Self::PutPrincipal { .. } | Self::Revoke(_) => Permission::PrincipalsWrite,
+            Self::PutPrincipal { .. } | Self::Revoke { .. } => Permission::PrincipalsWrite,
         }
     }
 }
@@ -108,7 +113,8 @@ pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<
     rights::require(by, wish.needs())?;
     let key = |id: &str| table.key(scope, id).ok_or_else(unknown_key);
     // Whoever has a token that was replaced is perhaps who it was replaced because of.
-    if table.key(scope, &by.sub).is_some_and(|own| own.is_replaced(by)) {
+    let own = by.key().and_then(|(id, token)| Some((table.key(scope, id)?, token)));
+    if own.is_some_and(|(own, token)| !own.is_newest(token)) {
         return Err(forbidden("this token of the key was replaced: use the one that it has now"));
     }
     match wish {
@@ -126,16 +132,33 @@ pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<
             Ok(Change::RemoveKey(scope.clone(), id))
         }
         Wish::PutPrincipal { sub, state, role } => order(table, by, sub, state, role, now_ms),
-        Wish::Revoke(Revoked::Sub(sub)) if sub.starts_with(KEY_SUB_PREFIX) => {
-            Err(Refusal::new(Code::BodyInvalid, "a service key is revoked by DELETE /v1/keys/{key}"))
-        }
-        Wish::Revoke(revoked) => {
-            if !table.has_revoked(scope, &revoked) {
-                within(table.counts(scope).revoked, REVOCATIONS_MAX, "revocations")?;
-            }
-            Ok(Change::Revoke(scope.clone(), revoked, Revocation { authority: by.role, at_ms: now_ms }))
-        }
+        Wish::Revoke { revoked, expires_at_ms } => revoke(table, by, revoked, expires_at_ms, now_ms),
     }
+}
+
+fn revoke(
+    table: &Table,
+    by: &Principal,
+    revoked: Revoked,
+    expires_at_ms: Option<i64>,
+    now_ms: i64,
+) -> Result<Change, Refusal> {
+    let invalid = |detail: &'static str| Err(Refusal::new(Code::BodyInvalid, detail));
+    if matches!(&revoked, Revoked::Sub(sub) if sub.starts_with(KEY_SUB_PREFIX)) {
+        return invalid("a service key is revoked by DELETE /v1/keys/{key}");
+    }
+    if expires_at_ms.is_some() && matches!(revoked, Revoked::Sub(_)) {
+        return invalid("expires_at is that of one token: say it with jti");
+    }
+    let revocation = Revocation { authority: by.role, at_ms: now_ms, expires_at_ms };
+    if revocation.kept_until_ms() < now_ms {
+        return invalid("expires_at is in the past: the token is over by itself");
+    }
+    let scope = &by.scope;
+    if !table.has_revoked(scope, &revoked) {
+        within(table.counts(scope).revoked, REVOCATIONS_MAX, "revocations")?;
+    }
+    Ok(Change::Revoke(scope.clone(), revoked, revocation))
 }
 
 fn make(table: &Table, by: &Principal, new: NewKey, now_ms: i64) -> Result<Change, Refusal> {

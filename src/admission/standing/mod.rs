@@ -45,11 +45,15 @@ pub struct Told {
 }
 
 impl Standing {
-    /// Everything that the store has.
+    /// Everything that the store has, without the revocations that nobody needs any more.
     #[must_use]
-    pub fn of(kept: Vec<Change>) -> Self {
+    pub fn of(kept: Vec<Change>, now_ms: i64) -> Self {
         let mut table = Table::default();
-        kept.into_iter().for_each(|change| table.apply(change));
+        let is_needed = |change: &Change| match change {
+            Change::Revoke(_, _, revocation) => revocation.kept_until_ms() >= now_ms,
+            _ => true,
+        };
+        kept.into_iter().filter(is_needed).for_each(|change| table.apply(change));
         Self { table: RwLock::new(table), ..Self::default() }
     }
 
@@ -64,16 +68,19 @@ impl Standing {
         key.principal(token, roles, now_ms)
     }
 
-    /// What is left of an identity now.
+    /// What is left of an identity now: perhaps another role, or an earlier end.
     ///
     /// # Errors
     /// `auth.token_revoked`, `auth.suspended`.
     pub fn review(&self, principal: &Principal, roles: &Roles) -> Reviewed {
-        let Granted { role, permissions } = self.table.read().judge(principal, roles)?;
-        if (role, permissions) == (principal.role, principal.permissions) {
+        let table = self.table.read();
+        let expires_at_ms = table.good_until_ms(principal)?;
+        let Granted { role, permissions } = table.judge(principal, roles)?;
+        drop(table);
+        if (role, permissions, expires_at_ms) == (principal.role, principal.permissions, principal.expires_at_ms) {
             return Ok(None);
         }
-        Ok(Some(Arc::new(Principal { role, permissions, ..principal.clone() })))
+        Ok(Some(Arc::new(Principal { role, permissions, expires_at_ms, ..principal.clone() })))
     }
 
     /// Whether somebody is suspended, whatever role they have.
@@ -87,6 +94,10 @@ impl Standing {
     /// # Errors
     /// What [`decide::decide`] refuses.
     pub fn decide(&self, by: &Principal, wish: Wish, now_ms: i64) -> Result<Change, Refusal> {
+        if matches!(wish, Wish::Revoke { .. }) {
+            // So that what is not needed takes nobody's place.
+            self.table.write().forget_revocations(&by.scope, now_ms);
+        }
         decide::decide(&self.table.read(), by, wish, now_ms)
     }
 

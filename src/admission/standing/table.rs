@@ -3,7 +3,7 @@
 //!
 //! Nothing that was said in one tenant and env is looked at for another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -20,24 +20,56 @@ use crate::identity::service_key::ServiceKey;
 struct Said {
     principals: HashMap<Arc<str>, Order>,
     revoked: HashMap<Revoked, Times>,
+    /// Revocations that are not for ever, by the time when they may be forgotten.
+    passing: BTreeSet<(i64, Role, Revoked)>,
     keys: BTreeMap<Arc<str>, ServiceKey>,
 }
 
-/// When something was revoked the last time, by the role of who did it; in milliseconds since 1970.
+/// Most revocations that one call forgets.
+const FORGOTTEN_MAX: usize = 1_024;
+
+/// When something was revoked the last time, and until when that is kept, by the role of who did it; in milliseconds since
+/// 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Times([Option<i64>; 4]);
+struct Times([Option<(i64, i64)>; 4]);
 
 impl Times {
     const NEVER: Self = Self([None; 4]);
 
-    fn put(&mut self, Revocation { authority, at_ms }: Revocation) {
-        let time = &mut self.0[authority as usize];
-        *time = (*time).max(Some(at_ms));
-    }
-
     /// The last time that it was done by somebody whose role is not below this one.
     fn last(self, least: Role) -> Option<i64> {
-        self.0[least as usize..].iter().copied().max().flatten()
+        self.0[least as usize..].iter().flatten().map(|(at_ms, _)| *at_ms).max()
+    }
+}
+
+impl Said {
+    /// What was said before by the same role is never weakened: not by a clock that went back, nor by a nearer expiry.
+    fn revoke(&mut self, revoked: Revoked, revocation: &Revocation) {
+        let (mut at_ms, mut until_ms) = (revocation.at_ms, revocation.kept_until_ms());
+        let slot = &mut self.revoked.entry(revoked.clone()).or_insert(Times::NEVER).0[revocation.authority as usize];
+        if let Some((before_at_ms, before_until_ms)) = *slot {
+            self.passing.remove(&(before_until_ms, revocation.authority, revoked.clone()));
+            (at_ms, until_ms) = (at_ms.max(before_at_ms), until_ms.max(before_until_ms));
+        }
+        *slot = Some((at_ms, until_ms));
+        if until_ms < i64::MAX {
+            self.passing.insert((until_ms, revocation.authority, revoked));
+        }
+    }
+
+    /// Forgets some of the revocations whose tokens are over by themselves.
+    fn forget(&mut self, now_ms: i64) {
+        for _ in 0..FORGOTTEN_MAX {
+            let Some(first) = self.passing.first().filter(|(until_ms, ..)| *until_ms < now_ms) else { return };
+            let (until_ms, authority, revoked) = first.clone();
+            self.passing.remove(&(until_ms, authority, revoked.clone()));
+            if let Some(times) = self.revoked.get_mut(&revoked) {
+                times.0[authority as usize] = None;
+                if *times == Times::NEVER {
+                    self.revoked.remove(&revoked);
+                }
+            }
+        }
     }
 }
 
@@ -80,9 +112,14 @@ impl Table {
             }
             Change::PutPrincipal(_, sub, order) => drop(said.principals.insert(sub, order)),
             Change::RemovePrincipal(_, sub) => drop(said.principals.remove(&sub)),
-            Change::Revoke(_, revoked, revocation) => {
-                said.revoked.entry(revoked).or_insert(Times::NEVER).put(revocation);
-            }
+            Change::Revoke(_, revoked, revocation) => said.revoke(revoked, &revocation),
+        }
+    }
+
+    /// Forgets revocations of a scope that nobody needs any more, some at a time.
+    pub fn forget_revocations(&mut self, scope: &Scope, now_ms: i64) {
+        if let Some(said) = self.scopes.get_mut(scope) {
+            said.forget(now_ms);
         }
     }
 
@@ -145,21 +182,37 @@ impl Table {
         self.scopes.get(scope).map_or(Counts { principals: 0, revoked: 0, keys: 0 }, counts)
     }
 
-    /// What is left of an identity: role and permission keys.
+    /// Until when an identity is good, in milliseconds since 1970: what was made with a token of a service key is good as
+    /// long as that token.
     ///
     /// # Errors
-    /// `auth.token_revoked`, `auth.suspended`.
-    pub fn judge(&self, principal: &Principal, roles: &Roles) -> Result<Granted, Refusal> {
+    /// `auth.token_revoked`.
+    pub fn good_until_ms(&self, principal: &Principal) -> Result<i64, Refusal> {
         let said = self.scopes.get(&principal.scope);
-        if is_revoked(said, principal, &principal.proof) {
-            return Err(Refusal::new(Code::TokenRevoked, "this token was revoked"));
+        let of_key = match principal.key() {
+            // A key that is not there was revoked, and so was a token that is none of its own any more.
+            Some((id, token)) => said.and_then(|said| said.keys.get(id)).and_then(|key| key.good_until_ms(token)),
+            None => Some(i64::MAX),
+        };
+        match of_key {
+            Some(until_ms) if !said.is_some_and(|said| is_revoked(said, principal, &principal.proof)) => {
+                Ok(principal.expires_at_ms.min(until_ms))
+            }
+            _ => Err(Refusal::new(Code::TokenRevoked, "this token was revoked")),
         }
-        let Some(said) = said else { return Ok(principal.granted) };
+    }
+
+    /// What is left of an identity that is good: role and permission keys.
+    ///
+    /// # Errors
+    /// `auth.suspended`.
+    pub fn judge(&self, principal: &Principal, roles: &Roles) -> Result<Granted, Refusal> {
         let granted = principal.granted;
+        let Some(said) = self.scopes.get(&principal.scope) else { return Ok(granted) };
         let order = said.principals.get(&principal.sub).filter(|order| granted.role <= order.authority);
         let issuer = match &principal.proof {
             Proof::Stream(proof) => proof.issuer.as_deref(),
-            Proof::Main { .. } | Proof::Key => None,
+            Proof::Main { .. } | Proof::Key(_) => None,
         };
         let of_issuer = issuer.and_then(|issuer| said.principals.get(issuer));
         // Whoever is suspended has nobody who acts for them, either.
@@ -177,27 +230,18 @@ impl Table {
     }
 }
 
-/// Whether a proof is over, or what it was made from.
-fn is_revoked(said: Option<&Said>, principal: &Principal, proof: &Proof) -> bool {
-    let times = |revoked: &Revoked| said.and_then(|said| said.revoked.get(revoked)).copied().unwrap_or(Times::NEVER);
+/// Whether a token was revoked, or what it was made from. It is reached by who has no lower role than it gives.
+fn is_revoked(said: &Said, principal: &Principal, proof: &Proof) -> bool {
+    let last = |revoked: &Revoked| said.revoked.get(revoked).and_then(|times| times.last(principal.granted.role));
     let made_before = |issued_at_ms: i64| {
-        let revoked_at_ms = times(&Revoked::Sub(principal.sub.clone())).last(principal.granted.role);
-        revoked_at_ms.is_some_and(|revoked_at_ms| issued_at_ms <= revoked_at_ms)
+        last(&Revoked::Sub(principal.sub.clone())).is_some_and(|revoked_at_ms| issued_at_ms <= revoked_at_ms)
     };
-    // A key that is not there was revoked.
-    let has_key = |id: &str| said.is_some_and(|said| said.keys.contains_key(id));
     match proof {
         Proof::Main { jti, issued_at_ms } => {
-            let by_id = jti.as_ref().is_some_and(|jti| times(&Revoked::Jti(jti.clone())) != Times::NEVER);
+            let by_id = jti.as_ref().is_some_and(|jti| last(&Revoked::Jti(jti.clone())).is_some());
             by_id || made_before(*issued_at_ms)
         }
-        Proof::Key => !has_key(&principal.sub),
-        Proof::Stream(stream) => {
-            let parent = match &stream.issuer {
-                Some(key) => !has_key(key),
-                None => is_revoked(said, principal, &stream.parent),
-            };
-            parent || made_before(stream.issued_at_ms)
-        }
+        Proof::Key(_) => false,
+        Proof::Stream(stream) => is_revoked(said, principal, &stream.parent) || made_before(stream.issued_at_ms),
     }
 }

@@ -3,18 +3,25 @@
 
 use std::sync::Arc;
 
-use tambour_actors::principal::{ActorType, Granted, Permission, Permissions, Principal, Proof, Role, StreamProof};
+use tambour_actors::principal::{
+    ActorType, Granted, KeyToken, Permission, Permissions, Principal, Proof, Role, StreamProof,
+};
 use tambour_actors::refusal::Code;
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
-use super::change::{Change, Revoked, State};
-use super::decide::{NewKey, Wish};
+use super::change::{Change, KEPT_BEHIND_MS, Revocation, Revoked, State};
+use super::decide::{NewKey, REVOCATIONS_MAX, Wish};
 use super::*;
 use crate::config::Settings;
 use crate::identity::service_key::new_id;
 
 /// When everything here happens, in milliseconds.
 const NOW: i64 = 1_000_000;
+/// When tokens expire.
+const FAR: i64 = 1_000 * NOW;
+
+/// Of the token that every key here is made with.
+const FIRST: Digest = [7; 32];
 
 fn scope(tenant: &str, env: Env) -> Scope {
     Scope { tenant: Tenant::parse(tenant).unwrap(), env }
@@ -37,13 +44,13 @@ fn person(sub: &str, role: Role, jti: Option<&str>, issued_at_ms: i64) -> Arc<Pr
         permissions,
         acts_for: None,
         proof: Proof::Main { jti: jti.map(Into::into), issued_at_ms },
-        expires_at_ms: i64::MAX,
+        expires_at_ms: FAR,
     })
 }
 
 /// With a stream token made then: of their own, or of a key for them.
 fn streaming(of: &Principal, issuer: Option<&str>, issued_at_ms: i64) -> Arc<Principal> {
-    let parent = if issuer.is_some() { Proof::Key } else { of.proof.clone() };
+    let parent = if issuer.is_some() { Proof::Key(KeyToken::of(&FIRST)) } else { of.proof.clone() };
     let stream = StreamProof { digest: [0; 32], parent, issuer: issuer.map(Into::into), issued_at_ms, topics: None };
     Arc::new(Principal { proof: Proof::Stream(Arc::new(stream)), ..of.clone() })
 }
@@ -68,11 +75,14 @@ fn suspend(sub: &str) -> Wish {
 }
 
 fn of_sub(sub: &str) -> Wish {
-    Wish::Revoke(Revoked::Sub(sub.into()))
+    Wish::Revoke { revoked: Revoked::Sub(sub.into()), expires_at_ms: None }
+}
+
+fn of_jti(jti: &str, expires_at_ms: Option<i64>) -> Wish {
+    Wish::Revoke { revoked: Revoked::Jti(jti.into()), expires_at_ms }
 }
 
 fn new_key(role: Role, permissions: &[Permission]) -> Wish {
-    let token = crate::identity::service_key::NewToken::make().unwrap();
     Wish::MakeKey(NewKey {
         id: new_id(),
         name: "bot".to_owned(),
@@ -80,7 +90,7 @@ fn new_key(role: Role, permissions: &[Permission]) -> Wish {
         role,
         permissions: permissions.iter().copied().collect(),
         expires_at_ms: None,
-        digest: token.digest,
+        digest: FIRST,
     })
 }
 
@@ -102,7 +112,7 @@ fn of_whom_nothing_is_said_nothing_changes() {
     let standing = Standing::default();
     let bob = person("bob", Role::Member, Some("j"), NOW);
     assert_eq!([left(&standing, &bob), left(&standing, &streaming(&bob, None, NOW))], [Ok("same"); 2]);
-    let key = Arc::new(Principal { proof: Proof::Key, ..(*bob).clone() });
+    let key = Arc::new(Principal { proof: Proof::Key(KeyToken::of(&FIRST)), ..(*bob).clone() });
     assert_eq!(left(&standing, &key), Err(Code::TokenRevoked), "a key that is not there was revoked");
 }
 
@@ -181,9 +191,13 @@ fn what_was_made_before_is_revoked_and_a_later_login_is_not() {
 #[test]
 fn one_token_is_revoked_by_its_id() {
     let (standing, admin) = (Standing::default(), person("root", Role::Admin, None, 0));
-    apply(&standing, &admin, Wish::Revoke(Revoked::Jti("stolen".into()))).unwrap();
-    let stolen = person("bob", Role::Owner, Some("stolen"), i64::MAX);
+    apply(&standing, &admin, of_jti("stolen", None)).unwrap();
+    let stolen = person("bob", Role::Admin, Some("stolen"), i64::MAX);
     assert_eq!(left(&standing, &stolen), Err(Code::TokenRevoked), "whose it was is not known");
+    let owners = person("olga", Role::Owner, Some("stolen"), i64::MAX);
+    assert_eq!([left(&standing, &owners), left(&standing, &streaming(&owners, None, NOW + 1))], [Ok("same"); 2]);
+    apply(&standing, &person("otto", Role::Owner, None, 0), of_jti("stolen", None)).unwrap();
+    assert_eq!(left(&standing, &owners), Err(Code::TokenRevoked));
     assert_eq!(left(&standing, &streaming(&stolen, None, NOW + 1)), Err(Code::TokenRevoked));
     for other in [Some("kept"), None] {
         assert_eq!(left(&standing, &person("bob", Role::Member, other, 0)), Ok("same"));
@@ -269,9 +283,95 @@ fn a_rotated_key_has_two_tokens_and_a_removed_one_none() {
     assert_eq!(all.map(|digest| proves(&digest, NOW + 9)), [Err(Code::TokenInvalid), known(), known()]);
     assert_eq!(proves(&[1; 32], NOW + 10), Err(Code::TokenExpired));
     // A hub that starts again knows the same.
-    let again = Standing::of(vec![Change::PutKey(Box::new(standing.key(&key.scope, &key.id).unwrap()))]);
+    let again = Standing::of(vec![Change::PutKey(Box::new(standing.key(&key.scope, &key.id).unwrap()))], NOW);
     assert!(again.prove_key(&[1; 32], &roles(), NOW).is_ok() && again.prove_key(&[2; 32], &roles(), NOW).is_ok());
     apply(&standing, &admin, Wish::RemoveKey { id: key.id.clone() }).unwrap();
     assert_eq!(all.map(|digest| proves(&digest, NOW)), [const { Err(Code::TokenInvalid) }; 3]);
     assert!(standing.keys(&key.scope, "", 9).is_empty());
+}
+
+#[test]
+fn what_a_key_s_token_made_ends_with_that_token() {
+    let (standing, admin) = (Standing::default(), person("ada", Role::Admin, None, 0));
+    let key = made(&standing, &admin, Role::Member);
+    let of = |digest: Digest| {
+        let mut person = (*streaming(&person("bob", Role::Member, None, 0), Some(&key.id), NOW)).clone();
+        let Proof::Stream(stream) = &person.proof else { unreachable!() };
+        let stream = StreamProof { parent: Proof::Key(KeyToken::of(&digest)), ..(**stream).clone() };
+        person.proof = Proof::Stream(Arc::new(stream));
+        // The key for itself, and by a stream token of its own.
+        let own = Principal { sub: key.id.clone(), proof: Proof::Key(KeyToken::of(&digest)), ..person.clone() };
+        let streaming = streaming(&own, None, NOW);
+        [Arc::new(person), Arc::new(own), streaming]
+    };
+    let ends = |digest: Digest| {
+        of(digest).map(|of| match standing.review(&of, &roles()) {
+            Ok(None) => Ok(FAR),
+            Ok(Some(left)) => Ok(left.expires_at_ms),
+            Err(refusal) => Err(refusal.code),
+        })
+    };
+    assert_eq!(ends(FIRST), [Ok(FAR); 3]);
+    apply(&standing, &admin, Wish::RotateKey { id: key.id.clone(), digest: [1; 32], grace_ms: 10 }).unwrap();
+    assert_eq!((ends(FIRST), ends([1; 32])), ([Ok(NOW + 10); 3], [Ok(FAR); 3]));
+    apply(&standing, &admin, Wish::RotateKey { id: key.id.clone(), digest: [2; 32], grace_ms: 20 }).unwrap();
+    let over = [Err(Code::TokenRevoked); 3];
+    assert_eq!((ends(FIRST), ends([1; 32]), ends([2; 32])), (over, [Ok(NOW + 20); 3], [Ok(FAR); 3]));
+    // A replaced token administers no keys, also where its grace is not what ends it first.
+    let [_, mut own, _] = of([1; 32]);
+    Arc::make_mut(&mut own).permissions = [Permission::KeysWrite].into_iter().collect();
+    assert_eq!(apply(&standing, &own, new_key(Role::Viewer, &[])), Err(Code::Forbidden));
+    apply(&standing, &admin, Wish::RemoveKey { id: key.id.clone() }).unwrap();
+    assert_eq!([ends([1; 32]), ends([2; 32])], [over; 2]);
+}
+
+#[test]
+fn a_revocation_is_kept_while_its_token_is_good() {
+    let (standing, admin) = (Standing::default(), person("ada", Role::Admin, None, 0));
+    let olga = person("olga", Role::Owner, None, 0);
+    let at = |now_ms: i64, by: &Principal, wish: Wish| {
+        let change = standing.decide(by, wish, now_ms).map_err(|refusal| refusal.code)?;
+        standing.apply(change);
+        Ok::<_, Code>(())
+    };
+    let revoked = |jti: &str, role| left(&standing, &person("bob", role, Some(jti), 0)).is_err();
+    at(NOW, &admin, of_jti("short", Some(NOW + 1))).unwrap();
+    at(NOW, &admin, of_jti("longer", Some(NOW + 1))).unwrap();
+    // What is said again makes nothing weaker.
+    at(NOW, &admin, of_jti("longer", Some(NOW + 3))).unwrap();
+    at(NOW, &admin, of_jti("longer", Some(NOW + 2))).unwrap();
+    at(NOW, &admin, of_jti("for ever", None)).unwrap();
+    at(NOW, &admin, of_jti("for ever", Some(NOW + 1))).unwrap();
+    at(NOW, &olga, of_jti("short", Some(NOW + 3))).unwrap();
+    let behind = |ms| NOW + ms + KEPT_BEHIND_MS;
+    let kept = |jti| (revoked(jti, Role::Admin), revoked(jti, Role::Owner));
+    at(behind(1), &admin, of_jti("other", None)).unwrap();
+    assert_eq!([kept("short"), kept("longer"), kept("for ever")], [(true, true), (true, false), (true, false)]);
+    at(behind(3), &admin, of_sub("bobby")).unwrap();
+    assert_eq!([kept("short"), kept("longer")], [(true, true), (true, false)], "to the end");
+    at(behind(3) + 1, &admin, of_sub("bobby")).unwrap();
+    assert_eq!([kept("short"), kept("longer"), kept("for ever")], [(false, false), (false, false), (true, false)]);
+    for (wish, now_ms) in [(of_jti("past", Some(NOW)), behind(0) + 1), (of_jti("past", Some(i64::MIN)), NOW)] {
+        assert_eq!(at(now_ms, &admin, wish), Err(Code::BodyInvalid));
+    }
+    let of_sub = Wish::Revoke { revoked: Revoked::Sub("bob".into()), expires_at_ms: Some(NOW + 1) };
+    assert_eq!(at(NOW, &admin, of_sub), Err(Code::BodyInvalid));
+}
+
+#[test]
+fn revocations_that_nobody_needs_take_no_place() {
+    let admin = person("ada", Role::Admin, None, 0);
+    let revoke = |number: usize, expires_at_ms| {
+        let revocation = Revocation { authority: Role::Admin, at_ms: NOW, expires_at_ms };
+        Change::Revoke(admin.scope.clone(), Revoked::Jti(number.to_string().into()), revocation)
+    };
+    let full = |expires_at_ms| (0..REVOCATIONS_MAX).map(|number| revoke(number, expires_at_ms)).collect::<Vec<_>>();
+    let later = NOW + KEPT_BEHIND_MS + 2;
+    let may = |standing: &Standing, now_ms| {
+        standing.decide(&admin, of_jti("one more", None), now_ms).map(drop).map_err(|refusal| refusal.code)
+    };
+    let standing = Standing::of(full(Some(NOW + 1)), NOW);
+    assert_eq!([may(&standing, NOW), may(&standing, later)], [Err(Code::AuthorityLimit), Ok(())]);
+    assert_eq!(may(&Standing::of(full(Some(NOW + 1)), later), NOW), Ok(()), "nor when a hub starts");
+    assert_eq!(may(&Standing::of(full(None), NOW), later), Err(Code::AuthorityLimit));
 }

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::admission::standing::Told;
-use crate::admission::standing::change::{Revoked, State};
+use crate::admission::standing::change::{Revocation, Revoked, State};
 use crate::admission::standing::decide::{NewKey, Wish};
 use crate::identity::jwt::SUB_BYTES_MAX;
 use crate::identity::service_key::{self, NAME_BYTES_MAX, ServiceKey};
@@ -65,6 +65,11 @@ pub struct Revoke {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = shapes::Sub)]
     sub: Option<String>,
+    /// Of a `jti`: when the token expires, its `exp`. The revocation is kept until then and a little longer; without it, for
+    /// ever.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = shapes::Time)]
+    expires_at: Option<String>,
 }
 
 /// Longest id of a token in bytes.
@@ -124,14 +129,17 @@ impl Revoke {
     ///
     /// # Errors
     /// `body.invalid`.
-    pub fn revoked(self) -> Result<Revoked, Refusal> {
-        match (self.jti, self.sub) {
-            (Some(jti), None) if (1..=JTI_BYTES_MAX).contains(&jti.len()) => Ok(Revoked::Jti(jti.into())),
-            (Some(_), None) => Err(invalid(format!("jti has 1 to {JTI_BYTES_MAX} bytes"))),
-            (None, Some(sub)) if is_sub(&sub) => Ok(Revoked::Sub(sub.into())),
-            (None, Some(_)) => Err(invalid(format!("sub has 1 to {SUB_BYTES_MAX} bytes and no control characters"))),
-            _ => Err(invalid("say jti or sub, and not both")),
-        }
+    pub fn wish(self) -> Result<Wish, Refusal> {
+        let revoked = match (self.jti, self.sub) {
+            (Some(jti), None) if (1..=JTI_BYTES_MAX).contains(&jti.len()) => Revoked::Jti(jti.into()),
+            (Some(_), None) => return Err(invalid(format!("jti has 1 to {JTI_BYTES_MAX} bytes"))),
+            (None, Some(sub)) if is_sub(&sub) => Revoked::Sub(sub.into()),
+            (None, Some(_)) => {
+                return Err(invalid(format!("sub has 1 to {SUB_BYTES_MAX} bytes and no control characters")));
+            }
+            _ => return Err(invalid("say jti or sub, and not both")),
+        };
+        Ok(Wish::Revoke { revoked, expires_at_ms: self.expires_at.as_deref().map(time_ms).transpose()? })
     }
 }
 
@@ -283,17 +291,30 @@ pub struct ShownRevocation {
     /// Of a `sub`: tokens that were made up to then are revoked.
     #[schema(value_type = shapes::Time)]
     revoked_at: String,
+    /// It reaches tokens that give no higher role than this: that of who revoked them.
+    #[schema(value_type = shapes::Role)]
+    authority: &'static str,
+    /// Of a `jti`: when the token expires. Missing: the revocation is kept for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = shapes::Time)]
+    expires_at: Option<String>,
 }
 
 impl ShownRevocation {
     /// Shows it.
     #[must_use]
-    pub fn of(revoked: &Revoked, at_ms: i64) -> Self {
+    pub fn of(revoked: &Revoked, revocation: &Revocation) -> Self {
         let (jti, sub) = match revoked {
             Revoked::Jti(jti) => (Some(jti.to_string()), None),
             Revoked::Sub(sub) => (None, Some(sub.to_string())),
         };
-        Self { jti, sub, revoked_at: time_text(at_ms) }
+        Self {
+            jti,
+            sub,
+            revoked_at: time_text(revocation.at_ms),
+            authority: revocation.authority.as_str(),
+            expires_at: revocation.expires_at_ms.map(time_text),
+        }
     }
 }
 
@@ -335,9 +356,11 @@ mod tests {
         {
             put(bad, false);
         }
-        let revoke = |body: &str, good| check::<Revoke, _>(body, Revoke::revoked, good);
+        let revoke = |body: &str, good| check::<Revoke, _>(body, Revoke::wish, good);
         revoke(r#"{"jti":"a"}"#, true);
         revoke(r#"{"sub":"a"}"#, true);
+        revoke(r#"{"jti":"a","expires_at":"2026-11-22T08:25:14Z"}"#, true);
+        revoke(r#"{"jti":"a","expires_at":1795330000}"#, false);
         for bad in ["{}", r#"{"jti":"a","sub":"a"}"#, r#"{"jti":""}"#, r#"{"sub":""}"#, r#"{"sub":null}"#] {
             revoke(bad, false);
         }

@@ -8,7 +8,6 @@ use tambour_actors::refusal::Code;
 use super::model::{PutPrincipal, Revoke, ShownPrincipal, ShownRevocation};
 use crate::admission::Caller;
 use crate::admission::standing::change::Change;
-use crate::admission::standing::decide::Wish;
 use crate::identity::subject;
 use crate::problem::Problem;
 use crate::transport::body;
@@ -42,12 +41,12 @@ pub async fn put(caller: Caller, request: HttpRequest, payload: web::Payload) ->
 /// What admission refuses, `body.*`, `limit.authority`, `store.*`.
 pub async fn revoke(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
-    let asked = read.and_then(|body| body::parse::<Revoke>(&body)).and_then(Revoke::revoked);
-    let wish = Wish::Revoke(asked.map_err(|refusal| caller.problem(refusal))?);
+    let asked = read.and_then(|body| body::parse::<Revoke>(&body)).and_then(Revoke::wish);
+    let wish = asked.map_err(|refusal| caller.problem(refusal))?;
     let changed = caller.ground().administer(&caller.principal, wish).await;
     match changed.map_err(|refusal| caller.problem(refusal))? {
         Change::Revoke(_, revoked, revocation) => {
-            Ok(HttpResponse::Created().json(ShownRevocation::of(&revoked, revocation.at_ms)))
+            Ok(HttpResponse::Created().json(ShownRevocation::of(&revoked, &revocation)))
         }
         _ => Err(caller.problem(Code::Internal)),
     }

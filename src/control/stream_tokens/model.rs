@@ -148,7 +148,7 @@ impl AskToken {
 impl AskFor {
     /// The person that a service key speaks of.
     fn person(self, key: &Principal, settings: &Settings) -> Result<Principal, Refusal> {
-        if key.actor_type == ActorType::Human || key.proof != Proof::Key {
+        if key.actor_type == ActorType::Human || !matches!(key.proof, Proof::Key(_)) {
             return Err(Refusal::new(Code::Forbidden, "for is for service keys: people make tokens for themselves"));
         }
         rights::require(key, Permission::PrincipalsSignIn)?;

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use tambour_actors::principal::{ActorType, Digest, Granted, Permission, Principal, Proof, Role, StreamProof};
+use tambour_actors::principal::{
+    ActorType, Digest, Granted, KeyToken, Permission, Principal, Proof, Role, StreamProof,
+};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 use uuid::Uuid;
 
@@ -43,6 +45,8 @@ pub(crate) struct Made<'a> {
     pub(crate) ttl_ms: i64,
     pub(crate) ends_at_ms: i64,
     pub(crate) single_use: bool,
+    pub(crate) role: Role,
+    pub(crate) issued_at_ms: i64,
 }
 
 impl Default for Made<'_> {
@@ -56,6 +60,8 @@ impl Default for Made<'_> {
             ttl_ms: 60_000,
             ends_at_ms: i64::MAX,
             single_use: false,
+            role: Role::Member,
+            issued_at_ms: 6,
         }
     }
 }
@@ -77,12 +83,12 @@ fn held(number: u64, stream: u128) -> Held {
 /// The record of a token.
 pub(crate) fn record(made: &Made<'_>) -> TokenRecord {
     let parent = match made.issuer {
-        Some(_) => Proof::Key,
+        Some(_) => Proof::Key(KeyToken(u64::MAX - 1)),
         None => Proof::Main { jti: made.jti.map(Into::into), issued_at_ms: 5 },
     };
     let (digest, issuer) = (digest(made.digest), made.issuer.map(Into::into));
-    let proof = StreamProof { digest, parent, issuer, issued_at_ms: 6, topics: None };
-    let granted = Granted { role: Role::Member, permissions: [Permission::ThreadsRead].into_iter().collect() };
+    let proof = StreamProof { digest, parent, issuer, issued_at_ms: made.issued_at_ms, topics: None };
+    let granted = Granted { role: made.role, permissions: [Permission::ThreadsRead].into_iter().collect() };
     let principal = Principal {
         sub: made.sub.into(),
         scope: scope(made.tenant),
@@ -210,16 +216,34 @@ impl<W: World> Case<W> {
         }
         self.before(4, 1);
         let demo = || scope("t_demo");
-        assert_eq!(self.revoke(Revoke::Jti(demo(), "nobody".into())), [] as [Digest; 0]);
-        assert_eq!(self.revoke(Revoke::Jti(demo(), "j".into())), [digest(1), digest(4)]);
-        assert_eq!(self.revoke(Revoke::Jti(demo(), "j".into())), [] as [Digest; 0]);
+        assert_eq!(self.revoke(Revoke::Jti(demo(), "nobody".into(), Role::Owner)), [] as [Digest; 0]);
+        assert_eq!(self.revoke(Revoke::Jti(demo(), "j".into(), Role::Owner)), [digest(1), digest(4)]);
+        assert_eq!(self.revoke(Revoke::Jti(demo(), "j".into(), Role::Owner)), [] as [Digest; 0]);
         assert_eq!(self.keep(&[(4, 1), (3, 1)], 0), [Kept::Gone, Kept::Taken]);
-        assert_eq!(self.revoke(Revoke::Sub(demo(), "alice".into())), [digest(2)]);
+        assert_eq!(self.revoke(Revoke::Sub(demo(), "alice".into(), Role::Owner, i64::MAX)), [digest(2)]);
         assert_eq!(self.revoke(Revoke::Key(demo(), "key:a".into())), [digest(5), digest(6)]);
         assert_eq!(self.revoke(Revoke::Token(digest(7))), [digest(7)]);
         assert_eq!(self.revoke(Revoke::Token(digest(7))), [] as [Digest; 0]);
         assert!(self.find(3).is_some(), "another tenant's");
         assert!([1, 2, 4, 5, 6, 7].iter().all(|number| self.find(*number).is_none()));
+    }
+
+    fn a_revocation_has_a_reach(&self) {
+        let roles = [Role::Viewer, Role::Member, Role::Admin, Role::Owner];
+        for (number, role) in (1..).zip(roles) {
+            self.issue(&Made { digest: number, role, issued_at_ms: 1_000, ..Made::default() }).unwrap();
+            self.issue(&Made { digest: number + 4, role, issued_at_ms: 1_001, jti: None, ..Made::default() }).unwrap();
+        }
+        self.before(2, 1);
+        let of_sub = |role, until_ms| Revoke::Sub(scope("t_demo"), "alice".into(), role, until_ms);
+        assert_eq!(self.revoke(of_sub(Role::Owner, 999)), [] as [Digest; 0]);
+        assert_eq!(self.revoke(of_sub(Role::Member, 1_000)), [digest(1), digest(2)]);
+        assert_eq!(self.keep(&[(2, 1)], 0), [Kept::Gone]);
+        let of_jti = |role| Revoke::Jti(scope("t_demo"), "j".into(), role);
+        assert_eq!([Role::Member, Role::Admin].map(|role| self.revoke(of_jti(role))), [vec![], vec![digest(3)]]);
+        // What was not reached is reached by a later one.
+        assert_eq!(self.revoke(of_sub(Role::Admin, i64::MAX)), [digest(5), digest(6), digest(7)]);
+        assert_eq!(self.revoke(of_sub(Role::Owner, i64::MAX)), [digest(4), digest(8)]);
     }
 
     fn a_token_lives_as_long_as_its_stream_and_a_ttl(&self) {
@@ -301,6 +325,8 @@ impl<W: World> Case<W> {
                         ends_at_ms,
                         single_use: dice(4) == 0,
                         tenant: ["t_demo", "t_other"][usize::try_from(dice(2)).unwrap()],
+                        role: [Role::Viewer, Role::Admin][usize::try_from(dice(2)).unwrap()],
+                        issued_at_ms: i64::try_from(dice(10)).unwrap(),
                     };
                     let new = new(&made, 3);
                     let expected = model.issue(&new, now_ms);
@@ -310,9 +336,10 @@ impl<W: World> Case<W> {
                 }
                 4 => {
                     let (demo, sub) = (scope("t_demo"), ["alice", "bob"][usize::try_from(dice(2)).unwrap()]);
+                    let authority = [Role::Member, Role::Owner][usize::try_from(dice(2)).unwrap()];
                     let which = match dice(8) {
-                        0 => Revoke::Sub(demo, sub.into()),
-                        1 => Revoke::Jti(demo, "j".into()),
+                        0 => Revoke::Sub(demo, sub.into(), authority, i64::try_from(dice(12)).unwrap()),
+                        1 => Revoke::Jti(demo, "j".into(), authority),
                         2 => Revoke::Key(demo, "key:a".into()),
                         _ => Revoke::Token(model.any(dice(64))),
                     };
@@ -359,6 +386,7 @@ pub(crate) fn run<W: World>(mut make: impl FnMut() -> W, steps: usize) {
         ("a_single_use_is_one", Case::a_single_use_is_one),
         ("so_many_may_be_outstanding", Case::so_many_may_be_outstanding),
         ("tokens_are_revoked", Case::tokens_are_revoked),
+        ("a_revocation_has_a_reach", Case::a_revocation_has_a_reach),
         ("a_token_lives_as_long_as_its_stream_and_a_ttl", Case::a_token_lives_as_long_as_its_stream_and_a_ttl),
         ("nothing_outlives_its_end", Case::nothing_outlives_its_end),
         ("what_expires_makes_room", Case::what_expires_makes_room),

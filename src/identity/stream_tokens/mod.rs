@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use tambour_actors::log::{PortFuture, Unavailable};
-use tambour_actors::principal::{Digest, Principal, Proof, StreamProof};
+use tambour_actors::principal::{Digest, Principal, Proof, Role, StreamProof};
 use tambour_actors::topic_key::Scope;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -61,7 +61,7 @@ impl TokenRecord {
     pub fn proof(&self) -> Option<&Arc<StreamProof>> {
         match &self.principal.proof {
             Proof::Stream(proof) => Some(proof),
-            Proof::Main { .. } | Proof::Key => None,
+            Proof::Main { .. } | Proof::Key(_) => None,
         }
     }
 }
@@ -76,7 +76,7 @@ impl Parent {
     #[must_use]
     pub fn of(caller: &Principal, token: &str) -> Self {
         let (kind, sub, name) = match &caller.proof {
-            Proof::Key => ("key", "", &*caller.sub),
+            Proof::Key(_) => ("key", "", &*caller.sub),
             Proof::Main { jti: Some(jti), .. } => ("jti", &*caller.sub, &**jti),
             Proof::Main { jti: None, .. } | Proof::Stream(_) => ("jwt", "", token),
         };
@@ -129,14 +129,27 @@ pub enum Kept {
 /// Which tokens are to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revoke {
-    /// Those that were made with a JWT of this id, in a scope.
-    Jti(Scope, Arc<str>),
+    /// Those that were made with a JWT of this id, in a scope, and give no higher role than this one.
+    Jti(Scope, Arc<str>, Role),
     /// Those that were made with a service key of this id, for whomever.
     Key(Scope, Arc<str>),
-    /// Those that prove this sub, in a scope.
-    Sub(Scope, Arc<str>),
+    /// Those that prove this sub, in a scope, give no higher role than this one, and were made until then: in milliseconds
+    /// since 1970, by the clock of whichever hub made them.
+    Sub(Scope, Arc<str>, Role, i64),
     /// This one.
     Token(Digest),
+}
+
+impl Revoke {
+    /// The highest role of the tokens that go, and until when those were made.
+    #[must_use]
+    pub fn reach(&self) -> (Role, i64) {
+        match self {
+            Self::Jti(_, _, authority) => (*authority, i64::MAX),
+            Self::Sub(_, _, authority, made_until_ms) => (*authority, *made_until_ms),
+            Self::Key(..) | Self::Token(_) => (Role::Owner, i64::MAX),
+        }
+    }
 }
 
 /// What another hub on the same store did.
@@ -222,7 +235,7 @@ fn digest_of(text: &str) -> Digest {
 
 #[cfg(test)]
 mod tests {
-    use tambour_actors::principal::{ActorType, Granted, Permissions, Role};
+    use tambour_actors::principal::{ActorType, Granted, KeyToken, Permissions, Role};
     use tambour_actors::topic_key::{Env, Tenant};
 
     use super::*;
@@ -262,7 +275,8 @@ mod tests {
         assert_eq!(of("alice", main(Some("j")), "a"), of("alice", main(Some("j")), "b"));
         assert_ne!(of("alice", main(Some("j")), "a"), of("bob", main(Some("j")), "a"));
         assert_ne!(of("alice", main(None), "a"), of("alice", main(None), "b"));
-        assert_eq!(of("key:1", Proof::Key, "a"), of("key:1", Proof::Key, "b"));
-        assert_ne!(of("key:1", Proof::Key, "a"), of("key:2", Proof::Key, "a"));
+        let key = |token| Proof::Key(KeyToken(token));
+        assert_eq!(of("key:1", key(1), "a"), of("key:1", key(2), "b"));
+        assert_ne!(of("key:1", key(1), "a"), of("key:2", key(1), "a"));
     }
 }

@@ -100,14 +100,18 @@ impl Model {
         let meant = |digest: &Digest, record: &TokenRecord| {
             let (principal, proof) = (&record.principal, record.proof().expect("a stream token"));
             let key = match proof.parent {
-                Proof::Key => proof.issuer.as_ref().or(Some(&principal.sub)),
+                Proof::Key(_) => proof.issuer.as_ref().or(Some(&principal.sub)),
                 _ => None,
             };
+            let (authority, made_until_ms) = which.reach();
+            if principal.granted.role > authority || proof.issued_at_ms > made_until_ms {
+                return false;
+            }
             match which {
                 Revoke::Token(which) => which == digest,
-                Revoke::Sub(scope, sub) => principal.scope == *scope && principal.sub == *sub,
+                Revoke::Sub(scope, sub, ..) => principal.scope == *scope && principal.sub == *sub,
                 Revoke::Key(scope, id) => principal.scope == *scope && key == Some(id),
-                Revoke::Jti(scope, id) => {
+                Revoke::Jti(scope, id, _) => {
                     let is_theirs = matches!(&proof.parent, Proof::Main { jti: Some(jti), .. } if jti == id);
                     principal.scope == *scope && is_theirs
                 }

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tambour_actors::principal::{ActorType, Digest, Granted, Permission, Principal, Proof, Role, StreamProof};
+use tambour_actors::principal::{
+    ActorType, Digest, Granted, KeyToken, Permission, Principal, Proof, Role, StreamProof,
+};
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
 
 use super::TokenRecord;
@@ -23,6 +25,9 @@ struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     acts_for: Option<String>,
     parent: KeptParent,
+    /// Of a service key as the parent: by which of its tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_token: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     issuer: Option<String>,
     issued_at_ms: i64,
@@ -49,11 +54,11 @@ impl TokenRecord {
     #[must_use]
     pub fn to_json(&self) -> Option<String> {
         let (principal, proof) = (&*self.principal, self.proof()?);
-        let parent = match &proof.parent {
+        let (parent, key_token) = match &proof.parent {
             Proof::Main { jti, issued_at_ms } => {
-                KeptParent::Main { jti: jti.as_deref().map(str::to_owned), issued_at_ms: *issued_at_ms }
+                (KeptParent::Main { jti: jti.as_deref().map(str::to_owned), issued_at_ms: *issued_at_ms }, None)
             }
-            Proof::Key => KeptParent::Key,
+            Proof::Key(token) => (KeptParent::Key, Some(format!("{:016x}", token.0))),
             Proof::Stream(_) => return None,
         };
         let kept = Kept {
@@ -71,6 +76,7 @@ impl TokenRecord {
                 .collect(),
             acts_for: principal.acts_for.as_deref().map(str::to_owned),
             parent,
+            key_token,
             issuer: proof.issuer.as_deref().map(str::to_owned),
             issued_at_ms: proof.issued_at_ms,
             topics: proof.topics.as_ref().map(|topics| topics.iter().map(TopicKey::topic).collect()),
@@ -93,7 +99,7 @@ impl TokenRecord {
         };
         let parent = match kept.parent {
             KeptParent::Main { jti, issued_at_ms } => Proof::Main { jti: jti.map(Into::into), issued_at_ms },
-            KeptParent::Key => Proof::Key,
+            KeptParent::Key => Proof::Key(KeyToken(u64::from_str_radix(&kept.key_token?, 16).ok()?)),
         };
         // A key that this hub does not know gives nothing here. What is said of the principal beside their tokens is not
         // in it: that is looked at whenever the token is shown.

@@ -16,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisError, Script, ScriptInvocation};
 use sha2::{Digest as _, Sha256};
 use tambour_actors::log::{PortFuture, Unavailable};
-use tambour_actors::principal::{Digest, Proof};
+use tambour_actors::principal::{Digest, Proof, Role};
 use tambour_actors::topic_key::Scope;
 use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
@@ -123,12 +123,17 @@ fn sets_of(record: &TokenRecord) -> Vec<String> {
     let mut sets = vec![of("sub", &principal.sub)];
     if let Some(proof) = record.proof() {
         match &proof.parent {
-            Proof::Key => sets.push(of("key", proof.issuer.as_ref().unwrap_or(&principal.sub))),
+            Proof::Key(_) => sets.push(of("key", proof.issuer.as_ref().unwrap_or(&principal.sub))),
             Proof::Main { jti: Some(jti), .. } => sets.push(of("jti", jti)),
             Proof::Main { jti: None, .. } | Proof::Stream(_) => {}
         }
     }
     sets
+}
+
+/// The names of the roles that are no higher, each between blanks.
+fn roles_up_to(authority: Role) -> String {
+    Role::ALL.iter().filter(|role| **role <= authority).fold(" ".to_owned(), |names, role| names + role.as_str() + " ")
 }
 
 fn read(digest: Digest, json: &str) -> Option<TokenRecord> {
@@ -224,11 +229,12 @@ impl StreamTokens for RedisTokens {
         let this = self.clone();
         Box::pin(async move {
             let mut script = REVOKE.prepare_invoke();
-            script.arg(PREFIX).arg(CHANNEL).arg(REVOKED);
+            let (authority, made_until_ms) = which.reach();
+            script.arg(PREFIX).arg(CHANNEL).arg(REVOKED).arg(roles_up_to(authority)).arg(made_until_ms);
             match &which {
                 Revoke::Token(digest) => script.arg(hex(digest)),
-                Revoke::Sub(scope, sub) => script.key(set_key("sub", scope, sub)),
-                Revoke::Jti(scope, jti) => script.key(set_key("jti", scope, jti)),
+                Revoke::Sub(scope, sub, ..) => script.key(set_key("sub", scope, sub)),
+                Revoke::Jti(scope, jti, _) => script.key(set_key("jti", scope, jti)),
                 Revoke::Key(scope, key) => script.key(set_key("key", scope, key)),
             };
             let gone: Vec<String> = this.call(&script).await?;

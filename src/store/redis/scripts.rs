@@ -108,19 +108,25 @@ end
 return 1
 ";
 
-/// Key: a set of tokens, or nothing. Arguments: prefix, channel, what a notice begins with, and digests where there is no
-/// set. Answers the digests of those that lived.
+/// Key: a set of tokens, or nothing. Arguments: prefix, channel, what a notice begins with, the roles of the tokens that go
+/// (each between blanks), until when those were made, and digests where there is no set. Answers the digests of those that
+/// lived and go.
+///
+/// Role and time are those of the record, so that tokens of hubs of every version are judged alike.
 pub(super) const REVOKE: &str = r"
 local gone = {}
-local digests = {unpack(ARGV, 4)}
-if #KEYS > 0 then
-  digests = redis.call('ZRANGE', KEYS[1], 0, -1)
-  redis.call('DEL', KEYS[1])
-end
+local digests = {unpack(ARGV, 6)}
+if #KEYS > 0 then digests = redis.call('ZRANGE', KEYS[1], 0, -1) end
 for _, digest in ipairs(digests) do
-  local outstanding = redis.call('HGET', ARGV[1] .. digest, 'outstanding')
-  if outstanding then
-    redis.call('ZREM', outstanding, digest)
+  local r = redis.call('HMGET', ARGV[1] .. digest, 'record', 'outstanding')
+  local read, record = pcall(cjson.decode, r[1] or '')
+  -- What nobody can read opens nothing, and must not keep others.
+  local known = read and type(record) == 'table' and record.role and record.issued_at_ms
+  local goes = not known or (string.find(ARGV[4], ' ' .. record.role .. ' ', 1, true)
+    and record.issued_at_ms <= tonumber(ARGV[5]))
+  if goes and #KEYS > 0 then redis.call('ZREM', KEYS[1], digest) end
+  if goes and r[1] then
+    redis.call('ZREM', r[2], digest)
     redis.call('DEL', ARGV[1] .. digest)
     redis.call('PUBLISH', ARGV[2], ARGV[3] .. digest)
     gone[#gone + 1] = digest

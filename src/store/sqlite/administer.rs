@@ -9,8 +9,9 @@ use rusqlite::{Connection, Row};
 use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Role};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
+use super::endings;
 use super::rows::unreadable;
-use crate::admission::standing::change::{Change, Order, Revocation, Revoked, State};
+use crate::admission::standing::change::{Change, KEPT_BEHIND_MS, Order, Revocation, Revoked, State};
 use crate::identity::service_key::{Rotated, ServiceKey};
 
 const PUT_KEY: &str = "
@@ -24,13 +25,21 @@ const PUT_PRINCIPAL: &str = "
     INSERT OR REPLACE INTO principals (tenant, env, sub, state, role, authority, changed_by, changed_at_ms)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 const PRINCIPALS: &str = "SELECT tenant, env, sub, state, role, authority, changed_by, changed_at_ms FROM principals";
-/// A clock that went back revokes nothing less than before.
+/// A clock that went back revokes nothing less than before, nor does a nearer expiry: `max` of a NULL, for ever, is NULL.
 const REVOKE: &str = "
-    INSERT INTO revocations (tenant, env, kind, name, authority, revoked_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT DO UPDATE SET revoked_at_ms = max(revoked_at_ms, excluded.revoked_at_ms)";
-const REVOCATIONS: &str = "SELECT tenant, env, kind, name, authority, revoked_at_ms FROM revocations";
+    INSERT INTO revocations (tenant, env, kind, name, authority, revoked_at_ms, expires_at_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT DO UPDATE SET revoked_at_ms = max(revoked_at_ms, excluded.revoked_at_ms),
+        expires_at_ms = max(expires_at_ms, excluded.expires_at_ms)";
+const REVOCATIONS: &str = "SELECT tenant, env, kind, name, authority, revoked_at_ms, expires_at_ms FROM revocations";
+/// Those whose tokens are over by themselves, some at a time.
+const FORGET: &str = "
+    DELETE FROM revocations WHERE (tenant, env, kind, name, authority) IN
+    (SELECT tenant, env, kind, name, authority FROM revocations WHERE expires_at_ms < ?1 ORDER BY expires_at_ms LIMIT ?2)";
+/// Revocations that one change forgets: more than it brings, so that they become fewer.
+const FORGOTTEN_ROWS_MAX: i64 = 64;
 
-/// Keeps a change.
+/// Keeps a change, and with it the order to end stream tokens that it comes to.
 pub(super) fn keep(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
     let scope = change.scope();
     let (tenant, env) = (scope.tenant.as_str(), scope.env.as_str());
@@ -58,15 +67,18 @@ pub(super) fn keep(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
                 conn.prepare_cached("DELETE FROM principals WHERE tenant = ?1 AND env = ?2 AND sub = ?3")?;
             remove.execute((tenant, env, &**sub))?;
         }
-        Change::Revoke(_, revoked, Revocation { authority, at_ms }) => {
+        Change::Revoke(_, revoked, Revocation { authority, at_ms, expires_at_ms }) => {
+            let mut forget = conn.prepare_cached(FORGET)?;
+            forget.execute((at_ms.saturating_sub(KEPT_BEHIND_MS), FORGOTTEN_ROWS_MAX))?;
             let (kind, name) = match revoked {
                 Revoked::Jti(jti) => ("jti", jti),
                 Revoked::Sub(sub) => ("sub", sub),
             };
-            conn.prepare_cached(REVOKE)?.execute((tenant, env, kind, &**name, authority.as_str(), at_ms))?;
+            let row = (tenant, env, kind, &**name, authority.as_str(), at_ms, expires_at_ms);
+            conn.prepare_cached(REVOKE)?.execute(row)?;
         }
     }
-    Ok(())
+    change.ends_tokens().map_or(Ok(()), |which| endings::add(conn, &which))
 }
 
 fn put_key(conn: &Connection, key: &ServiceKey) -> rusqlite::Result<()> {
@@ -105,18 +117,18 @@ pub(super) fn kept(conn: &Connection) -> rusqlite::Result<Vec<Change>> {
     Ok(all)
 }
 
-fn scope(row: &Row<'_>) -> rusqlite::Result<Scope> {
+pub(super) fn scope(row: &Row<'_>) -> rusqlite::Result<Scope> {
     let tenant = Tenant::parse(row.get_ref(0)?.as_str()?).map_err(|_| unreadable(0, "not a tenant"))?;
     let env = Env::parse(row.get_ref(1)?.as_str()?).map_err(|_| unreadable(1, "not an env"))?;
     Ok(Scope { tenant, env })
 }
 
 /// A column of one of a few texts.
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
     parse(row.get_ref(column)?.as_str()?).ok_or_else(|| unreadable(column, "none of the texts that it can be"))
 }
 
-fn shared(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
+pub(super) fn shared(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
     Ok(row.get_ref(column)?.as_str()?.into())
 }
 
@@ -162,6 +174,7 @@ fn revocation(row: &Row<'_>) -> rusqlite::Result<Change> {
         "sub" => Some(Revoked::Sub(name)),
         _ => None,
     })?;
-    let revocation = Revocation { authority: parsed(row, 4, Role::parse)?, at_ms: row.get(5)? };
+    let revocation =
+        Revocation { authority: parsed(row, 4, Role::parse)?, at_ms: row.get(5)?, expires_at_ms: row.get(6)? };
     Ok(Change::Revoke(scope(row)?, revoked, revocation))
 }

@@ -46,6 +46,11 @@ pub(super) enum Command {
         change: StandingChange,
         answer: Answer<()>,
     },
+    /// Stream tokens are over where they are kept.
+    Ended {
+        ending: i64,
+        answer: Answer<()>,
+    },
     Tokens {
         ask: tokens::Ask,
         answer: Answer<tokens::Told>,
@@ -102,7 +107,9 @@ impl Command {
             (Self::Create { answer, .. }, Outcome::Created(created)) => drop(answer.send(Ok(created))),
             (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
             (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
-            (Self::Administer { answer, .. }, Outcome::Administered) => drop(answer.send(Ok(()))),
+            (Self::Administer { answer, .. } | Self::Ended { answer, .. }, Outcome::Administered) => {
+                drop(answer.send(Ok(())));
+            }
             (Self::Tokens { answer, .. }, Outcome::Tokens(told)) => drop(answer.send(Ok(told))),
             _ => unreachable!("an outcome is made from its own command"),
         }
@@ -116,7 +123,7 @@ impl Command {
             Self::Create { answer, .. } => drop(answer.send(Err(why))),
             Self::Change { answer, .. } => drop(answer.send(Err(why))),
             Self::Delete { answer, .. } => drop(answer.send(Err(why))),
-            Self::Administer { answer, .. } => drop(answer.send(Err(why))),
+            Self::Administer { answer, .. } | Self::Ended { answer, .. } => drop(answer.send(Err(why))),
             Self::Tokens { answer, .. } => drop(answer.send(Err(why))),
             #[cfg(test)]
             Self::Panic => {}
@@ -128,7 +135,7 @@ impl Weighted for Command {
     fn weight(&self) -> Weight {
         match self {
             Self::Append { weight, .. } => *weight,
-            Self::Bounds { .. } | Self::Trim(_) => Weight { events: 1, bytes: 0 },
+            Self::Bounds { .. } | Self::Trim(_) | Self::Ended { .. } => Weight { events: 1, bytes: 0 },
             Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } | Self::Administer { .. } => {
                 Weight { events: 1, bytes: 1_024 }
             }

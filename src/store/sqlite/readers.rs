@@ -14,6 +14,7 @@ use tambour_actors::log::{
 use tambour_actors::principal::Digest;
 use tambour_actors::topic_key::{Scope, TopicKey};
 
+use super::endings::{self, Ending};
 use super::failure::unavailable;
 use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
@@ -29,6 +30,7 @@ pub(super) enum Question {
     Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
     Overdue { after: LogId, keeps: Keeps, now_ms: i64, answer: Answer<Overdue> },
     Standing { answer: Answer<Vec<Change>> },
+    Endings { after: i64, answer: Answer<Vec<Ending>> },
     Token { digest: Digest, now_ms: i64, answer: Answer<Option<TokenRecord>> },
     Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
     List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
@@ -42,7 +44,7 @@ impl Weighted for Question {
     /// A topic that is woken and a key that is looked up are a few look-ups, and somebody waits to write: they don't wait for
     /// the pages of thousands who come back at once.
     fn is_short(&self) -> bool {
-        matches!(self, Self::Find { .. } | Self::Recall { .. } | Self::Token { .. })
+        matches!(self, Self::Find { .. } | Self::Recall { .. } | Self::Token { .. } | Self::Endings { .. })
     }
 }
 
@@ -83,6 +85,9 @@ fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
         }
         Question::Standing { answer } => {
             let _ = answer.send(snapshot(conn, administer::kept));
+        }
+        Question::Endings { after, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| endings::left(conn, after)));
         }
         Question::Token { digest, now_ms, answer } => {
             let _ = answer.send(snapshot(conn, |conn| tokens::find(conn, digest, now_ms)));

@@ -132,6 +132,23 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX stream_tokens_by_jti ON stream_tokens (jti, tenant, env) WHERE jti IS NOT NULL;
     CREATE INDEX stream_tokens_by_key ON stream_tokens (key, tenant, env) WHERE key IS NOT NULL;
 ",
+    // Orders to end stream tokens, until they are carried out where those are kept. A later one of the same takes the place
+    // of the one before, with another id. What was made with a service key did not say with which of its tokens.
+    "
+    ALTER TABLE revocations ADD COLUMN expires_at_ms INTEGER;
+    CREATE INDEX revocations_by_expiry ON revocations (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+    CREATE TABLE endings (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        authority TEXT NOT NULL,
+        made_until_ms INTEGER NOT NULL,
+        UNIQUE (tenant, env, kind, name, authority)
+    ) STRICT;
+    DELETE FROM stream_tokens WHERE key IS NOT NULL;
+",
 ];
 
 /// What a connection is for.

@@ -5,7 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 use tambour_actors::log::{PortFuture, Unavailable};
-use tambour_actors::principal::{Digest, Proof};
+use tambour_actors::principal::{Digest, Proof, Role};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -104,7 +104,7 @@ fn issue(conn: &Connection, token: &NewToken, now_ms: i64) -> rusqlite::Result<b
     }
     let principal = &record.principal;
     let (jti, key) = match &proof.parent {
-        Proof::Key => (None, Some(proof.issuer.as_ref().unwrap_or(&principal.sub))),
+        Proof::Key(_) => (None, Some(proof.issuer.as_ref().unwrap_or(&principal.sub))),
         Proof::Main { jti, .. } => (jti.as_deref(), None),
         Proof::Stream(_) => (None, None),
     };
@@ -181,11 +181,19 @@ fn release(conn: &Connection, held: Held, now_ms: i64) -> rusqlite::Result<()> {
 fn revoke(conn: &Connection, which: &Revoke, now_ms: i64) -> rusqlite::Result<Vec<Digest>> {
     let (of, scope, name) = match which {
         Revoke::Token(digest) => return remove(conn, "digest = ?1", [digest], now_ms),
-        Revoke::Sub(scope, sub) => ("sub = ?1 AND tenant = ?2 AND env = ?3", scope, sub),
-        Revoke::Jti(scope, jti) => ("jti = ?1 AND tenant = ?2 AND env = ?3", scope, jti),
-        Revoke::Key(scope, key) => ("key = ?1 AND tenant = ?2 AND env = ?3", scope, key),
+        Revoke::Sub(scope, sub, ..) => ("sub", scope, sub),
+        Revoke::Jti(scope, jti, _) => ("jti", scope, jti),
+        Revoke::Key(scope, key) => ("key", scope, key),
     };
-    remove(conn, of, (&**name, scope.tenant.as_str(), scope.env.as_str()), now_ms)
+    let (authority, made_until_ms) = which.reach();
+    let roles: Vec<_> = Role::ALL.iter().filter(|role| **role <= authority).map(|role| role.as_str()).collect();
+    // Role and time are those of the record: there is no second place where they could be others.
+    let of = format!(
+        "{of} = ?1 AND tenant = ?2 AND env = ?3 AND instr(?4, ' ' || (record ->> 'role') || ' ') > 0
+         AND record ->> 'issued_at_ms' <= ?5"
+    );
+    let roles = format!(" {} ", roles.join(" "));
+    remove(conn, &of, (&**name, scope.tenant.as_str(), scope.env.as_str(), roles, made_until_ms), now_ms)
 }
 
 fn remove(conn: &Connection, of: &str, params: impl Params, now_ms: i64) -> rusqlite::Result<Vec<Digest>> {

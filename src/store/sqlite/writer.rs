@@ -26,7 +26,7 @@ use super::redact::redact;
 use super::stats::Counters;
 use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::{administer, rows, schema, tokens, topics};
+use super::{administer, endings, rows, schema, tokens, topics};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -250,6 +250,10 @@ impl<'c> Writer<'c> {
             }
             Command::Administer { change, .. } => {
                 administer::keep(self.conn, change)?;
+                Outcome::Administered
+            }
+            Command::Ended { ending, .. } => {
+                endings::remove(self.conn, *ending)?;
                 Outcome::Administered
             }
             Command::Tokens { ask, .. } => Outcome::Tokens(tokens::carry_out(self.conn, ask)?),

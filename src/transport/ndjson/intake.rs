@@ -280,10 +280,10 @@ impl Addressee {
 
     /// The topic, if it is still the same and may still be written to.
     async fn find(&self) -> Result<TopicHandle, Refusal> {
-        if now_ms() >= self.principal.expires_at_ms {
+        let principal = self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone());
+        if now_ms() >= principal.expires_at_ms {
             return Err(Code::TokenExpired.into());
         }
-        let principal = self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone());
         let found =
             self.ground.directory.find(&self.record.topic.key).await.map_err(|error| gate::unavailable(&error))?;
         let topic = found.filter(|topic| topic.record.log == self.record.log).ok_or_else(Refusal::topic_unknown)?;

@@ -153,7 +153,7 @@ fn wrongs(addr: SocketAddr) -> Vec<Wrong> {
         Wrong::own("stream token", &alice, None, tier),
         Wrong::own("stream token of a suspended", &of[0], invalid, tier),
         Wrong::own("stream token of a revoked jti", &of[1], invalid, tier),
-        Wrong::own("stream token of a revoked sub", &of[2], Some(REVOKED), tier),
+        Wrong::own("stream token of a revoked sub", &of[2], invalid, tier),
         Wrong::own("stream token of a deleted key", of_deleted.as_str().unwrap(), invalid, tier),
         Wrong::own("unknown stream token", &no_stream, invalid, tier),
         Wrong::own("half a stream token", &alice[..30], invalid, tier),

@@ -1,12 +1,13 @@
 //! What ends with what a stream token was made from: its stream, at once, and the token itself.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{EVENTS, Tab, issue, url};
 use crate::support::authority::{self, admin, claims_of, key, keyed, put, revoke, with};
-use crate::support::http::{Ask, create, publish};
+use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::hub::Running;
 use crate::support::ws::Ws;
 
@@ -94,6 +95,59 @@ fn who_is_signed_in_by_a_key_leaves_with_it() {
     admin("DELETE", &format!("/v1/keys/{id}")).send(addr);
     assert_eq!((ws.error().as_str(), ws.closed()), ("auth.token_revoked", 4401));
     assert_eq!(url(EVENTS, made).send(addr).status, 401);
+}
+
+#[test]
+fn what_was_made_with_a_replaced_token_of_a_key_ends_with_it() {
+    let hub = Running::start();
+    let addr = hub.addr();
+    create(addr, "alice", "x");
+    let (id, first) = key(addr, json!({ "permissions": ["principals:sign_in"] }));
+    let sign_in = |token: &str, sub: &str| {
+        let body = json!({ "for": { "sub": sub, "role": "viewer" } });
+        let made = keyed(token, "POST", "/v1/stream-tokens").json(body).send(addr).ok(201);
+        Tab::open(addr, EVENTS, made["token"].as_str().unwrap())
+    };
+    let rotate = || admin("POST", &format!("/v1/keys/{id}/rotate")).send(addr).ok(200);
+    let token_of = |rotated: &Value| rotated["token"].as_str().unwrap().to_owned();
+    let goes_on = |tab: &mut Tab, word: &str| {
+        publish(addr, "alice", "x", &json!(word));
+        assert_eq!(tab.next(), word);
+    };
+    let mut of_first = sign_in(&first, "zoe");
+    let second = token_of(&rotate());
+    // In its grace the token is good, and so is what was made with it, before and now.
+    goes_on(&mut of_first, "in the grace");
+    let (mut again, mut of_second) = (sign_in(&first, "yves"), sign_in(&second, "xenia"));
+    // The second rotation ends the first token.
+    let third = token_of(&rotate());
+    ends(&mut of_first, 401, "auth.token_revoked");
+    ends(&mut again, 401, "auth.token_revoked");
+    goes_on(&mut of_second, "of the second");
+    // The end of a grace that was told ends it, too: streams at their expiry, the URL with them.
+    hub.reload(|set| set.keys.rotation_grace_seconds = 2);
+    let mut of_third = sign_in(&third, "walt");
+    let mut poll = Connection::open(addr);
+    let made = json!({ "for": { "sub": "vera", "role": "viewer" } });
+    let made = keyed(&third, "POST", "/v1/stream-tokens").json(made).send(addr).ok(201);
+    poll.send(
+        &Ask::new("GET", EVENTS).query(&format!("last=0&wait=60&token={}", made["token"].as_str().unwrap())).bytes(),
+    );
+    let began = Instant::now();
+    let fourth = token_of(&rotate());
+    assert_eq!(of_second.stream.named().1["code"], "auth.token_revoked");
+    assert_eq!(of_third.stream.named().0, "token_expiring");
+    assert!(of_third.stream.next().is_none(), "it ends");
+    assert_eq!(poll.answer().ok(200)["events"], json!([]));
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(of_third.again().send(addr).refusal(), (401, "auth.token_expired".to_owned()));
+    // Without a grace at once, and the newest goes on.
+    let mut of_fourth = sign_in(&fourth, "uma");
+    hub.reload(|set| set.keys.rotation_grace_seconds = 0);
+    let mut newest = sign_in(&token_of(&rotate()), "tom");
+    ends(&mut of_fourth, 401, "auth.token_expired");
+    goes_on(&mut newest, "of the newest");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{EVENTS, Tab, issue, url};
-use crate::support::authority::{claims_of, revoke, with};
+use crate::support::authority::{admin, by, claims_of, revoke, with};
 use crate::support::eventually;
 use crate::support::http::{Ask, create, publish};
 use crate::support::process::{Process, own_host};
@@ -17,22 +17,34 @@ use crate::support::token::{altered, claims, sign};
 /// A hub with a directory of its own.
 struct Hub {
     process: Process,
-    _dir: TempDir,
+    redis_url: String,
+    dir: TempDir,
 }
 
 impl Hub {
     #[track_caller]
     fn on(redis: &RedisServer) -> Self {
-        let (dir, url) = (TempDir::new().unwrap(), redis.url());
+        let (dir, redis_url) = (TempDir::new().unwrap(), redis.url());
+        let process = Self::start(&dir, &redis_url, &format!("{}:0", own_host()));
+        create(process.addr, "alice", "x");
+        Self { process, redis_url, dir }
+    }
+
+    #[track_caller]
+    fn start(dir: &TempDir, redis_url: &str, listen: &str) -> Process {
         let variables = [
             ("TAMBOUR__TOKENS__STORE", "redis"),
-            ("TAMBOUR__TOKENS__REDIS_URL", url.as_str()),
+            ("TAMBOUR__TOKENS__REDIS_URL", redis_url),
             ("TAMBOUR__TOKENS__KEEP_SECONDS", "1"),
             ("TAMBOUR__SESSION__SSE_COMMENT_SECONDS", "1"),
         ];
-        let process = Process::start(dir.path(), &format!("{}:0", own_host()), &variables);
-        create(process.addr, "alice", "x");
-        Self { process, _dir: dir }
+        Process::start(dir.path(), listen, &variables)
+    }
+
+    /// The same hub again, once it was killed.
+    #[track_caller]
+    fn start_again(&mut self) {
+        self.process = Self::start(&self.dir, &self.redis_url, &self.addr().to_string());
     }
 
     fn addr(&self) -> SocketAddr {
@@ -160,4 +172,70 @@ fn what_one_hub_revokes_ends_on_the_other() {
     assert_eq!(tab.stream.named(), ("refused".to_owned(), told));
     assert!(tab.stream.next().is_none());
     assert_eq!(tab.again().send(other.addr()).refusal(), (401, "auth.token_invalid".to_owned()));
+}
+
+/// A stream on one hub by a token that was made on the other.
+#[track_caller]
+fn tab_of(sub: &str, role: &str, made_on: &Hub, opened_on: &Hub) -> Tab {
+    let ask = with(Ask::by(sub, "POST", "/v1/stream-tokens"), &claims_of(sub, role)).json(json!({}));
+    let made = ask.send(made_on.addr()).ok(201);
+    Tab::open(opened_on.addr(), EVENTS, made["token"].as_str().unwrap())
+}
+
+/// The stream is told that its token is over, and ends. Comments come meanwhile, so it is asked for how many are left.
+#[track_caller]
+fn expect_revoked(hub: &Hub, left: u64, tab: &mut Tab) {
+    eventually("the stream is over", || (hub.process.sessions() <= left).then_some(()));
+    let told = json!({ "code": "auth.token_revoked", "status": 401 });
+    assert_eq!(tab.stream.named(), ("refused".to_owned(), told));
+    assert!(tab.stream.next().is_none());
+}
+
+#[test]
+fn what_an_admin_says_reaches_the_other_hub_and_no_owner_there() {
+    let redis = RedisServer::start();
+    let (one, other) = (Hub::on(&redis), Hub::on(&redis));
+    let [mut bob, mut carol, mut dora] = ["bob", "carol", "dora"].map(|sub| tab_of(sub, "member", &one, &other));
+    let mut owners = ["olga", "otto", "olaf"].map(|sub| tab_of(sub, "owner", &one, &other));
+    let suspend = |sub: &str| {
+        let ask = admin("PUT", &format!("/v1/principals/{sub}")).json(json!({ "state": "suspended" }));
+        ask.send(one.addr()).ok(200);
+    };
+    // The owners first, so that it had its time when the others have ended.
+    revoke(one.addr(), &json!({ "sub": "olga" }));
+    suspend("otto");
+    revoke(one.addr(), &json!({ "jti": "jti-of-olaf" }));
+    revoke(one.addr(), &json!({ "sub": "bob" }));
+    suspend("carol");
+    revoke(one.addr(), &json!({ "jti": "jti-of-dora" }));
+    [&mut bob, &mut carol, &mut dora].into_iter().for_each(|tab| expect_revoked(&other, 3, tab));
+    publish(other.addr(), "alice", "x", &json!("on"));
+    for tab in &mut owners {
+        assert_eq!(tab.next(), "on");
+        // Until the store has been told of all streams once more: its token is there.
+        tab.stream.comments(2);
+    }
+    // What an owner says reaches them.
+    by("oona", "owner", "POST", "/v1/revocations").json(json!({ "sub": "olga" })).send(one.addr()).ok(201);
+    expect_revoked(&other, 2, &mut owners[0]);
+}
+
+#[test]
+fn what_was_revoked_while_redis_was_away_ends_although_the_hub_died() {
+    let mut redis = RedisServer::start();
+    let (mut one, other) = (Hub::on(&redis), Hub::on(&redis));
+    let [mut bob, mut carol] = ["bob", "carol"].map(|sub| tab_of(sub, "member", &one, &other));
+    redis.stop();
+    revoke(one.addr(), &json!({ "sub": "bob" }));
+    one.process.kill();
+    redis.start_again();
+    // The other hub knows nothing of it, and keeps what it has.
+    publish(other.addr(), "alice", "x", &json!("still"));
+    assert_eq!(bob.next(), "still");
+    bob.stream.comments(2);
+    one.start_again();
+    expect_revoked(&other, 1, &mut bob);
+    assert_eq!(bob.again().send(other.addr()).refusal(), (401, "auth.token_invalid".to_owned()));
+    publish(other.addr(), "alice", "x", &json!("on"));
+    assert_eq!((carol.next(), carol.next()), (json!("still"), json!("on")));
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tambour_actors::principal::{Granted, Permission, Permissions};
+use tambour_actors::principal::{Granted, KeyToken, Permission, Permissions};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
 use super::*;
@@ -36,7 +36,7 @@ fn key(role: Role) -> Principal {
         role,
         actor_type: ActorType::System,
         permissions: granted(role).permissions.or([Permission::PrincipalsSignIn].into_iter().collect()),
-        proof: Proof::Key,
+        proof: Proof::Key(KeyToken(1)),
         ..alice()
     }
 }
@@ -109,7 +109,7 @@ fn a_service_key_signs_people_in() {
     assert_eq!((&*bob.sub, bob.role, bob.actor_type), ("bob", Role::Viewer, ActorType::Human));
     assert_eq!(bob.permissions, Settings::default().roles.permissions(Role::Viewer));
     let proof = made.proof().unwrap();
-    assert_eq!((&proof.parent, proof.issuer.as_deref()), (&Proof::Key, Some("key:backend")));
+    assert_eq!((&proof.parent, proof.issuer.as_deref()), (&Proof::Key(KeyToken(1)), Some("key:backend")));
     let own = ask(&key(Role::Member), &json!({})).unwrap().record([0; 32]);
     assert_eq!((&*own.principal.sub, own.principal.actor_type), ("key:backend", ActorType::System));
 }

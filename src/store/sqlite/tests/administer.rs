@@ -3,7 +3,7 @@
 use tambour_actors::principal::{ActorType, Permission, Role};
 
 use super::*;
-use crate::admission::standing::change::{Change, Order, Revocation, Revoked, State};
+use crate::admission::standing::change::{Change, KEPT_BEHIND_MS, Order, Revocation, Revoked, State};
 use crate::identity::service_key::ServiceKey;
 
 fn scope(tenant: &str, env: Env) -> Scope {
@@ -44,8 +44,10 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
     let (demo, other) = (scope("t_demo", Env::Dev), scope("t_demo", Env::Prod));
     let plain = ServiceKey { expires_at_ms: None, digest: [2; 32], ..service_key(demo.clone(), "key:b") };
     let rotated = service_key(demo.clone(), "key:a").rotated([3; 32], 10, 20);
-    let revoke =
-        |revoked: Revoked, authority, at_ms| Change::Revoke(demo.clone(), revoked, Revocation { authority, at_ms });
+    let until = |revoked: Revoked, authority, at_ms, expires_at_ms| {
+        Change::Revoke(demo.clone(), revoked, Revocation { authority, at_ms, expires_at_ms })
+    };
+    let revoke = |revoked: Revoked, authority, at_ms| until(revoked, authority, at_ms, None);
     let (jti, sub) = (|| Revoked::Jti("same".into()), || Revoked::Sub("same".into()));
     let stays = [
         Change::PutKey(Box::new(plain)),
@@ -56,6 +58,7 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         revoke(jti(), Role::Admin, 9),
         revoke(sub(), Role::Admin, 9),
         revoke(sub(), Role::Owner, 8),
+        until(Revoked::Jti("longest".into()), Role::Admin, 9, Some(30)),
     ];
     let before = [
         Change::PutKey(Box::new(service_key(demo.clone(), "key:a"))),
@@ -63,6 +66,9 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         Change::PutPrincipal(demo.clone(), "bob".into(), order(State::Active, Some(Role::Admin))),
         Change::PutPrincipal(demo.clone(), "carol".into(), order(State::Suspended, None)),
         revoke(sub(), Role::Admin, 4),
+        until(Revoked::Jti("longest".into()), Role::Admin, 3, Some(20)),
+        // For ever once is for ever.
+        until(jti(), Role::Admin, 9, Some(5)),
     ];
     let behind = [
         Change::RemoveKey(demo.clone(), "key:gone".into()),
@@ -72,6 +78,8 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         Change::RemovePrincipal(demo.clone(), "nobody".into()),
         // A clock that went back.
         revoke(sub(), Role::Owner, 2),
+        until(Revoked::Jti("longest".into()), Role::Admin, 3, Some(10)),
+        until(jti(), Role::Admin, 9, Some(5)),
     ];
     for change in before.iter().chain(&stays).chain(&behind) {
         wait(store.administer(change.clone())).unwrap();
@@ -92,4 +100,69 @@ fn a_row_that_is_none_keeps_the_hub_from_starting() {
     raw(&dir).execute("UPDATE principals SET state = 'whatever'", []).unwrap();
     // Who is suspended must not come in because of it.
     assert!(wait(store.standing()).is_err());
+}
+
+#[test]
+fn revocations_go_when_their_tokens_are_over() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let revoke = |number: i64, at_ms, expires_at_ms| {
+        let revocation = Revocation { authority: Role::Admin, at_ms, expires_at_ms };
+        let revoked = Revoked::Jti(number.to_string().into());
+        wait(store.administer(Change::Revoke(scope("t_demo", Env::Dev), revoked, revocation))).unwrap();
+    };
+    (0..100).for_each(|number| revoke(number, 0, Some(1)));
+    (100..200).for_each(|number| revoke(number, 0, (number % 2 == 0).then_some(2)));
+    revoke(200, KEPT_BEHIND_MS + 1, None);
+    assert_eq!(kept(&store).len(), 201, "they are needed");
+    // Some at a time, and more than come in.
+    let counts: Vec<_> =
+        (201..204).map(|number| (revoke(number, KEPT_BEHIND_MS + 2, None), kept(&store).len()).1).collect();
+    assert_eq!(counts, [201 + 1 - 64, 201 + 2 - 100, 201 + 3 - 100]);
+}
+
+#[test]
+fn what_ends_tokens_is_left_until_it_was_carried_out() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let demo = scope("t_demo", Env::Dev);
+    let revoke = |authority, at_ms| {
+        let revocation = Revocation { authority, at_ms, expires_at_ms: None };
+        Change::Revoke(demo.clone(), Revoked::Sub("bob".into()), revocation)
+    };
+    let ends = [
+        revoke(Role::Admin, 1),
+        revoke(Role::Owner, 2),
+        Change::Revoke(
+            demo.clone(),
+            Revoked::Jti("j".into()),
+            Revocation { authority: Role::Viewer, at_ms: 3, expires_at_ms: Some(4) },
+        ),
+        Change::PutPrincipal(demo.clone(), "carol".into(), order(State::Suspended, None)),
+        Change::RemoveKey(demo.clone(), "key:a".into()),
+    ];
+    let others = [
+        Change::PutKey(Box::new(service_key(demo.clone(), "key:a"))),
+        Change::PutPrincipal(demo.clone(), "carol".into(), order(State::Active, Some(Role::Viewer))),
+        Change::RemovePrincipal(demo.clone(), "carol".into()),
+    ];
+    for change in others.iter().chain(&ends) {
+        wait(store.administer(change.clone())).unwrap();
+    }
+    let expected: Vec<_> = ends.iter().map(|change| change.ends_tokens().unwrap()).collect();
+    let left = |after| wait(store.endings(after)).unwrap();
+    let which = |left: &[Ending]| left.iter().map(|ending| ending.which.clone()).collect::<Vec<_>>();
+    let first = left(0);
+    assert_eq!(which(&first), expected);
+    assert_eq!(which(&left(first[2].id)), expected[3..]);
+    wait(store.ended(first[0].id)).unwrap();
+    // Said once more while it is carried out: that one is left.
+    wait(store.administer(revoke(Role::Owner, 9))).unwrap();
+    wait(store.administer(revoke(Role::Owner, 8))).unwrap();
+    wait(store.ended(first[1].id)).unwrap();
+    let again = revoke(Role::Owner, 9).ends_tokens().unwrap();
+    let expected = [&expected[2..], &[again]].concat();
+    assert_eq!(which(&left(0)), expected);
+    store.close();
+    assert_eq!(which(&wait(open(&dir).endings(0)).unwrap()), expected, "after a restart");
 }
