@@ -18,7 +18,7 @@ pub(super) fn of<'a>(
 ) -> Origin {
     let mut meta = Members::default();
     meta.push("request_id", &ids.request_id).push("trace_id", &ids.trace_id);
-    Origin { routing: routing(principal, keys), meta: Bytes::from(meta.0) }
+    Origin { routing: routing(principal, keys), meta: meta.into_bytes() }
 }
 
 /// The origin of what a session causes whose identity is another now: who acts, and for whom, is the principal's; everything
@@ -40,7 +40,7 @@ fn routing<'a>(principal: &Principal, keys: impl Iterator<Item = (&'static str, 
     for (field, value) in keys {
         routing.push(field, value);
     }
-    Bytes::from(routing.0)
+    routing.into_bytes()
 }
 
 #[derive(Default)]
@@ -54,6 +54,11 @@ impl Members {
         // A JSON string, with everything escaped that must be.
         self.0.push_str(&format!("\"{field}\":{}", Value::from(value)));
         self
+    }
+
+    /// Without room to spare: a session keeps it for as long as it lives.
+    fn into_bytes(self) -> Bytes {
+        Bytes::from(self.0.into_bytes().into_boxed_slice())
     }
 }
 

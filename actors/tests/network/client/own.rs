@@ -46,7 +46,7 @@ impl Client {
         let id = parse(&published["id"]);
         match self.own.heads.get(subscribe) {
             Some(head) if head.mark == id.mark => {
-                assert!(head.seq < id.seq, "starts behind its own event {id}: {head}")
+                assert!(head.seq < id.seq, "starts behind its own event {id}: {head}");
             }
             // The topic was made anew between them.
             Some(_) => {}
