@@ -41,14 +41,23 @@ impl From<IpAddr> for Address {
     }
 }
 
+impl From<Address> for IpAddr {
+    /// One that is counted as the same.
+    fn from(address: Address) -> Self {
+        match address {
+            Address::V4(bytes) => Ipv4Addr::from(bytes).into(),
+            Address::V6([a, b, c, d, e, f, g, h]) => {
+                Ipv6Addr::from([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]).into()
+            }
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::V4(bytes) => Ipv4Addr::from(bytes).fmt(f),
-            Self::V6([a, b, c, d, e, g, h, i]) => {
-                let network = Ipv6Addr::from([a, b, c, d, e, g, h, i, 0, 0, 0, 0, 0, 0, 0, 0]);
-                write!(f, "{network}/64")
-            }
+        match IpAddr::from(*self) {
+            IpAddr::V4(ip) => ip.fmt(f),
+            IpAddr::V6(network) => write!(f, "{network}/64"),
         }
     }
 }

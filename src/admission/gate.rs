@@ -1,11 +1,12 @@
 //! The same admission for what comes over a WebSocket: topics in frames, `hello` and `auth`.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tambour_actors::directory::TopicHandle;
 use tambour_actors::log::{TopicRecord, Unavailable};
-use tambour_actors::principal::Principal;
+use tambour_actors::principal::{Principal, Proof};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
 use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proved, Proving, Right};
@@ -15,6 +16,7 @@ use super::permit::Permit;
 use super::proving::Shown;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, ScopeGiven};
+use crate::identity::{origin, stream_tokens};
 use crate::routes::Rate;
 
 /// Admits what sessions ask for. One per worker.
@@ -54,24 +56,41 @@ impl Gate for Gatekeeper {
         rights::check(principal, &record.topic, right)
     }
 
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved> {
-        let principal = principal.clone();
+    fn renew(self: Rc<Self>, identity: &Identity, from: IpAddr, token: String) -> Proving<Identity> {
+        let Identity { proved: before, origin } = identity.clone();
         Box::pin(async move {
+            if is_held(&before.principal, &token) {
+                // It was opened by this very session: opened again, it would be taken from it.
+                let reviewed = self.0.review(&before.principal)?;
+                let principal = reviewed.unwrap_or(before.principal);
+                return Ok(Identity { proved: Proved { principal, lease: before.lease }, origin });
+            }
+            let (principal, terms) = (before.principal, self.0.terms());
             let given = ScopeGiven::of(&principal.scope);
             let shown = Shown { token: &token, given: &given, is_stream: true, act_as: None };
-            let renewed = self.0.prove(&self.0.terms(), &shown).await?;
+            let renewed = self.0.prove(&terms, &shown).await;
+            let renewed = renewed.map_err(|refusal| terms.rates.refused(from.into(), refusal))?;
             if renewed.sub != principal.sub {
                 return Err(Refusal::new(
                     Code::IdentityChanged,
                     "a session is renewed by the same sub, tenant and env",
                 ));
             }
-            self.0.proved(Arc::new(renewed)).await
+            let origin = origin::renewed(&origin, &renewed);
+            Ok(Identity { proved: self.0.proved(Arc::new(renewed)).await?, origin })
         })
     }
 
     fn review(&self, principal: &Arc<Principal>) -> Reviewed {
         self.0.review(principal)
+    }
+}
+
+/// Whether a token is the one that its principal's session lives by.
+fn is_held(principal: &Principal, token: &str) -> bool {
+    match &principal.proof {
+        Proof::Stream(proof) => stream_tokens::digest(token) == Some(proof.digest),
+        Proof::Main { .. } | Proof::Key(_) => false,
     }
 }
 

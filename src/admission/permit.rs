@@ -4,6 +4,7 @@
 //! under one lock, so racing openers never exceed a limit.
 
 use std::cell::OnceCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -79,6 +80,10 @@ impl Permit {
 impl Hold for Permit {
     fn from(&self) -> String {
         self.address.to_string()
+    }
+
+    fn address(&self) -> IpAddr {
+        self.address.into()
     }
 }
 

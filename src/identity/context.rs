@@ -6,16 +6,15 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use tambour_actors::event::Origin;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::{Env, NameError, Scope, Tenant};
 
-use super::percent;
 use super::source::HeaderSource;
 use super::trace::sayable;
 pub use super::trace::{REQUEST_ID_BYTES_MAX, RequestIds};
+use super::{origin, percent};
 use crate::config::value::Secret;
 
 /// The subprotocol that our WebSocket clients offer.
@@ -270,37 +269,11 @@ impl RequestContext {
         }
     }
 
-    /// Who and what causes the events of this request, as JSON members.
+    /// Who and what causes the events of this request.
     #[must_use]
     pub fn origin(&self, principal: &Principal) -> Origin {
-        let mut routing = Members::default();
-        routing.push("actor_id", &principal.sub).push("actor_type", principal.actor_type.as_str());
-        if let Some(acts_for) = &principal.acts_for {
-            routing.push("acts_for", acts_for);
-        }
-        for ((_, field), value) in ROUTING.iter().zip(&self.routing) {
-            if let Some(value) = value {
-                routing.push(field, value);
-            }
-        }
-        let mut meta = Members::default();
-        meta.push("request_id", &self.ids.request_id).push("trace_id", &self.ids.trace_id);
-        Origin { routing: Bytes::from(routing.0), meta: Bytes::from(meta.0) }
-    }
-}
-
-/// JSON members without the braces around them.
-#[derive(Default)]
-struct Members(String);
-
-impl Members {
-    fn push(&mut self, field: &str, value: &str) -> &mut Self {
-        if !self.0.is_empty() {
-            self.0.push(',');
-        }
-        // A JSON string, with everything escaped that must be.
-        self.0.push_str(&format!("\"{field}\":{}", serde_json::Value::from(value)));
-        self
+        let keys = ROUTING.iter().zip(&self.routing);
+        origin::of(principal, keys.filter_map(|((_, field), value)| Some((*field, value.as_deref()?))), &self.ids)
     }
 }
 

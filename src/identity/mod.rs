@@ -1,6 +1,7 @@
 //! Who calls, from where, for whom. In reading order:
 //!
 //! - [`context`]: what a request says about itself, read in one place.
+//! - [`origin`]: what an event says of who caused it.
 //! - [`source`]: where its headers come from. [`head`]: how large it may be.
 //! - [`address`]: where it comes from.
 //! - [`percent`]: the encoding of URLs, undone.
@@ -24,6 +25,7 @@ mod issuer;
 pub mod jwt;
 pub mod key;
 pub mod key_set;
+pub mod origin;
 pub mod percent;
 mod remote_keys;
 pub mod service_key;

@@ -39,7 +39,7 @@ pub async fn read(
     let draining = &caller.ground().draining;
     let connection = request.conn_data::<TakeOver>();
     let mut page = page::read(&grant, &asked).await?;
-    let mut changes = caller.ground().standing.changes();
+    let mut changes = caller.ground().standing.changes(&caller.principal.scope);
     // What was said before somebody listened.
     let mut end = end_of(caller, wait)?;
     // Behind everything that can be refused.
@@ -57,7 +57,7 @@ pub async fn read(
         tokio::select! {
             // Told or dropped: either way it is looked at again, by whom it may be looked at now.
             _ = told => grant = named.grant(Right::Read).await?,
-            // The hub has it as long as it lives, and so the sender.
+            // Of this tenant and env. The hub has the sender as long as somebody listens.
             _ = changes.changed() => {
                 grant = named.grant(Right::Read).await?;
                 end = end_of(caller, wait)?;

@@ -1,5 +1,6 @@
 //! What a session asks of admission. The server implements it; a session never reads a token itself.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub enum Right {
 }
 
 /// Who a session is, and what its events say of their origin.
+#[derive(Clone)]
 pub struct Identity {
     /// Who.
     pub proved: Proved,
@@ -33,7 +35,8 @@ pub struct Identity {
     pub origin: Origin,
 }
 
-/// A principal, and what the proof keeps for as long as a session has it.
+/// A principal, and what the proof keeps for as long as a session has it. Clones share what is kept.
+#[derive(Clone)]
 pub struct Proved {
     /// Who.
     pub principal: Arc<Principal>,
@@ -69,11 +72,12 @@ pub trait Gate {
     /// `permission.denied`.
     fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal>;
 
-    /// A session renews: the token must be the same principal's.
+    /// A session renews, from an address: the token must be the same principal's. By the one that it lives by it goes on
+    /// as it is.
     ///
     /// # Errors
     /// As for a first token; `auth.identity_changed` for somebody else's.
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved>;
+    fn renew(self: Rc<Self>, identity: &Identity, from: IpAddr, token: String) -> Proving<Identity>;
 
     /// What is left of an identity that was proved a moment ago: asked when a session begins, because it hears of
     /// [reviews](crate::review::Review) only from then on.
@@ -96,4 +100,7 @@ pub trait Greeter {
 pub trait Hold {
     /// Where the connection came from, as far as it is kept.
     fn from(&self) -> String;
+
+    /// The same as an address to count by: of a network that is kept, the first.
+    fn address(&self) -> IpAddr;
 }

@@ -33,8 +33,7 @@ impl Session {
 
     pub(super) fn renew(&mut self, token: String, reference: &Ref) -> Result<(), Refusal> {
         let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
-        let (origin, proving) = (identity.origin.clone(), self.gate.clone().renew(&identity.proved.principal, token));
-        let proving = Box::pin(async move { Ok(Identity { proved: proving.await?, origin }) });
+        let proving = self.gate.clone().renew(identity, self.hold.address(), token);
         self.waiting = Some(Box::new(Waiting::Identity(reference.clone(), proving)));
         Ok(())
     }

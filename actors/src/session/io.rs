@@ -50,6 +50,7 @@ impl ActorFuture<Session> for Pump {
 /// What a session waited for.
 enum Came {
     Topic(Result<TopicHandle, Refusal>),
+    Start,
     Identity(Result<Identity, Refusal>),
 }
 
@@ -93,6 +94,9 @@ impl Session {
         if let Some(mut waiting) = self.waiting.take() {
             let came = match &mut *waiting {
                 Waiting::Topic(_, _, finding) => finding.as_mut().poll(waking).map(Came::Topic),
+                // The answer is a message, and any message wakes this.
+                Waiting::Start(topic, ..) if self.is_starting(&topic.record.topic.key) => Poll::Pending,
+                Waiting::Start(..) => Poll::Ready(Came::Start),
                 Waiting::Identity(_, proving) => proving.as_mut().poll(waking).map(Came::Identity),
             };
             let Poll::Ready(came) = came else {
@@ -101,6 +105,9 @@ impl Session {
             };
             match (*waiting, came) {
                 (Waiting::Topic(task, reference, _), Came::Topic(found)) => self.go_on(task, &reference, found, ctx),
+                (Waiting::Start(topic, entry, reference), Came::Start) => {
+                    self.publish_held(topic, entry, &reference, ctx);
+                }
                 (Waiting::Identity(reference, _), Came::Identity(proved)) => {
                     if let Err(refusal) = self.proved(proved, &reference, ctx) {
                         self.refuse_request(&refusal, &reference);

@@ -101,6 +101,8 @@ enum Task {
 enum Waiting {
     /// A topic is being found.
     Topic(Task, Ref, Proving<TopicHandle>),
+    /// A publish came to a topic that is still to say where this session's reader starts: it must not be there first.
+    Start(TopicHandle, Entry, Ref),
     /// An identity is being proved: the first one, or another.
     Identity(Ref, Proving<Identity>),
 }

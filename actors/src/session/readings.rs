@@ -31,6 +31,11 @@ impl Session {
         self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic, start, fold });
     }
 
+    /// Whether a topic is still to say where this session's reader starts.
+    pub(super) fn is_starting(&self, key: &TopicKey) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.asked.is_some() && subscription.key == *key)
+    }
+
     /// The topic has said where this reader starts: so is the client told, then events may follow.
     pub(super) fn subscribed(&mut self, record: &TopicRecord, ticket: u32, started: Started, bounds: Bounds) {
         // Who unsubscribed meanwhile has told the outlet so.

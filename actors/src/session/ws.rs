@@ -1,7 +1,7 @@
 //! What a session does with the frames of a WebSocket client.
 //!
-//! Requests are carried out strictly in the order in which they came: while one waits for its
-//! topic to be found, the session reads no further.
+//! Requests are carried out strictly in the order in which they came: while one waits for its topic to be found, or for the
+//! answer to a subscribe that it must not overtake, the session reads no further. So no more than one is ever kept.
 
 use actix::{AsyncContext, Context};
 
@@ -160,8 +160,25 @@ impl Session {
                 self.subscribe(Wanted { topic: topic.clone(), start, requested, fold }, reference);
                 Ok(())
             }
+            // The topic hears of a reader by way of the outlet, and of a publish at once.
+            Task::Publish { entry } if self.is_starting(&topic.record.topic.key) => {
+                self.waiting = Some(Box::new(Waiting::Start(topic.clone(), entry, reference)));
+                Ok(())
+            }
             Task::Publish { entry } => self.publish(topic, entry, reference, ctx),
             Task::Again { .. } => Ok(()),
+        }
+    }
+
+    /// The subscribe that a publish waited for was answered, or came to nothing. What the client may do can be less by now.
+    pub(super) fn publish_held(&mut self, topic: TopicHandle, entry: Entry, reference: &Ref, ctx: &mut Context<Self>) {
+        let awake = self.worker.directory.find_awake(&topic.record.topic.key);
+        let topic = awake.filter(|awake| awake.record.log == topic.record.log).unwrap_or(topic);
+        let may = self
+            .principal()
+            .map_or(Err(Code::HelloMissing.into()), |principal| self.gate.may(principal, &topic.record, Right::Write));
+        if let Err(refusal) = may.and_then(|()| self.publish(&topic, entry, reference.clone(), ctx)) {
+            self.control(&control::error(&refusal, reference));
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tambour_actors::log::contract::deed;
 
+use serde_json::json;
 use tambour_actors::cursor::{Cursor, Mark};
 use tambour_actors::event::Seq;
 use tambour_actors::frame::Wire;
@@ -77,6 +78,7 @@ impl Chaos {
                     if self.random.below(3) > 0 && self.records.contains_key(topic) {
                         let start = self.start(topic);
                         client.subscribe(topic, start);
+                        self.publish_behind(&mut client, topic);
                     }
                 }
                 Some(client)
@@ -86,6 +88,14 @@ impl Chaos {
             client.net.hold_records(1 + self.random.below(600));
         }
         self.clients.extend(client);
+    }
+
+    /// Mostly, what a client publishes comes right behind its subscribe.
+    fn publish_behind(&mut self, client: &mut Client, topic: &str) {
+        for _ in 0..self.random.below(3) {
+            self.number += 1;
+            client.publish_behind(topic, &json!({"n": self.number}));
+        }
     }
 
     async fn write(&mut self) {
@@ -126,6 +136,8 @@ impl Chaos {
                 } else if client.readings.contains_key(topic) && !left && client.sole().is_none() {
                     client.unsubscribe(topic);
                     client.subscribe(topic, start);
+                    self.number += 1;
+                    client.publish_behind(topic, &json!({"n": self.number}));
                 }
             }
             11 if self.random.below(4) == 0 => client.net.arm_bomb(),

@@ -1,6 +1,7 @@
 //! A client that believes nothing: it parses every byte that the hub wrote and fails at the first
 //! event that is missing, doubled, swapped, of another topic, or behind a gap that was not true.
 
+mod own;
 mod several;
 
 use std::collections::HashMap;
@@ -80,6 +81,7 @@ pub(crate) struct Client {
     parsed: usize,
     references: u64,
     unsubscribes: HashMap<u64, String>,
+    own: own::Own,
     sole: Option<String>,
     /// The topics of a stream of several, in order, each with the mark that it had when the stream was opened.
     several: Vec<(String, Mark)>,
@@ -183,6 +185,7 @@ impl Client {
             parsed: 0,
             references: 0,
             unsubscribes: HashMap::new(),
+            own: own::Own::default(),
             sole: None,
             several: Vec::new(),
             last_id: None,
@@ -192,6 +195,11 @@ impl Client {
     /// Sends a text frame.
     pub(crate) fn send(&self, json: &Value) {
         self.net.send(&masked(0x81, json.to_string().as_bytes()));
+    }
+
+    /// The test sends the subscribe itself, with this `ref`.
+    pub(crate) fn expect(&mut self, topic: &str, start: Start, reference: u64) {
+        self.readings.insert(topic.into(), Reading::new(reference, start));
     }
 
     pub(crate) fn subscribe(&mut self, topic: &str, start: Start) {
@@ -322,7 +330,10 @@ impl Client {
             "gap" => self.gap(&topic, json),
             "subscription_ended" => self.end(&topic, json["reason"].as_str().unwrap()),
             "error" => self.refused(json),
-            "published" => self.published.push(json.clone()),
+            "published" => {
+                self.check_own(json);
+                self.published.push(json.clone());
+            }
             "reconnect" => self.reconnects += 1,
             _ => {}
         }
@@ -339,6 +350,7 @@ impl Client {
     fn refused(&mut self, json: &Value) {
         self.errors.push(json.clone());
         let Some(reference) = json["ref"].as_u64() else { return };
+        self.own.refused(reference);
         match self.unsubscribes.remove(&reference) {
             Some(topic) => drop(self.readings.remove(&format!("{topic} left"))),
             // One that was left before it began is refused first, and then left.
@@ -369,6 +381,7 @@ impl Client {
             Start::After(asked) => assert_eq!(cursor, asked, "starts where it was asked to"),
         }
         reading.at = Some(cursor);
+        self.own.began(reference, head);
     }
 
     fn gap(&mut self, topic: &str, json: &Value) {

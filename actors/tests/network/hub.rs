@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
@@ -121,6 +122,10 @@ impl Hold for Permit {
     fn from(&self) -> String {
         "the test".to_owned()
     }
+
+    fn address(&self) -> IpAddr {
+        Ipv4Addr::LOCALHOST.into()
+    }
 }
 
 struct TestGate {
@@ -154,9 +159,11 @@ impl Gate for TestGate {
     }
 
     /// The token is the new role.
-    fn renew(self: Rc<Self>, principal: &Arc<Principal>, token: String) -> Proving<Proved> {
-        let renewed = Principal { role: Role::parse(&token).expect("a role"), ..(**principal).clone() };
-        Box::pin(std::future::ready(Ok(Proved { principal: Arc::new(renewed), lease: None })))
+    fn renew(self: Rc<Self>, identity: &Identity, _: IpAddr, token: String) -> Proving<Identity> {
+        let Identity { proved, origin } = identity.clone();
+        let renewed = Principal { role: Role::parse(&token).expect("a role"), ..(*proved.principal).clone() };
+        let proved = Proved { principal: Arc::new(renewed), lease: None };
+        Box::pin(std::future::ready(Ok(Identity { proved, origin })))
     }
 
     fn review(&self, _: &Arc<Principal>) -> Reviewed {

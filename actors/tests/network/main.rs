@@ -12,6 +12,7 @@ mod hub;
 mod identity;
 mod lifecycle;
 mod membership;
+mod own_events;
 mod panics;
 mod random;
 mod readers;

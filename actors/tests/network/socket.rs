@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ struct State {
     input_ends: bool,
     broken: bool,
     bomb: bool,
+    /// The first write in which this is stands still until the test lets it go on.
+    still: Option<(&'static [u8], Receiver<()>)>,
     reading: Option<Waker>,
     writing: Option<Waker>,
     finished: bool,
@@ -157,6 +160,14 @@ impl Net {
         self.0.lock().bomb = true;
     }
 
+    /// The first write in which this is, and the thread of its session with it, stands still until what is returned is
+    /// dropped.
+    pub(crate) fn stand_still_at(&self, bytes: &'static [u8]) -> Sender<()> {
+        let (go_on, wait) = mpsc::channel();
+        self.0.lock().still = Some((bytes, wait));
+        go_on
+    }
+
     /// The hub said that nothing more follows.
     pub(crate) fn finished(&self) -> bool {
         self.0.lock().finished
@@ -180,6 +191,11 @@ impl Net {
 
 impl Socket for TestSocket {
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let is_in = |bytes: &[u8]| slices.iter().any(|slice| slice.windows(bytes.len()).any(|part| part == bytes));
+        let still = self.0.0.lock().still.take_if(|(bytes, _)| is_in(bytes));
+        if let Some((_, wait)) = still {
+            let _ = wait.recv();
+        }
         let mut state = self.0.0.lock();
         state.writes += 1;
         assert!(!std::mem::take(&mut state.bomb), "{}", super::hub::BOMB);

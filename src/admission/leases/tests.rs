@@ -148,6 +148,27 @@ fn what_nobody_says_is_found_out() {
     });
 }
 
+/// Until the store says that a token is gone it is not, however long it can't be asked.
+#[test]
+fn a_stall_longer_than_the_token_lives_ends_no_stream() {
+    run(async {
+        let world = World::new(TICK);
+        let short = |digest| Made { digest, ttl_ms: 500, ..Made::default() };
+        let (digest, other) = (world.issue(&short(1)).await, world.issue(&short(2)).await);
+        let ((_stream, told), (_other, gone)) = (world.open(digest).await, world.open(other).await);
+        for digest in [digest, other] {
+            while StreamTokens::find(&world.store, digest, now_ms()).await.unwrap().is_some() {
+                tokio::time::sleep(TICK).await;
+            }
+        }
+        StreamTokens::revoke(&world.store, Revoke::Token(other), now_ms()).await.unwrap();
+        world.leases.keep().await;
+        assert_eq!(heard(&gone).await, "auth.token_revoked");
+        assert!(told.try_recv().is_err(), "nobody has said that it is over");
+        assert!(world.leases.find(digest).await.is_ok(), "it lives again, for whoever comes back");
+    });
+}
+
 #[test]
 fn a_store_that_is_closed_refuses_and_ends_nothing() {
     run(async {

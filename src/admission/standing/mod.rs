@@ -11,9 +11,10 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tambour_actors::principal::{Digest, Granted, Principal};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
@@ -32,7 +33,8 @@ pub struct Standing {
     table: RwLock<Table>,
     /// Whose turn it is to change something, from the decision until memory has what the disk has.
     pub(super) turn: tokio::sync::Mutex<()>,
-    changes: watch::Sender<()>,
+    /// Of each tenant and env in which somebody waits to be told.
+    changes: Mutex<HashMap<Scope, watch::Sender<()>>>,
 }
 
 /// What is said of a principal.
@@ -103,14 +105,22 @@ impl Standing {
 
     /// Applies a change that is on disk.
     pub(super) fn apply(&self, change: Change) {
+        let scope = change.scope().clone();
         self.table.write().apply(change);
-        self.changes.send_replace(());
+        if let Some(told) = self.changes.lock().get(&scope) {
+            told.send_replace(());
+        }
     }
 
-    /// Tells of every change from now on: for requests that wait for something else.
+    /// Tells of every change in a tenant and env from now on: for requests that wait for something else.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
+    pub fn changes(&self, scope: &Scope) -> watch::Receiver<()> {
+        let mut changes = self.changes.lock();
+        if changes.len() == changes.capacity() {
+            // Before it grows, those in which nobody waits any more are forgotten.
+            changes.retain(|_, told| told.receiver_count() > 0);
+        }
+        changes.entry(scope.clone()).or_default().subscribe()
     }
 
     /// A service key.

@@ -108,6 +108,27 @@ fn left(standing: &Standing, of: &Arc<Principal>) -> Result<&'static str, Code> 
 }
 
 #[test]
+fn who_waits_is_told_of_changes_in_their_own_tenant_and_env() {
+    let (standing, admin) = (Standing::default(), person("root", Role::Admin, None, 0));
+    let mut own = standing.changes(&admin.scope);
+    let others =
+        [("t_other", Env::Dev), ("t_demo", Env::Prod)].map(|(tenant, env)| standing.changes(&scope(tenant, env)));
+    let changed = |told: &watch::Receiver<()>| told.has_changed().expect("the standing lives");
+    for sub in ["bob", "carol"] {
+        apply(&standing, &admin, suspend(sub)).unwrap();
+        assert!(changed(&own) && !others.iter().any(changed));
+        own.mark_unchanged();
+    }
+    // Where nobody waits any more nothing is kept for long, and who waits goes on.
+    for number in 0..1_000 {
+        drop(standing.changes(&scope(&format!("t_{number}"), Env::Dev)));
+    }
+    assert!(standing.changes.lock().len() < 30, "{}", standing.changes.lock().len());
+    apply(&standing, &admin, put("bob", State::Active, None)).unwrap();
+    assert!(changed(&own));
+}
+
+#[test]
 fn of_whom_nothing_is_said_nothing_changes() {
     let standing = Standing::default();
     let bob = person("bob", Role::Member, Some("j"), NOW);

@@ -265,7 +265,31 @@ impl<W: World> Case<W> {
         assert_eq!(self.before(2, 4), None, "the same URL goes on");
         self.0.pass(ttl_ms);
         assert_eq!((self.find(2), self.find(3)), (None, None));
-        assert_eq!(self.keep(&[(2, 4)], 0), [Kept::Gone]);
+        assert_eq!(self.keep(&[(3, 3)], 0), [Kept::Gone]);
+    }
+
+    /// The stream lives, and its hub could not say so in time.
+    fn a_stream_that_is_kept_late_still_has_its_token(&self) {
+        let ttl_ms = self.0.ttl_ms();
+        for number in 1..=4 {
+            let single_use = number == 3;
+            self.issue(&Made { digest: number, ttl_ms, single_use, ..Made::default() }).unwrap();
+            self.before(number, u128::from(number));
+        }
+        self.0.pass(2 * ttl_ms);
+        for number in 1..=4 {
+            assert_eq!((self.find(number), self.open(number, 9, 0)), (None, None), "nobody else comes by it: {number}");
+        }
+        assert_eq!(self.keep(&[(1, 9)], 0), [Kept::Taken], "nor keeps it");
+        assert_eq!(self.keep(&[(1, 1), (3, 3)], ttl_ms), [Kept::Lives; 2]);
+        assert_eq!((self.find(1).is_some(), self.find(3)), (true, None));
+        self.release(2, 2);
+        assert_eq!(self.keep(&[(2, 2)], 0), [Kept::Taken], "nobody holds it");
+        assert_eq!(self.before(2, 9), None, "its stream ended now: it lives for its TTL");
+        // Taken away is taken away, also while it waits to be kept.
+        assert_eq!(self.revoke(Revoke::Token(digest(4))), [digest(4)]);
+        assert_eq!(self.keep(&[(4, 4)], ttl_ms), [Kept::Gone]);
+        assert_eq!((self.find(4), self.open(4, 4, 0)), (None, None));
     }
 
     fn nothing_outlives_its_end(&self) {
@@ -279,6 +303,7 @@ impl<W: World> Case<W> {
         self.0.pass(2 * ttl_ms);
         assert_eq!((self.find(1), self.find(2)), (None, None));
         assert_eq!(self.open(2, 3, 1_000), None);
+        assert_eq!(self.keep(&[(2, 2)], 1_000_000), [Kept::Gone], "not even for its stream");
         let made = Made { digest: 3, ends_at_ms: self.0.now_ms() - 1, ..Made::default() };
         self.issue(&made).unwrap();
         assert_eq!((self.find(3), self.open(3, 3, 1_000)), (None, None), "its end was before its beginning");
@@ -388,6 +413,7 @@ pub(crate) fn run<W: World>(mut make: impl FnMut() -> W, steps: usize) {
         ("tokens_are_revoked", Case::tokens_are_revoked),
         ("a_revocation_has_a_reach", Case::a_revocation_has_a_reach),
         ("a_token_lives_as_long_as_its_stream_and_a_ttl", Case::a_token_lives_as_long_as_its_stream_and_a_ttl),
+        ("a_stream_that_is_kept_late_still_has_its_token", Case::a_stream_that_is_kept_late_still_has_its_token),
         ("nothing_outlives_its_end", Case::nothing_outlives_its_end),
         ("what_expires_makes_room", Case::what_expires_makes_room),
     ];

@@ -164,7 +164,9 @@ pub enum Notice {
 /// Where stream tokens are kept. Every call is one step: nobody sees half of it, on this hub or another.
 ///
 /// A token lives until its time runs out, which is never later than the end of its record's principal. A call on one
-/// that does not live does what a call on one does that never was.
+/// that does not live does what a call on one does that never was; but while a stream holds it, that stream may still keep
+/// it and give it back until that end. A hub that could not say in time that its streams live says it late; nobody else
+/// comes by the token meanwhile, and what was taken away is gone for its stream, too.
 pub trait StreamTokens: Send + Sync + 'static {
     /// Keeps a new token, for its TTL.
     ///

@@ -22,11 +22,19 @@ impl Token {
     fn live_until(&mut self, at_ms: i64) {
         self.expires_at_ms = at_ms.min(self.record.principal.expires_at_ms);
     }
+
+    fn lives(&self, now_ms: i64) -> bool {
+        self.expires_at_ms > now_ms
+    }
 }
 
 impl Model {
+    /// What a stream holds is there until its end: the stream may be kept late.
     fn passed(&mut self, now_ms: i64) {
-        self.0.retain(|_, token| token.expires_at_ms > now_ms);
+        let may_live = |token: &Token| {
+            token.lives(now_ms) || (token.stream.is_some() && token.record.principal.expires_at_ms > now_ms)
+        };
+        self.0.retain(|_, token| may_live(token));
     }
 
     /// One of the tokens that live, or none that ever was.
@@ -53,13 +61,13 @@ impl Model {
 
     pub(super) fn find(&mut self, digest: Digest, now_ms: i64) -> Option<TokenRecord> {
         self.passed(now_ms);
-        let token = self.0.get(&digest)?;
+        let token = self.0.get(&digest).filter(|token| token.lives(now_ms))?;
         (!(token.record.single_use && token.opened)).then(|| token.record.clone())
     }
 
     pub(super) fn open(&mut self, held: Held, keep_ms: i64, now_ms: i64) -> Option<Opened> {
         self.passed(now_ms);
-        let token = self.0.get_mut(&held.digest)?;
+        let token = self.0.get_mut(&held.digest).filter(|token| token.lives(now_ms))?;
         if token.record.single_use && token.opened && token.stream != Some(held.stream) {
             return None;
         }
@@ -94,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Those that lived, in order.
+    /// Those that lived or may be kept, in order.
     pub(super) fn revoke(&mut self, which: &Revoke, now_ms: i64) -> Vec<Digest> {
         self.passed(now_ms);
         let meant = |digest: &Digest, record: &TokenRecord| {

@@ -5,8 +5,11 @@
 //! same. Times of life are told by the hub, as how long and not as when; Redis counts them down by its own clock.
 //!
 //! Of a token there is a hash: `record`, `single`, `ttl`, `ends` (by the clock of hubs), `outstanding` (the set by which it
-//! is counted), and `stream` while one holds it. What is outstanding of a parent is a sorted set by the time it runs out,
-//! and what is revoked together is one by the time it was added.
+//! is counted), and while a stream holds it that `stream` and `until` (by the clock of Redis). What is outstanding of a
+//! parent is a sorted set by the time it runs out, and what is revoked together is one by the time it was added.
+//!
+//! A hash goes by itself when its token has run out; one that a stream holds, at the token's end. Behind `until` it is a
+//! token for that stream alone, which may be kept late. One that was revoked is gone: nothing brings it back.
 
 /// Where all keys begin.
 pub(super) const PREFIX: &str = "tambour:stream-tokens:";
@@ -51,21 +54,25 @@ return 1
 
 /// Key: the token. Answers its record, or nothing.
 pub(super) const FIND: &str = r"
-local r = redis.call('HMGET', KEYS[1], 'record', 'single', 'opened')
-if not r[1] or (r[2] == '1' and r[3]) then return false end
+local t = redis.call('TIME')
+local here = t[1] * 1000 + math.floor(t[2] / 1000)
+local r = redis.call('HMGET', KEYS[1], 'record', 'single', 'opened', 'until')
+if not r[1] or (r[2] == '1' and r[3]) or (r[4] and tonumber(r[4]) <= here) then return false end
 return r[1]
 ";
 
 /// Key: the token. Arguments: the stream, the digest, how long it is kept, now, channel, what a notice begins with. Answers
 /// the record and the stream that had it, or nothing.
 pub(super) const OPEN: &str = r"
-local r = redis.call('HMGET', KEYS[1], 'record', 'single', 'ttl', 'ends', 'outstanding', 'stream', 'opened')
-if not r[1] or (r[2] == '1' and r[7] and r[6] ~= ARGV[1]) then return false end
-local left = tonumber(r[4]) - tonumber(ARGV[4])
+local t = redis.call('TIME')
+local here = t[1] * 1000 + math.floor(t[2] / 1000)
+local r = redis.call('HMGET', KEYS[1], 'record', 'single', 'ttl', 'ends', 'outstanding', 'stream', 'opened', 'until')
+if not r[1] or (r[2] == '1' and r[7] and r[6] ~= ARGV[1]) or (r[8] and tonumber(r[8]) <= here) then return false end
+local left = math.min(tonumber(r[4]) - tonumber(ARGV[4]), 315360000000)
 if left <= 0 then return false end
 redis.call('ZREM', r[5], ARGV[2])
-redis.call('HSET', KEYS[1], 'stream', ARGV[1], 'opened', '1')
-redis.call('PEXPIRE', KEYS[1], math.min(r[3] + ARGV[3], left))
+redis.call('HSET', KEYS[1], 'stream', ARGV[1], 'opened', '1', 'until', here + math.min(r[3] + ARGV[3], left))
+redis.call('PEXPIRE', KEYS[1], left)
 local before = ''
 if r[6] and r[6] ~= ARGV[1] then
   before = r[6]
@@ -77,6 +84,8 @@ return {r[1], before}
 /// Keys: tokens. Arguments: how long they are kept, now, and the stream of each. Answers a number for each: 0 it is gone, 1
 /// it lives, 2 it is another's.
 pub(super) const KEEP: &str = r"
+local t = redis.call('TIME')
+local here = t[1] * 1000 + math.floor(t[2] / 1000)
 local kept = {}
 for i = 1, #KEYS do
   local r = redis.call('HMGET', KEYS[i], 'stream', 'ttl', 'ends')
@@ -85,8 +94,10 @@ for i = 1, #KEYS do
   elseif r[1] ~= ARGV[2 + i] then
     kept[i] = 2
   else
-    kept[i] = 1
-    redis.call('PEXPIRE', KEYS[i], math.max(1, math.min(r[2] + ARGV[1], r[3] - ARGV[2])))
+    local left = math.min(r[3] - ARGV[2], 315360000000)
+    kept[i] = left > 0 and 1 or 0
+    redis.call('HSET', KEYS[i], 'until', here + math.min(r[2] + ARGV[1], left))
+    redis.call('PEXPIRE', KEYS[i], math.max(1, left))
   end
 end
 return kept
@@ -100,7 +111,7 @@ for i = 1, #KEYS do
     if r[4] == '1' then
       redis.call('DEL', KEYS[i])
     else
-      redis.call('HDEL', KEYS[i], 'stream')
+      redis.call('HDEL', KEYS[i], 'stream', 'until')
       redis.call('PEXPIRE', KEYS[i], math.max(1, math.min(tonumber(r[2]), r[3] - ARGV[1])))
     end
   end

@@ -149,6 +149,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
     DELETE FROM stream_tokens WHERE key IS NOT NULL;
 ",
+    // What a stream holds is kept until its end, so that it may be kept late: what can go is found without a look at it.
+    "
+    DROP INDEX stream_tokens_by_expiry;
+    CREATE INDEX stream_tokens_by_expiry ON stream_tokens (expires_at_ms) WHERE stream IS NULL;
+    CREATE INDEX stream_tokens_by_end ON stream_tokens (ends_at_ms);
+",
 ];
 
 /// What a connection is for.

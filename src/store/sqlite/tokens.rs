@@ -1,7 +1,8 @@
 //! Stream tokens in the database: what changes one goes through the writer, so that it is one step among all others and
 //! on disk when it is answered; what only looks is a reader's.
 //!
-//! A row whose time has run out is no token. It is removed with the next calls, some at a time.
+//! A row whose time has run out is no token for anybody but the stream that holds it, which may still be kept. It is removed
+//! with later calls, some at a time: a held one when its end has come.
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 use tambour_actors::log::{PortFuture, Unavailable};
@@ -16,7 +17,7 @@ use crate::identity::stream_tokens::{
     Held, IssueError, Kept, NewToken, Notice, Opened, Revoke, StreamId, StreamTokens, TokenRecord,
 };
 
-/// Rows without time that one call removes.
+/// Rows of each kind that one call removes.
 const PURGED_ROWS_MAX: i64 = 64;
 
 /// What the writer is asked to do with tokens.
@@ -153,13 +154,16 @@ fn stream_of(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<StreamId>> 
 fn keep(conn: &Connection, held: Held, keep_ms: i64, now_ms: i64) -> rusqlite::Result<Kept> {
     let mut keep = conn.prepare_cached(
         "UPDATE stream_tokens SET expires_at_ms = min(?3 + ttl_ms, ends_at_ms)
-         WHERE digest = ?1 AND stream = ?2 AND expires_at_ms > ?4",
+         WHERE digest = ?1 AND stream = ?2 AND ends_at_ms > ?4",
     )?;
     let lives = keep.execute((held.digest, held.stream.0.as_bytes(), now_ms.saturating_add(keep_ms), now_ms))?;
     if lives > 0 {
         return Ok(Kept::Lives);
     }
-    let mut find = conn.prepare_cached("SELECT 1 FROM stream_tokens WHERE digest = ?1 AND expires_at_ms > ?2")?;
+    let mut find = conn.prepare_cached(
+        "SELECT 1 FROM stream_tokens
+         WHERE digest = ?1 AND CASE WHEN stream IS NULL THEN expires_at_ms ELSE ends_at_ms END > ?2",
+    )?;
     Ok(if find.exists((held.digest, now_ms))? { Kept::Taken } else { Kept::Gone })
 }
 
@@ -172,7 +176,7 @@ fn release(conn: &Connection, held: Held, now_ms: i64) -> rusqlite::Result<()> {
     }
     let mut release = conn.prepare_cached(
         "UPDATE stream_tokens SET stream = NULL, expires_at_ms = min(?3 + ttl_ms, ends_at_ms)
-         WHERE digest = ?1 AND stream = ?2 AND expires_at_ms > ?3",
+         WHERE digest = ?1 AND stream = ?2 AND ends_at_ms > ?3",
     )?;
     release.execute((held.digest, stream, now_ms))?;
     Ok(())
@@ -197,22 +201,28 @@ fn revoke(conn: &Connection, which: &Revoke, now_ms: i64) -> rusqlite::Result<Ve
 }
 
 fn remove(conn: &Connection, of: &str, params: impl Params, now_ms: i64) -> rusqlite::Result<Vec<Digest>> {
-    let sql = format!("DELETE FROM stream_tokens WHERE {of} RETURNING digest, expires_at_ms");
+    let sql = format!(
+        "DELETE FROM stream_tokens WHERE {of}
+         RETURNING digest, CASE WHEN stream IS NULL THEN expires_at_ms ELSE ends_at_ms END"
+    );
     let mut remove = conn.prepare_cached(&sql)?;
     let gone = remove.query_map(params, |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
     let gone = gone.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut gone: Vec<Digest> =
-        gone.into_iter().filter(|(_, expires_at_ms)| *expires_at_ms > now_ms).map(|(digest, _)| digest).collect();
+        gone.into_iter().filter(|(_, kept_until_ms)| *kept_until_ms > now_ms).map(|(digest, _)| digest).collect();
     gone.sort_unstable();
     Ok(gone)
 }
 
 fn purge(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
-    let mut purge = conn.prepare_cached(
-        "DELETE FROM stream_tokens WHERE digest IN
-         (SELECT digest FROM stream_tokens WHERE expires_at_ms <= ?1 ORDER BY expires_at_ms LIMIT ?2)",
-    )?;
-    purge.execute((now_ms, PURGED_ROWS_MAX))?;
+    for gone in
+        ["stream IS NULL AND expires_at_ms <= ?1 ORDER BY expires_at_ms", "ends_at_ms <= ?1 ORDER BY ends_at_ms"]
+    {
+        let mut purge = conn.prepare_cached(&format!(
+            "DELETE FROM stream_tokens WHERE digest IN (SELECT digest FROM stream_tokens WHERE {gone} LIMIT ?2)"
+        ))?;
+        purge.execute((now_ms, PURGED_ROWS_MAX))?;
+    }
     Ok(())
 }
 

@@ -95,7 +95,7 @@ impl Intake {
         let idle = Duration::from_secs(self.grant.caller.settings().http.ndjson_idle_seconds);
         let mut idle_until = Instant::now() + idle;
         let mut flight: Option<Flight> = None;
-        let mut changes = ground.standing.changes();
+        let mut changes = ground.standing.changes(&self.grant.caller.principal.scope);
         loop {
             if flight.is_none() && !self.queue.is_empty() {
                 flight = Some(self.begin().map_err(|bad| self.failed(bad))?);

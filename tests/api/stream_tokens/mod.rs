@@ -7,6 +7,7 @@ mod issuing;
 mod lives;
 mod opening;
 mod operator;
+mod renewing;
 mod shared;
 
 use std::net::SocketAddr;
