@@ -89,7 +89,7 @@ impl Drop for Permit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    fn principal(tenant: &str, sub: &str) -> Principal {
+    pub(in crate::admission) fn principal(tenant: &str, sub: &str) -> Principal {
         let scope = Scope { tenant: Tenant::parse(tenant).unwrap(), env: Env::Dev };
         Principal {
             sub: sub.into(),

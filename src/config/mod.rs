@@ -359,6 +359,9 @@ settings! {
         publish_per_minute: u64 = 600, range(0, 10_000_000), Live;
         /// Each other action of a tenant in an env in 60 s; above it 429 `rate.limited`. 0 is no limit.
         action_per_minute: u64 = 100, range(0, 10_000_000), Live;
+        /// Part of each action's rate that one principal may use, in percent, and at least one; above it 429
+        /// `rate.limited`, while others of the tenant go on. 100: all of it.
+        principal_share_percent: u64 = 50, range(1, 100), Live;
         /// Actions with a rate of their own in 60 s: `threads.create=20`. 0 is no limit.
         actions: Vec<ActionRate> = Vec::new(), Accepts::Any, Live;
         /// Tokens of an address in 60 s that are not accepted; above it 429 `limit.bad_tokens` in the place of 401. 0 is no limit.

@@ -45,6 +45,8 @@ pub struct RateLimits {
     publish_per_minute: u64,
     /// Each other action of the caller's tenant in this env.
     action_per_minute: u64,
+    /// Part of each of them, in percent, that the caller alone may use.
+    principal_share_percent: u64,
     /// Actions with a rate of their own.
     actions: Vec<ActionLimit>,
     /// Tokens of the caller's address that are not accepted.
@@ -211,6 +213,7 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
         rates: RateLimits {
             publish_per_minute: rates.publish_per_minute,
             action_per_minute: rates.action_per_minute,
+            principal_share_percent: rates.principal_share_percent,
             actions: rates
                 .actions
                 .iter()

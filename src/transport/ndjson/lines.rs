@@ -72,7 +72,8 @@ impl Lines {
     /// That line is none.
     pub fn end(&mut self, queue: &mut VecDeque<Line>) -> Result<(), Bad> {
         let line = std::mem::take(&mut self.rest);
-        self.line(&line, queue)
+        // What ends with a line feed, or is empty, has no line behind it.
+        if line.is_empty() { Ok(()) } else { self.line(&line, queue) }
     }
 
     fn keep(&mut self, piece: &[u8]) -> Result<(), Bad> {
