@@ -188,6 +188,10 @@ codes! {
     TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
     /// The hub has.
     AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
+    /// The principal has as many bytes of bodies in hand as they may.
+    PrincipalBodies = "limit.body_bytes_principal", 429, None, "Too many bytes of bodies of this principal";
+    /// The hub has.
+    AllBodies = "limit.body_bytes", 503, None, "Too many bytes of bodies";
     /// The tenant has as many keys, or as much said of its principals, as it may in an env.
     AuthorityLimit = "limit.authority", 429, None, "As many of these as there may be";
     /// More of it in 60 s than there may be.

@@ -115,11 +115,13 @@ pub(super) mod tests {
         }
     }
 
-    const ROOMY: Limits = Limits {
+    pub(in crate::admission) const ROOMY: Limits = Limits {
         connections_per_ip_max: 1_000,
         connections_per_principal_max: 1_000,
         connections_per_tenant_max: 1_000,
         connections_max: 1_000,
+        held_body_bytes_per_principal_max: 0,
+        held_body_bytes_max: 0,
     };
 
     /// Threads open as fast as they can with room for fewer than there are of them.

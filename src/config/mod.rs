@@ -13,6 +13,7 @@ pub mod network;
 pub mod print;
 pub mod rates;
 pub mod reload;
+mod roles;
 pub mod token_store;
 pub mod value;
 
@@ -22,7 +23,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tambour_actors::principal::{Permission, Permissions, Role};
+use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::Env;
 
 use claim::ClaimPath;
@@ -341,7 +342,8 @@ settings! {
         /// How long before its token's expiry a session is told, in seconds.
         expiry_warning_seconds: u64 = 60, range(0, 3_600), Live;
     }
-    /// How many connections there may be at once: sessions over WebSocket and SSE.
+    /// How many connections there may be at once: sessions over WebSocket and SSE, long polls, and NDJSON uploads; and how
+    /// much of bodies in hand.
     limits: Limits {
         /// Of one IPv4 address, or one /64 of IPv6; above it 429 `limit.connections_ip`.
         connections_per_ip_max: usize = 1_000, range(1, 10_000_000), Live;
@@ -351,6 +353,10 @@ settings! {
         connections_per_tenant_max: usize = 10_000, range(1, 10_000_000), Live;
         /// Of the whole hub; above it 503 `limit.connections`.
         connections_max: usize = 100_000, range(1, 10_000_000), Live;
+        /// Bytes of bodies in hand at once, of one principal; above it 429 `limit.body_bytes_principal`.
+        held_body_bytes_per_principal_max: usize = 64 * 1024 * 1024, range(8 * MIB, BYTES_MAX), Live;
+        /// Of the whole hub; above it 503 `limit.body_bytes`.
+        held_body_bytes_max: usize = 256 * 1024 * 1024, range(8 * MIB, BYTES_MAX), Live;
     }
     /// How often something may be done. Each limit lets as many pass at once as in 60 s, and then one after the other.
     rates: Rates {
@@ -373,17 +379,6 @@ settings! {
         level: LogFilter = LogFilter::default(), Accepts::Any, Live;
         /// `pretty`, `json`, or `auto`: pretty on a terminal, else JSON.
         format: LogFormat = LogFormat::Auto, Accepts::Any, Restart;
-    }
-}
-
-impl Roles {
-    /// The permission keys of a role. Those of owners and admins are not counted up: they pass without.
-    #[must_use]
-    pub fn permissions(&self, role: Role) -> Permissions {
-        match role {
-            Role::Viewer => self.viewer.iter().copied().collect(),
-            Role::Member | Role::Admin | Role::Owner => self.member.iter().copied().collect(),
-        }
     }
 }
 

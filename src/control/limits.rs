@@ -21,7 +21,8 @@ use crate::transport::{page, read};
 
 /// The handler.
 pub async fn show(caller: Caller) -> HttpResponse {
-    let limits = limits(caller.settings(), caller.used());
+    let (body_bytes, _) = caller.ground().bodies.held(&caller.principal);
+    let limits = limits(caller.settings(), caller.used(), body_bytes);
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(limits)
 }
 
@@ -29,6 +30,7 @@ pub async fn show(caller: Caller) -> HttpResponse {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Limits {
     connections: ConnectionLimits,
+    bodies: BodyLimits,
     requests: RequestLimits,
     threads: ThreadLimits,
     events: EventLimits,
@@ -69,6 +71,15 @@ pub struct ConnectionLimits {
     principal: InUse,
     /// Of the caller's tenant in this env.
     tenant: InUse,
+    /// In all.
+    all: AtMost,
+}
+
+/// How many bytes of bodies may be in hand at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BodyLimits {
+    /// Of the caller.
+    principal: InUse,
     /// In all.
     all: AtMost,
 }
@@ -154,7 +165,7 @@ pub struct StreamTokenLimits {
     topics_max: usize,
 }
 
-fn limits(settings: &Settings, used: permit::Used) -> Limits {
+fn limits(settings: &Settings, used: permit::Used, body_bytes: usize) -> Limits {
     let Settings { http, topic, session, limits, tokens, rates, .. } = settings;
     Limits {
         connections: ConnectionLimits {
@@ -162,6 +173,10 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             principal: InUse { max: limits.connections_per_principal_max, used: used.principal },
             tenant: InUse { max: limits.connections_per_tenant_max, used: used.tenant },
             all: AtMost { max: limits.connections_max },
+        },
+        bodies: BodyLimits {
+            principal: InUse { max: limits.held_body_bytes_per_principal_max, used: body_bytes },
+            all: AtMost { max: limits.held_body_bytes_max },
         },
         requests: RequestLimits {
             target_bytes_max: head::TARGET_BYTES_MAX,

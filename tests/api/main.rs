@@ -6,6 +6,7 @@ mod authority;
 mod authority_keys;
 mod authority_sessions;
 mod backup;
+mod bodies;
 mod clients;
 mod conformance;
 mod cors;

@@ -19,12 +19,13 @@ use crate::transport::body;
 /// `token.store_unavailable`.
 pub async fn create(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let refused = |refusal| caller.problem(refusal);
-    let text = if body::is_absent(&request) {
-        "{}".into()
+    let asked = if body::is_absent(&request) {
+        body::parse::<AskToken>(b"{}")
     } else {
-        body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await.map_err(refused)?
+        let read = body::read(&caller, &request, payload, body::BODY_BYTES_MAX).await;
+        read.and_then(|body| body::parse(&body))
     };
-    let asked: AskToken = body::parse(&text).map_err(refused)?;
+    let asked = asked.map_err(refused)?;
     let now_ms = now_ms();
     let (token, digest) = stream_tokens::make().map_err(|error| {
         tracing::error!(%error, "the system gives no random numbers");

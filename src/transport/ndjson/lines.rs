@@ -47,6 +47,11 @@ impl Lines {
         self.complete + 1
     }
 
+    /// How much of a line is kept whose end has not come, in bytes.
+    pub fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Takes a piece of the body; the entries of complete lines go into `queue`.
     ///
     /// # Errors

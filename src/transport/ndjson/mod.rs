@@ -86,6 +86,9 @@ impl<T: 'static> Drop for Outliving<T> {
 async fn take_in(named: Named, payload: web::Payload) -> Result<HttpResponse, Problem> {
     // What is still to come of the body is no request.
     let closing = |is_read: bool| move |problem: Problem| Problem { is_stream: !is_read, ..problem };
+    // An upload may take as long as a stream, and the lines that came are written though its client left: so it is a
+    // connection until then.
+    let _permit = named.caller.occupy().map_err(|refusal| closing(false)(named.problem(refusal)))?;
     let grant = named.grant(Right::Write).await.map_err(closing(false))?;
     let mark = grant.record.mark();
     match Intake::new(grant, payload).run().await {
