@@ -301,6 +301,8 @@ settings! {
         ttl_seconds_max: u64 = TOKEN_TTL_SECONDS_MAX, range(1, TOKEN_TTL_SECONDS_MAX), Live;
         /// Tokens of one parent that were made and never opened; above it 429 `token.outstanding`.
         outstanding_max: usize = 10, range(1, 10_000), Live;
+        /// The same of all that a service key made for people whom it signs in, each of whom has as many as a parent.
+        outstanding_per_key_max: usize = 1_000, range(1, 1_000_000), Live;
         /// How long a token lives at most, whatever holds it, in seconds. It never outlives its parent.
         life_max_seconds: u64 = 43_200, range(1, 30 * DAY_SECONDS), Live;
         /// How often the store is told which tokens live, in seconds.

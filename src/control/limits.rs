@@ -161,6 +161,7 @@ pub struct StreamTokenLimits {
     ttl_seconds: u64,
     ttl_seconds_max: u64,
     outstanding_max: usize,
+    outstanding_per_key_max: usize,
     life_max_seconds: u64,
     topics_max: usize,
 }
@@ -222,6 +223,7 @@ fn limits(settings: &Settings, used: permit::Used, body_bytes: usize) -> Limits 
             ttl_seconds: tokens.ttl_seconds.min(tokens.ttl_seconds_max),
             ttl_seconds_max: tokens.ttl_seconds_max,
             outstanding_max: tokens.outstanding_max,
+            outstanding_per_key_max: tokens.outstanding_per_key_max,
             life_max_seconds: tokens.life_max_seconds,
             topics_max: TOPICS_MAX,
         },

@@ -132,6 +132,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX stream_tokens_by_jti ON stream_tokens (jti, tenant, env) WHERE jti IS NOT NULL;
     CREATE INDEX stream_tokens_by_key ON stream_tokens (key, tenant, env) WHERE key IS NOT NULL;
 ",
+    // `within`: by what else they are counted until they are opened, or nothing.
+    "
+    ALTER TABLE stream_tokens ADD COLUMN within BLOB;
+    CREATE INDEX stream_tokens_within ON stream_tokens (within, expires_at_ms) WHERE opened = 0 AND within IS NOT NULL;
+",
 ];
 
 /// What a connection is for.
