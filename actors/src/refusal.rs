@@ -100,6 +100,8 @@ codes! {
     TokenStore = "token.store_unavailable", 503, None, "The store of stream tokens can't answer";
     /// The issuer's keys were never fetched.
     KeysUnavailable = "auth.keys_unavailable", 503, None, "The issuer's keys can't be had";
+    /// The token names a key that is not known, and it is too early to ask its issuer for newer ones.
+    SigningKeyUnknown = "auth.signing_key_unknown", 503, None, "The token's key is not known yet";
     /// The principal is suspended in this tenant and env.
     Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.

@@ -189,12 +189,12 @@ impl Rates {
         (Some(allowance), met.map_or(Ok(()), |(met, wait_ms)| Err(too_often(words(met), wait_ms))))
     }
 
-    /// The refusal of a token, counted for its address: above the rate another one.
+    /// The refusal of a token, counted for its address: above the rate another one. One whose key is not known yet counts as
+    /// well: whoever names keys that nobody has would not be counted at all while their issuer can't be asked.
     #[must_use]
     pub fn refused(&self, address: Address, refusal: Refusal) -> Refusal {
-        let Some(limiter) = self.bad_tokens.as_ref().filter(|_| refusal.code == Code::TokenInvalid) else {
-            return refusal;
-        };
+        let counts = matches!(refusal.code, Code::TokenInvalid | Code::SigningKeyUnknown);
+        let Some(limiter) = self.bad_tokens.as_ref().filter(|_| counts) else { return refusal };
         match limiter.take(&address) {
             (_, None) => refusal,
             (allowance, Some(wait_ms)) => {

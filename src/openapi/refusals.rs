@@ -29,6 +29,7 @@ const CALLER: &[Code] = &[
     Code::TokenRevoked,
     Code::TokenTier,
     Code::KeysUnavailable,
+    Code::SigningKeyUnknown,
     Code::BadTokens,
     Code::ContextMissing,
     Code::ContextMalformed,
