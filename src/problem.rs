@@ -80,6 +80,11 @@ impl Problem {
         Self { refusal, ids: ids_of(request), is_stream }
     }
 
+    /// How long to wait before it is tried again, in milliseconds, where that is known.
+    pub(crate) fn wait_ms(&self) -> Option<u64> {
+        self.refusal.more.as_ref()?.get("retry_after_ms")?.as_u64()
+    }
+
     /// The JSON of the answer.
     #[must_use]
     pub fn body(&self) -> String {
@@ -114,15 +119,10 @@ impl ResponseError for Problem {
                 let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{}\"", code.title());
                 answer.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
-            code if code.status() == 503 => {
-                answer.insert_header((header::RETRY_AFTER, "1"));
-            }
-            code if code.status() == 429 => {
-                let more = self.refusal.more.as_ref();
-                let wait_ms = more.and_then(|more| more.get("retry_after_ms")).and_then(serde_json::Value::as_u64);
+            code if matches!(code.status(), 429 | 503) => {
                 // Of a rate it is known. Nobody knows when a connection will be closed.
-                let seconds = wait_ms.map_or(5, |ms| ms.div_ceil(1_000).max(1));
-                answer.insert_header((header::RETRY_AFTER, seconds));
+                let ms = self.wait_ms().unwrap_or(if code.status() == 503 { 1_000 } else { 5_000 });
+                answer.insert_header((header::RETRY_AFTER, ms.div_ceil(1_000).max(1)));
             }
             _ => {}
         }

@@ -102,6 +102,8 @@ codes! {
     KeysUnavailable = "auth.keys_unavailable", 503, None, "The issuer's keys can't be had";
     /// Somebody who may has switched it off for this tenant and env.
     KillSwitch = "kill_switch.blocked", 403, None, "Switched off";
+    /// The token names a key that is not known, and it is too early to ask its issuer for newer ones.
+    SigningKeyUnknown = "auth.signing_key_unknown", 503, None, "The token's key is not known yet";
     /// The principal is suspended in this tenant and env.
     Suspended = "auth.suspended", 403, Some(close::FORBIDDEN), "Suspended";
     /// A renewal for somebody else.
@@ -190,6 +192,10 @@ codes! {
     TenantConnections = "limit.connections_tenant", 429, Some(close::LIMIT), "Too many connections of this tenant";
     /// The hub has.
     AllConnections = "limit.connections", 503, Some(close::LIMIT), "Too many connections";
+    /// The principal has as many bytes of bodies in hand as they may.
+    PrincipalBodies = "limit.body_bytes_principal", 429, None, "Too many bytes of bodies of this principal";
+    /// The hub has.
+    AllBodies = "limit.body_bytes", 503, None, "Too many bytes of bodies";
     /// The tenant has as many keys, or as much said of its principals, as it may in an env.
     AuthorityLimit = "limit.authority", 429, None, "As many of these as there may be";
     /// More of it in 60 s than there may be.

@@ -223,6 +223,8 @@ mod tests {
             connections_per_principal_max: principal,
             connections_per_tenant_max: tenant,
             connections_max: all,
+            held_body_bytes_per_principal_max: 0,
+            held_body_bytes_max: 0,
         }
     }
 

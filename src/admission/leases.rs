@@ -93,15 +93,14 @@ impl Leases {
     /// # Errors
     /// `token.outstanding`, `token.store_unavailable`.
     pub async fn issue(&self, token: NewToken) -> Result<(), Refusal> {
-        let most = token.outstanding_max;
         match timeout(PATIENCE, self.0.tokens.issue(token, now_ms())).await {
             Ok(Ok(())) => {
                 self.well();
                 Ok(())
             }
             Ok(Err(IssueError::Outstanding)) => {
-                let detail =
-                    format!("{most} stream tokens were made and never opened: open one, or wait for their end");
+                let detail = "as many stream tokens as there may be were made and never opened: open one, or wait for \
+                              their end";
                 Err(Refusal::new(Code::TokenOutstanding, detail))
             }
             Ok(Err(IssueError::Unavailable(error))) => Err(self.unavailable(&error)),

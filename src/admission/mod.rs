@@ -6,6 +6,7 @@
 //! that of its address, at the second the rest.
 
 mod administer;
+pub mod bodies;
 pub mod counts;
 mod draining;
 pub(crate) mod gate;
@@ -37,6 +38,7 @@ use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Scope, TopicKey};
 use tokio::sync::Notify;
 
+use bodies::{Bodies, InHand};
 pub use draining::Draining;
 pub use gate::{Gatekeeper, Handshake};
 use leases::{Lease, Leases};
@@ -67,6 +69,8 @@ pub struct Ground {
     pub standing: Standing,
     /// Counts connections.
     pub permits: Permits,
+    /// Counts what is held of bodies.
+    pub bodies: Bodies,
     /// Set when the hub drains: nothing new is admitted.
     pub draining: Draining,
     /// Streams that live by a stream token.
@@ -91,8 +95,9 @@ impl Ground {
     /// The ground of a hub that begins.
     #[must_use]
     pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing, leases: Leases) -> Self {
-        let (permits, draining, endings) = (Permits::default(), Draining::default(), Notify::new());
-        Self { terms: InForce::new(terms), directory, store, standing, permits, draining, leases, endings }
+        let (permits, bodies, draining, endings) =
+            (Permits::default(), Bodies::default(), Draining::default(), Notify::new());
+        Self { terms: InForce::new(terms), directory, store, standing, permits, bodies, draining, leases, endings }
     }
 
     /// What is in force now. Who needs it more than once for the same thing keeps it.
@@ -232,6 +237,24 @@ impl Caller {
         self.permit
             .clone()
             .ok_or_else(|| self.problem(Refusal::new(Code::RequestMalformed, "this is no request for a stream")))
+    }
+
+    /// Room for a connection that is held as long as a stream's by a request that is none: an upload. It is counted from
+    /// now on, because only who reads its body knows what it is.
+    ///
+    /// # Errors
+    /// `limit.connections_ip`, `limit.connections_principal`, `limit.connections_tenant`, `limit.connections`.
+    pub fn occupy(&self) -> Result<Rc<Permit>, Refusal> {
+        let limits = &self.settings().limits;
+        let permit = self.ground.permits.enter(self.address, limits)?;
+        permit.prove(&self.principal, limits)?;
+        Ok(permit)
+    }
+
+    /// The body of the caller's request, of which nothing is held yet.
+    #[must_use]
+    pub fn body(&self) -> InHand {
+        self.ground.bodies.begin(&self.principal, &self.settings().limits)
     }
 
     /// The caller as a session has them: the last check of a stream request, right before it is answered. A stream token

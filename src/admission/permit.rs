@@ -94,7 +94,7 @@ impl Drop for Permit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    fn principal(tenant: &str, sub: &str) -> Principal {
+    pub(in crate::admission) fn principal(tenant: &str, sub: &str) -> Principal {
         let scope = Scope { tenant: Tenant::parse(tenant).unwrap(), env: Env::Dev };
         Principal {
             sub: sub.into(),
@@ -120,11 +120,13 @@ mod tests {
         }
     }
 
-    const ROOMY: Limits = Limits {
+    pub(in crate::admission) const ROOMY: Limits = Limits {
         connections_per_ip_max: 1_000,
         connections_per_principal_max: 1_000,
         connections_per_tenant_max: 1_000,
         connections_max: 1_000,
+        held_body_bytes_per_principal_max: 0,
+        held_body_bytes_max: 0,
     };
 
     /// Threads open as fast as they can with room for fewer than there are of them.

@@ -2,6 +2,9 @@
 //!
 //! A limit of N lets N pass at once, and from then on one in every 60/N s (GCRA: one moment is kept for each that is
 //! counted). Who has done nothing for as long as it takes to have all of it again has no entry.
+//!
+//! Actions are a tenant's, and each principal has a share of them: whoever floods one meets their own share before they
+//! have taken all of it from the others of their tenant.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -23,7 +26,7 @@ use crate::routes::Rate;
 /// The window of every rate, in milliseconds.
 const WINDOW_MS: u64 = 60_000;
 
-/// What somebody has left of a rate.
+/// What somebody has left of the rate that they will meet first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// How many there may be in 60 s.
@@ -73,13 +76,58 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
     }
 }
 
+/// An action of a tenant in an env, and in it the share of each principal.
+struct Shared<C: Clock = DefaultClock> {
+    all: Limiter<(Scope, &'static str), C>,
+    /// `None` where a principal may use all of it.
+    share: Option<Limiter<(Holder, &'static str), C>>,
+}
+
+/// Whose rate was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Tenant,
+    Share,
+}
+
+impl<C: Clock + Clone> Shared<C> {
+    /// `None` where there is no limit. A share is never nothing.
+    fn new(per_minute: u64, share_percent: u64, clock: C) -> Option<Self> {
+        let all = Limiter::new(per_minute, clock.clone())?;
+        let share = (per_minute * share_percent).div_ceil(100);
+        let share = if share < per_minute { Limiter::new(share, clock) } else { None };
+        Some(Self { all, share })
+    }
+
+    /// Counts one, or says in how many milliseconds to come back, and why. The share is first: what it refuses is not
+    /// counted against the tenant.
+    fn take(&self, principal: &Principal, action: &'static str) -> (Allowance, Option<(Met, u64)>) {
+        let own = self.share.as_ref().map(|share| share.take(&(principal.into(), action)));
+        if let Some((allowance, Some(wait_ms))) = own {
+            return (allowance, Some((Met::Share, wait_ms)));
+        }
+        let (all, wait_ms) = self.all.take(&(principal.scope.clone(), action));
+        let nearest = own.map(|(own, _)| own).filter(|own| wait_ms.is_none() && own.remaining < all.remaining);
+        (nearest.unwrap_or(all), wait_ms.map(|wait_ms| (Met::Tenant, wait_ms)))
+    }
+
+    fn sweep(&self) {
+        self.all.sweep();
+        self.share.iter().for_each(Limiter::sweep);
+    }
+
+    fn entries(&self) -> usize {
+        self.all.limiter.len() + self.share.as_ref().map_or(0, |share| share.limiter.len())
+    }
+}
+
 /// The rates that are in force, and what was counted.
 pub struct Rates {
     settings: config::Rates,
     publishes: Option<Limiter<Holder>>,
-    actions: Option<Limiter<(Scope, &'static str)>>,
+    actions: Option<Shared>,
     /// Actions with a rate of their own.
-    own: Vec<(&'static str, Option<Limiter<Scope>>)>,
+    own: Vec<(&'static str, Option<Shared>)>,
     bad_tokens: Option<Limiter<Address>>,
 }
 
@@ -96,14 +144,12 @@ impl Rates {
     /// Nothing was counted.
     #[must_use]
     pub fn new(settings: &config::Rates) -> Self {
-        let own = settings.actions.iter().map(|own| {
-            let limiter = Limiter::new(u64::from(own.per_minute), DefaultClock::default());
-            (own.action, limiter)
-        });
+        let shared = |per_minute| Shared::new(per_minute, settings.principal_share_percent, DefaultClock::default());
+        let own = settings.actions.iter().map(|own| (own.action, shared(u64::from(own.per_minute))));
         Self {
             settings: settings.clone(),
             publishes: Limiter::new(settings.publish_per_minute, DefaultClock::default()),
-            actions: Limiter::new(settings.action_per_minute, DefaultClock::default()),
+            actions: shared(settings.action_per_minute),
             own: own.collect(),
             bad_tokens: Limiter::new(settings.bad_tokens_per_minute, DefaultClock::default()),
         }
@@ -122,33 +168,33 @@ impl Rates {
         action: &'static str,
         principal: &Principal,
     ) -> (Option<Allowance>, Result<(), Refusal>) {
+        if rate == Rate::Publish {
+            let Some(limiter) = &self.publishes else { return (None, Ok(())) };
+            let (allowance, wait_ms) = limiter.take(&principal.into());
+            let words = format!("you publish more than {} times in 60 s; come back later", allowance.limit);
+            return (Some(allowance), wait_ms.map_or(Ok(()), |wait_ms| Err(too_often(words, wait_ms))));
+        }
         let own = self.own.iter().find(|(name, _)| *name == action);
-        let taken = match (rate, own) {
-            (Rate::Publish, _) => self.publishes.as_ref().map(|limiter| limiter.take(&principal.into())),
-            (Rate::Action, Some((_, own))) => own.as_ref().map(|limiter| limiter.take(&principal.scope)),
-            (Rate::Action, None) => {
-                self.actions.as_ref().map(|limiter| limiter.take(&(principal.scope.clone(), action)))
-            }
-        };
-        let Some((allowance, wait_ms)) = taken else { return (None, Ok(())) };
+        let Some(shared) = own.map_or(self.actions.as_ref(), |(_, own)| own.as_ref()) else { return (None, Ok(())) };
+        let (allowance, met) = shared.take(principal, action);
         let limit = allowance.limit;
-        let words = match rate {
-            Rate::Publish => format!("you publish more than {limit} times in 60 s; come back later"),
-            Rate::Action => {
+        let words = |met| match met {
+            Met::Tenant => {
                 format!("your tenant, in this env, does {action} more than {limit} times in 60 s; come back later")
             }
+            Met::Share => format!(
+                "you do {action} more than {limit} times in 60 s, which is your share of your tenant's; come back later"
+            ),
         };
-        let verdict = wait_ms
-            .map_or(Ok(()), |wait_ms| Err(Refusal::new(Code::RateLimited, words).with("retry_after_ms", wait_ms)));
-        (Some(allowance), verdict)
+        (Some(allowance), met.map_or(Ok(()), |(met, wait_ms)| Err(too_often(words(met), wait_ms))))
     }
 
-    /// The refusal of a token, counted for its address: above the rate another one.
+    /// The refusal of a token, counted for its address: above the rate another one. One whose key is not known yet counts as
+    /// well: whoever names keys that nobody has would not be counted at all while their issuer can't be asked.
     #[must_use]
     pub fn refused(&self, address: Address, refusal: Refusal) -> Refusal {
-        let Some(limiter) = self.bad_tokens.as_ref().filter(|_| refusal.code == Code::TokenInvalid) else {
-            return refusal;
-        };
+        let counts = matches!(refusal.code, Code::TokenInvalid | Code::SigningKeyUnknown);
+        let Some(limiter) = self.bad_tokens.as_ref().filter(|_| counts) else { return refusal };
         match limiter.take(&address) {
             (_, None) => refusal,
             (allowance, Some(wait_ms)) => {
@@ -163,20 +209,25 @@ impl Rates {
     /// Forgets whoever has all of their rate again.
     pub fn sweep(&self) {
         self.publishes.iter().for_each(Limiter::sweep);
-        self.actions.iter().for_each(Limiter::sweep);
-        self.own.iter().filter_map(|(_, own)| own.as_ref()).for_each(Limiter::sweep);
+        self.shared().for_each(Shared::sweep);
         self.bad_tokens.iter().for_each(Limiter::sweep);
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn entries(&self) -> usize {
-        let count = |limiter: &Option<Limiter<Holder>>| limiter.as_ref().map_or(0, |limiter| limiter.limiter.len());
-        let actions = self.actions.as_ref().map_or(0, |limiter| limiter.limiter.len());
-        let own: usize = self.own.iter().filter_map(|(_, own)| own.as_ref()).map(|own| own.limiter.len()).sum();
+        let publishes = self.publishes.as_ref().map_or(0, |limiter| limiter.limiter.len());
         let addresses = self.bad_tokens.as_ref().map_or(0, |limiter| limiter.limiter.len());
-        count(&self.publishes) + actions + own + addresses
+        publishes + addresses + self.shared().map(Shared::entries).sum::<usize>()
     }
+
+    fn shared(&self) -> impl Iterator<Item = &Shared> {
+        self.actions.iter().chain(self.own.iter().filter_map(|(_, own)| own.as_ref()))
+    }
+}
+
+fn too_often(words: String, wait_ms: u64) -> Refusal {
+    Refusal::new(Code::RateLimited, words).with("retry_after_ms", wait_ms)
 }
 
 #[cfg(test)]
@@ -184,6 +235,7 @@ mod tests {
     use governor::clock::FakeRelativeClock;
     use proptest::prelude::*;
 
+    use super::super::permit::tests::principal;
     use super::*;
 
     fn limiter(per_minute: u64) -> (Limiter<u32, FakeRelativeClock>, FakeRelativeClock) {
@@ -233,6 +285,7 @@ mod tests {
         let none = config::Rates {
             publish_per_minute: 0,
             action_per_minute: 0,
+            principal_share_percent: 50,
             actions: Vec::new(),
             bad_tokens_per_minute: 0,
         };
@@ -280,6 +333,33 @@ mod tests {
             }
         });
         assert_eq!(passed.into_inner(), 50);
+    }
+
+    #[test]
+    fn whoever_floods_an_action_leaves_the_rest_of_it_to_others() {
+        let clock = FakeRelativeClock::default();
+        let shared = Shared::new(100, 50, clock.clone()).unwrap();
+        let (alice, bob) = (principal("t_a", "alice"), principal("t_a", "bob"));
+        let (mut of_alice, mut of_bob) = (0, 0);
+        for tenth in 0..6_000 {
+            let (allowance, met) = shared.take(&alice, "threads.create");
+            of_alice += usize::from(met.is_none());
+            assert!(met.is_none() || (met.is_some_and(|(met, _)| met == Met::Share) && allowance.limit == 50));
+            if tenth % 12 == 0 {
+                of_bob += 1;
+                assert_eq!(shared.take(&bob, "threads.create").1, None, "bob, the {of_bob}th time");
+            }
+            clock.advance(Duration::from_millis(100));
+        }
+        assert!((545..=550).contains(&of_alice) && of_bob == 500, "{of_alice} and {of_bob} in ten minutes");
+        // Nobody has more than the tenant has, however many they are.
+        let crowd = (0..20).flat_map(|n| [principal("t_b", &n.to_string()); 1].into_iter().cycle().take(10));
+        let passed = crowd.filter(|one| shared.take(one, "threads.create").1.is_none()).count();
+        assert_eq!((passed, shared.take(&principal("t_b", "new"), "threads.create").1.unwrap().0), (100, Met::Tenant));
+        // A share is never nothing, and there may be none.
+        assert_eq!(Shared::new(1, 1, clock.clone()).unwrap().take(&alice, "x").1, None);
+        let whole = Shared::new(100, 100, clock).unwrap();
+        assert_eq!((0..200).filter(|_| whole.take(&alice, "x").1.is_none()).count(), 100);
     }
 
     proptest! {

@@ -13,6 +13,7 @@ pub mod network;
 pub mod print;
 pub mod rates;
 pub mod reload;
+mod roles;
 pub mod token_store;
 pub mod value;
 
@@ -22,7 +23,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tambour_actors::principal::{Permission, Permissions, Role};
+use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::Env;
 
 use claim::ClaimPath;
@@ -301,6 +302,8 @@ settings! {
         ttl_seconds_max: u64 = TOKEN_TTL_SECONDS_MAX, range(1, TOKEN_TTL_SECONDS_MAX), Live;
         /// Tokens of one parent that were made and never opened; above it 429 `token.outstanding`.
         outstanding_max: usize = 10, range(1, 10_000), Live;
+        /// The same of all that a service key made for people whom it signs in, each of whom has as many as a parent.
+        outstanding_per_key_max: usize = 1_000, range(1, 1_000_000), Live;
         /// How long a token lives at most, whatever holds it, in seconds. It never outlives its parent.
         life_max_seconds: u64 = 43_200, range(1, 30 * DAY_SECONDS), Live;
         /// How often the store is told which tokens live, in seconds.
@@ -342,7 +345,8 @@ settings! {
         /// How long before its token's expiry a session is told, in seconds.
         expiry_warning_seconds: u64 = 60, range(0, 3_600), Live;
     }
-    /// How many connections there may be at once: sessions over WebSocket and SSE.
+    /// How many connections there may be at once: sessions over WebSocket and SSE, long polls, and NDJSON uploads; and how
+    /// much of bodies in hand.
     limits: Limits {
         /// Of one IPv4 address, or one /64 of IPv6; above it 429 `limit.connections_ip`.
         connections_per_ip_max: usize = 1_000, range(1, 10_000_000), Live;
@@ -352,6 +356,10 @@ settings! {
         connections_per_tenant_max: usize = 10_000, range(1, 10_000_000), Live;
         /// Of the whole hub; above it 503 `limit.connections`.
         connections_max: usize = 100_000, range(1, 10_000_000), Live;
+        /// Bytes of bodies in hand at once, of one principal; above it 429 `limit.body_bytes_principal`.
+        held_body_bytes_per_principal_max: usize = 64 * 1024 * 1024, range(8 * MIB, BYTES_MAX), Live;
+        /// Of the whole hub; above it 503 `limit.body_bytes`.
+        held_body_bytes_max: usize = 256 * 1024 * 1024, range(8 * MIB, BYTES_MAX), Live;
     }
     /// How often something may be done. Each limit lets as many pass at once as in 60 s, and then one after the other.
     rates: Rates {
@@ -360,6 +368,9 @@ settings! {
         publish_per_minute: u64 = 600, range(0, 10_000_000), Live;
         /// Each other action of a tenant in an env in 60 s; above it 429 `rate.limited`. 0 is no limit.
         action_per_minute: u64 = 100, range(0, 10_000_000), Live;
+        /// Part of each action's rate that one principal may use, in percent, and at least one; above it 429
+        /// `rate.limited`, while others of the tenant go on. 100: all of it.
+        principal_share_percent: u64 = 50, range(1, 100), Live;
         /// Actions with a rate of their own in 60 s: `threads.create=20`. 0 is no limit.
         actions: Vec<ActionRate> = Vec::new(), Accepts::Any, Live;
         /// Tokens of an address in 60 s that are not accepted; above it 429 `limit.bad_tokens` in the place of 401. 0 is no limit.
@@ -371,17 +382,6 @@ settings! {
         level: LogFilter = LogFilter::default(), Accepts::Any, Live;
         /// `pretty`, `json`, or `auto`: pretty on a terminal, else JSON.
         format: LogFormat = LogFormat::Auto, Accepts::Any, Restart;
-    }
-}
-
-impl Roles {
-    /// The permission keys of a role. Those of owners and admins are not counted up: they pass without.
-    #[must_use]
-    pub fn permissions(&self, role: Role) -> Permissions {
-        match role {
-            Role::Viewer => self.viewer.iter().copied().collect(),
-            Role::Member | Role::Admin | Role::Owner => self.member.iter().copied().collect(),
-        }
     }
 }
 

@@ -21,7 +21,8 @@ use crate::transport::{page, read};
 
 /// The handler.
 pub async fn show(caller: Caller) -> HttpResponse {
-    let limits = limits(caller.settings(), caller.used());
+    let (body_bytes, _) = caller.ground().bodies.held(&caller.principal);
+    let limits = limits(caller.settings(), caller.used(), body_bytes);
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(limits)
 }
 
@@ -29,6 +30,7 @@ pub async fn show(caller: Caller) -> HttpResponse {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Limits {
     connections: ConnectionLimits,
+    bodies: BodyLimits,
     requests: RequestLimits,
     threads: ThreadLimits,
     events: EventLimits,
@@ -45,6 +47,8 @@ pub struct RateLimits {
     publish_per_minute: u64,
     /// Each other action of the caller's tenant in this env.
     action_per_minute: u64,
+    /// Part of each of them, in percent, that the caller alone may use.
+    principal_share_percent: u64,
     /// Actions with a rate of their own.
     actions: Vec<ActionLimit>,
     /// Tokens of the caller's address that are not accepted.
@@ -67,6 +71,15 @@ pub struct ConnectionLimits {
     principal: InUse,
     /// Of the caller's tenant in this env.
     tenant: InUse,
+    /// In all.
+    all: AtMost,
+}
+
+/// How many bytes of bodies may be in hand at once.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BodyLimits {
+    /// Of the caller.
+    principal: InUse,
     /// In all.
     all: AtMost,
 }
@@ -148,11 +161,12 @@ pub struct StreamTokenLimits {
     ttl_seconds: u64,
     ttl_seconds_max: u64,
     outstanding_max: usize,
+    outstanding_per_key_max: usize,
     life_max_seconds: u64,
     topics_max: usize,
 }
 
-fn limits(settings: &Settings, used: permit::Used) -> Limits {
+fn limits(settings: &Settings, used: permit::Used, body_bytes: usize) -> Limits {
     let Settings { http, topic, session, limits, tokens, rates, .. } = settings;
     Limits {
         connections: ConnectionLimits {
@@ -160,6 +174,10 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             principal: InUse { max: limits.connections_per_principal_max, used: used.principal },
             tenant: InUse { max: limits.connections_per_tenant_max, used: used.tenant },
             all: AtMost { max: limits.connections_max },
+        },
+        bodies: BodyLimits {
+            principal: InUse { max: limits.held_body_bytes_per_principal_max, used: body_bytes },
+            all: AtMost { max: limits.held_body_bytes_max },
         },
         requests: RequestLimits {
             target_bytes_max: head::TARGET_BYTES_MAX,
@@ -205,12 +223,14 @@ fn limits(settings: &Settings, used: permit::Used) -> Limits {
             ttl_seconds: tokens.ttl_seconds.min(tokens.ttl_seconds_max),
             ttl_seconds_max: tokens.ttl_seconds_max,
             outstanding_max: tokens.outstanding_max,
+            outstanding_per_key_max: tokens.outstanding_per_key_max,
             life_max_seconds: tokens.life_max_seconds,
             topics_max: TOPICS_MAX,
         },
         rates: RateLimits {
             publish_per_minute: rates.publish_per_minute,
             action_per_minute: rates.action_per_minute,
+            principal_share_percent: rates.principal_share_percent,
             actions: rates
                 .actions
                 .iter()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use tambour_actors::refusal::Refusal;
+use tambour_actors::refusal::{Code, Refusal};
 
 pub use super::claims::Claims;
 use super::claims::invalid;
@@ -90,10 +90,6 @@ impl JwtVerifier {
     /// # Errors
     /// [`Code::TokenExpired`] for a token that is good but for its `exp`; [`Code::KeysUnavailable`] when the keys that it
     /// needs were never fetched; [`Code::TokenInvalid`] for everything else.
-    ///
-    /// [`Code::TokenExpired`]: tambour_actors::refusal::Code::TokenExpired
-    /// [`Code::KeysUnavailable`]: tambour_actors::refusal::Code::KeysUnavailable
-    /// [`Code::TokenInvalid`]: tambour_actors::refusal::Code::TokenInvalid
     pub fn verify(&self, token: &str, now_ms: i64) -> Result<Claims, Refusal> {
         self.look(token, now_ms).map_err(|unverified| match unverified {
             Unverified::Refused(refusal) | Unverified::KeyUnknown(_, refusal) => refusal,
@@ -103,14 +99,23 @@ impl JwtVerifier {
     /// The same; when the token names a key that is not known, the issuer is asked for its keys first, if it is time for that.
     ///
     /// # Errors
-    /// As [`JwtVerifier::verify`].
+    /// As [`JwtVerifier::verify`]; [`Code::SigningKeyUnknown`] when the issuer could not be asked: the token may be good, so it
+    /// is not told that it is bad.
     pub async fn verify_asking(&self, token: &str, now_ms: i64) -> Result<Claims, Refusal> {
         match self.look(token, now_ms) {
             Ok(claims) => Ok(claims),
             Err(Unverified::Refused(refusal)) => Err(refusal),
             Err(Unverified::KeyUnknown(keys, _)) => {
-                keys.ask_again(Instant::now()).await;
-                self.verify(token, now_ms)
+                let wait = keys.ask_again(Instant::now()).await;
+                self.look(token, now_ms).map_err(|unverified| match (unverified, wait) {
+                    (Unverified::KeyUnknown(_, refusal), Some(wait)) if refusal.code == Code::TokenInvalid => {
+                        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1_000);
+                        let detail = "the key that the token names (kid) is not known, and its issuer can't be asked for \
+                                      newer ones yet: try again";
+                        Refusal::new(Code::SigningKeyUnknown, detail).with("retry_after_ms", wait_ms)
+                    }
+                    (Unverified::Refused(refusal) | Unverified::KeyUnknown(_, refusal), _) => refusal,
+                })
             }
         }
     }

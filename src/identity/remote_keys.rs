@@ -67,11 +67,16 @@ impl State {
 
     /// Whether a token that names an unknown key, or comes before there are keys, may cause a fetch.
     fn may_cause(&self, now: Instant) -> bool {
+        self.wait(now).is_zero()
+    }
+
+    /// How long it is until one may.
+    fn wait(&self, now: Instant) -> Duration {
         let (last, every) = match self.set {
             Some(_) => (self.caused, UNKNOWN_EVERY),
             None => (self.began, RETRY),
         };
-        last.is_none_or(|last| now.duration_since(last) >= every)
+        last.map_or(Duration::ZERO, |last| every.saturating_sub(now.duration_since(last)))
     }
 }
 
@@ -123,14 +128,15 @@ impl RemoteKeys {
         }
     }
 
-    /// Waits for the fetch that is under way, or for one that begins now. Returns at once when it is too early for one.
-    pub(super) async fn ask_again(self: &Arc<Self>, now: Instant) {
+    /// Waits for the fetch that is under way, or for one that begins now. `None` when the issuer has answered: what is not
+    /// known then, is not. Else in how long it may be asked again, at once when it is too early to ask now.
+    pub(super) async fn ask_again(self: &Arc<Self>, now: Instant) -> Option<Duration> {
         let mut fetched = self.fetched.subscribe();
         {
             let mut state = self.state.lock();
             if !state.is_fetching {
                 if !state.may_cause(now) {
-                    return;
+                    return Some(state.wait(now));
                 }
                 state.caused = state.set.is_some().then_some(now);
                 self.begin(&mut state, now);
@@ -138,6 +144,8 @@ impl RemoteKeys {
         }
         // The sender lives as long as these keys, so what ends the wait is the fetch, or its time.
         let _ = tokio::time::timeout(PATIENCE, fetched.changed()).await;
+        let state = self.state.lock();
+        (state.failed || state.is_fetching).then(|| state.wait(Instant::now()))
     }
 
     fn begin(self: &Arc<Self>, state: &mut State, now: Instant) {
@@ -210,5 +218,6 @@ mod tests {
         assert!(known.may_cause(at(1)), "the first unknown key is asked for at once");
         let caused = State { caused: Some(start), ..known };
         assert!(!caused.may_cause(at(59)) && caused.may_cause(at(60)));
+        assert_eq!([caused.wait(at(59)), caused.wait(at(100))], [Duration::from_secs(1), Duration::ZERO]);
     }
 }

@@ -11,7 +11,7 @@ use super::doc::{EVENTS, JSON, NDJSON, SSE, Typed};
 use super::entries;
 use super::event::EventPage;
 use super::parameters;
-use super::refusals::{WRITE, WRITTEN};
+use super::refusals::{ROOM, WRITE, WRITTEN};
 use crate::routes::RouteSpec;
 use crate::transport::places::{Place, Places};
 use crate::transport::read::Reading;
@@ -61,6 +61,7 @@ pub fn publish(route: &RouteSpec) -> Doc {
         .answers(201, "Where it stands: one place for an entry, first and last for an array.", [(JSON, written)])
         .refuses(WRITE)
         .refuses(WRITTEN)
+        .refuses(ROOM)
 }
 
 fn lines() -> Typed {

@@ -29,6 +29,7 @@ const CALLER: &[Code] = &[
     Code::TokenRevoked,
     Code::TokenTier,
     Code::KeysUnavailable,
+    Code::SigningKeyUnknown,
     Code::BadTokens,
     Code::ContextMissing,
     Code::ContextMalformed,
@@ -41,8 +42,8 @@ const CALLER: &[Code] = &[
 ];
 /// What a stream request can be besides; every GET becomes one by its headers.
 const STREAM: &[Code] = &[Code::StreamBody, Code::StreamContextMissing, Code::TokenStore];
-/// What a stream request needs room for.
-const ROOM: &[Code] =
+/// What a stream request needs room for, and an upload.
+pub(super) const ROOM: &[Code] =
     &[Code::AddressConnections, Code::PrincipalConnections, Code::TenantConnections, Code::AllConnections];
 /// What every change needs room for.
 const CHANGE: &[Code] = &[Code::StoreFull];
@@ -67,7 +68,8 @@ pub(super) const WRITTEN: &[Code] = &[
 /// What is rated can be too often.
 pub(super) const RATED: &[Code] = &[Code::RateLimited];
 /// What a body can be.
-pub(super) const BODY: &[Code] = &[Code::BodyType, Code::BodyTooLarge, Code::BodyLate, Code::BodyInvalid];
+pub(super) const BODY: &[Code] =
+    &[Code::BodyType, Code::BodyTooLarge, Code::BodyLate, Code::BodyInvalid, Code::PrincipalBodies, Code::AllBodies];
 
 /// What follows from a route's access and its method.
 pub(super) fn of_access(access: Access, method: &str) -> Vec<Code> {

@@ -1,9 +1,10 @@
 //! Bodies: read to a limit that is checked before anything is kept, then parsed strictly.
+//!
+//! What is kept of a body is counted as it comes. Nothing is set aside because a client says that it will send it.
 
-use std::time::Duration;
+use std::ops::Deref;
 
 use actix_web::{HttpRequest, web};
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tambour_actors::depth::{DATA_DEPTH_MAX, is_deeper};
@@ -11,14 +12,49 @@ use tambour_actors::entry::Object;
 use tambour_actors::refusal::{Code, Refusal};
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::Caller;
+use crate::admission::bodies::InHand;
+
 /// Largest body where no route says otherwise, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Deepest nesting of a body: the deepest data, in an event of an array with conditions.
 pub const BODY_DEPTH_MAX: usize = DATA_DEPTH_MAX + 3;
 
-/// Most bytes that are set aside because a client says that it will send them.
-const RESERVED_BYTES_MAX: usize = 64 * 1024;
+/// A body that was read, counted as long as it is there.
+#[derive(Debug)]
+pub struct Body {
+    bytes: Vec<u8>,
+    in_hand: InHand,
+}
+
+impl Body {
+    /// Lets go of the bytes, and stays counted: for what was made of them and is as large.
+    #[must_use]
+    pub fn parsed(self) -> InHand {
+        self.in_hand
+    }
+
+    /// Keeps another piece. Memory is at most twice what has come, and never more than `most`.
+    fn extend(&mut self, piece: &[u8], most: usize) -> Result<(), Refusal> {
+        let needed = self.bytes.len() + piece.len();
+        if needed > self.bytes.capacity() {
+            let room = needed.max(2 * self.bytes.capacity()).min(most);
+            self.in_hand.hold(room)?;
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// Whether a request says that its body is of this media type, and not encoded: nothing here decodes.
 #[must_use]
@@ -39,16 +75,17 @@ pub fn is_absent(request: &HttpRequest) -> bool {
     length && !headers.contains_key("transfer-encoding")
 }
 
-/// Reads a JSON body of at most `most` bytes, all of which must have come after `patience`.
+/// Reads a JSON body of at most `most` bytes, all of which must have come after `http.body_timeout_ms`.
 ///
 /// # Errors
-/// `body.type`, `body.too_large`, `body.late`, `request.malformed` when it breaks off.
+/// `body.type`, `body.too_large`, `body.late`, `limit.body_bytes_principal`, `limit.body_bytes`; `request.malformed` when it
+/// breaks off.
 pub async fn read(
+    caller: &Caller,
     request: &HttpRequest,
     mut payload: web::Payload,
     most: usize,
-    patience: Duration,
-) -> Result<Bytes, Refusal> {
+) -> Result<Body, Refusal> {
     if !is_of(request, "application/json") {
         return Err(Refusal::new(Code::BodyType, "send application/json, not compressed"));
     }
@@ -58,17 +95,17 @@ pub async fn read(
     if announced > most {
         return Err(too_large());
     }
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + caller.body_patience();
     let late = || Refusal::new(Code::BodyLate, "the body did not come in time");
-    let mut body = BytesMut::with_capacity(announced.min(RESERVED_BYTES_MAX));
+    let mut body = Body { bytes: Vec::new(), in_hand: caller.body() };
     while let Some(chunk) = timeout_at(deadline, payload.next()).await.map_err(|_| late())? {
         let chunk = chunk.map_err(|_| Refusal::new(Code::RequestMalformed, "the body breaks off"))?;
         if body.len() + chunk.len() > most {
             return Err(too_large());
         }
-        body.extend_from_slice(&chunk);
+        body.extend(&chunk, most)?;
     }
-    Ok(body.freeze())
+    Ok(body)
 }
 
 /// Parses a body that is an object.

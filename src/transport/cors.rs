@@ -40,7 +40,8 @@ fn put(headers: &mut HeaderMap, pairs: &[(HeaderName, &'static str)]) {
     }
 }
 
-/// Middleware: lets pages of allowed origins read the answer, refused or not.
+/// Middleware: lets pages of allowed origins read the answer, refused or not. Whatever the request says, its answer may be
+/// another one for another `Origin`, and says so: a cache must not give one origin's to another (RFC 9110, section 12.5.5).
 ///
 /// # Errors
 /// What the inner service fails with.
@@ -50,13 +51,13 @@ pub async fn share<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let origin = allowed(request.request());
     let mut answer = next.call(request).await?;
+    let headers = answer.headers_mut();
+    if !headers.contains_key(header::VARY) {
+        put(headers, &[(header::VARY, "Origin")]);
+    }
     if let Some(origin) = origin {
-        let headers = answer.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         put(headers, &[(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)]);
-        if !headers.contains_key(header::VARY) {
-            put(headers, &[(header::VARY, "Origin")]);
-        }
     }
     Ok(answer)
 }

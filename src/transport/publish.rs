@@ -31,8 +31,10 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
     }
     let caller = &named.caller;
     let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
-    let read = body::read(&request, payload, most, caller.body_patience()).await;
-    let asked = read.and_then(|body| Asked::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
+    let read = body::read(caller, &request, payload, most).await;
+    // It is counted until it is written: by then its text is that of the events.
+    let asked = read.and_then(|body| Ok((Asked::parse(&body)?, body.parsed())));
+    let (asked, _in_hand) = asked.map_err(|refusal| caller.problem(refusal))?;
     let grant = named.grant(Right::Write).await?;
     let mark = grant.record.mark();
     let array = asked.count();

@@ -76,7 +76,9 @@ pub async fn spare_event_sources<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let answer = next.call(request).await?;
     let problem = answer.response().error().and_then(|error| error.as_error::<Problem>());
-    let code = problem.filter(|problem| problem.is_stream).map(|problem| problem.refusal.code);
+    let problem = problem.filter(|problem| problem.is_stream);
+    let wait_ms = problem.and_then(Problem::wait_ms);
+    let code = problem.map(|problem| problem.refusal.code);
     let headers = answer.request().headers();
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let is_stream = answer.request().method() == Method::GET && accepts.contains("text/event-stream");
@@ -88,7 +90,8 @@ pub async fn spare_event_sources<B: MessageBody + 'static>(
             let retry_ms = ground.map_or(RETRY_MS, |ground| ground.terms().settings.session.sse_retry_ms);
             let unnamed = answer.request().query_string().split('&').any(|pair| pair == "named=false");
             let wire = if unnamed { Wire::SseUnnamed } else { Wire::Sse };
-            let mut body = sse_retry(retry_ms);
+            // Who is told when to come comes no sooner.
+            let mut body = sse_retry(retry_ms.max(wait_ms.unwrap_or_default()));
             let refused = Control::Refused { code: code.as_str(), status: code.status() };
             body.extend_from_slice(&refused.sse(wire, None));
             let told = self::answer(answer.request()).body(body);

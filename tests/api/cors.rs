@@ -12,7 +12,7 @@ fn hub() -> Running {
         let mut layers = tambour::config::layers::Layers::default();
         layers.flag("--test", "http.allowed_origins", PAGE);
         settings.http.allowed_origins = tambour::config::Settings::resolve(&layers).unwrap().http.allowed_origins;
-        settings.rates.action_per_minute = 2;
+        settings.rates.action_per_minute = 4;
     });
     create(hub.addr(), "alice", "x");
     hub
@@ -60,6 +60,35 @@ fn a_browser_asks_beforehand() {
     // What is no such question is a method that the path does not have.
     let plain = preflight("/v1/threads", PAGE).without("access-control-request-method");
     assert_eq!(plain.send(hub.addr()).refusal().1, "route.method");
+}
+
+#[test]
+fn a_cache_keeps_the_answers_of_origins_apart() {
+    let hub = hub();
+    let varies = |answer: &Answer| {
+        let vary = answer.header("vary").unwrap_or_else(|| panic!("no vary: {answer:?}"));
+        assert!(vary.split(", ").any(|name| name == "Origin"), "{vary}");
+        answer.status
+    };
+    for origin in [None, Some(PAGE), Some("https://evil.example"), Some("null")] {
+        let with = |ask: Ask| origin.map_or(ask.clone(), |origin| ask.with("origin", origin)).send(hub.addr());
+        let is_foreign = origin.is_some_and(|origin| origin != PAGE);
+        for (ask, status) in [
+            (Ask::by("alice", "GET", "/v1/limits"), 200),
+            (Ask::by("alice", "GET", "/v1/threads/nothing"), 404),
+            (Ask::new("GET", "/v1/threads"), 401),
+            (Ask::by("alice", "POST", "/v1/threads/x/events").json("{"), 400),
+        ] {
+            assert_eq!(varies(&with(ask)), if is_foreign { 403 } else { status }, "{origin:?}");
+        }
+        for (path, status) in [("/healthz", 200), ("/openapi.json", 200), ("/nowhere", 404)] {
+            assert_eq!(varies(&with(Ask::new("GET", path))), status, "{path} {origin:?}");
+        }
+    }
+    assert_eq!(varies(&preflight("/v1/threads", "https://evil.example").send(hub.addr())), 403);
+    let mut connection = Connection::open(hub.addr());
+    connection.send(&Ask::stream("alice", "/v1/threads/x/events").bytes());
+    assert_eq!(varies(&connection.head()), 200);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod authority_keys;
 mod authority_revocations;
 mod authority_sessions;
 mod backup;
+mod bodies;
 mod clients;
 mod conformance;
 mod cors;

@@ -86,8 +86,9 @@ fn bodies() {
     assert_eq!(all(&hub), [1, 2, 3]);
     let other = Ask::by("alice", "POST", PATH).json(line(&json!(4))).with("content-type", "application/ndjson; a=b");
     assert_eq!(other.send(hub.addr()).ok(201)["count"], 1);
-    for empty in ["", "\n\n\r\n"] {
-        assert_eq!(refused(&post(&hub, empty)).1, "body.invalid", "{empty:?}");
+    // The first line that is missing.
+    for (empty, line) in [("", 1), ("\n\n\r\n", 4), ("\n ", 3)] {
+        assert_eq!(refused(&post(&hub, empty)), bad(400, "body.invalid", line, 0), "{empty:?}");
     }
     assert_eq!(all(&hub).len(), 4);
     // The topic is looked for before a line is read.
@@ -194,6 +195,32 @@ fn half_a_connection_learns_how_far_it_came() {
     connection.finish();
     assert_eq!(refused(&connection.answer()), bad(400, "request.malformed", 2, 1));
     assert_eq!(all(&hub), [1]);
+}
+
+#[test]
+fn a_chunk_that_is_none_is_told() {
+    let hub = hub();
+    // Once the topic was found.
+    eventually("it is answered", || {
+        let mut connection = begin(&hub);
+        connection.try_send(b"zz\r\n");
+        let answer = connection.try_answer().ok()?;
+        assert_eq!(refused(&answer), bad(400, "request.malformed", 1, 0));
+        assert_eq!(connection.rest(), b"");
+        Some(())
+    });
+    // Behind a line that is written, once the intake has heard of it: a moment behind its readers.
+    let mut stream = Stream::open(hub.addr(), &Ask::stream("bob", PATH));
+    eventually("it is answered", || {
+        let mut connection = begin(&hub);
+        connection.chunk(line(&json!(1)).as_bytes());
+        stream.event();
+        connection.send(b"-1\r\n");
+        let answer = connection.try_answer().ok()?;
+        assert_eq!(refused(&answer), bad(400, "request.malformed", 2, 1));
+        Some(())
+    });
+    assert!(all(&hub).iter().all(|data| *data == 1));
 }
 
 #[test]

@@ -100,14 +100,14 @@ fn actions_of_a_tenant() {
     let hub = hub(0, 3, "threads.delete=1,threads.list=0");
     let addr = hub.addr();
     let get = |sub: &str| Ask::by(sub, "GET", "/v1/threads/x").send(addr);
-    // Whoever of the tenant does it.
-    for (sub, left) in [("alice", 2), ("bob", 1), ("alice", 0)] {
-        assert_eq!(standing(&get(sub)), Some((3, left)));
+    // Whoever of the tenant does it; of alice's own share one is left at first, which is less than the tenant has.
+    for (sub, limit, left) in [("alice", 2, 1), ("bob", 3, 1), ("alice", 3, 0)] {
+        assert_eq!(standing(&get(sub)), Some((limit, left)));
     }
     let refused = get("carol");
     assert!(too_often(&refused, "rate.limited") <= 20_001);
     // Another action, one with a rate of its own, and one with none.
-    assert_eq!(standing(&Ask::by("alice", "GET", "/v1/threads/x/snapshot").send(addr)), Some((3, 2)));
+    assert_eq!(standing(&Ask::by("alice", "GET", "/v1/threads/x/snapshot").send(addr)), Some((2, 1)));
     let delete = |id: &str| Ask::by("maker", "DELETE", &format!("/v1/threads/{id}")).send(addr);
     assert_eq!((delete("y").status, standing(&delete("y"))), (404, Some((1, 0))));
     too_often(&delete("x"), "rate.limited");
@@ -119,8 +119,8 @@ fn actions_of_a_tenant() {
         drop(Stream::open(addr, &Ask::stream("alice", "/v1/threads/x/events")));
         Ask::by("alice", "GET", "/v1/threads/x/events?wait=1&after=earliest&limit=1").send(addr);
     }
-    for _ in 0..3 {
-        Ask::by("alice", "GET", "/v1/threads/x/events").send(addr).ok(200);
+    for sub in ["alice", "bob", "alice"] {
+        Ask::by(sub, "GET", "/v1/threads/x/events").send(addr).ok(200);
     }
     too_often(&Ask::by("alice", "GET", "/v1/threads/x/events").send(addr), "rate.limited");
     for _ in 0..5 {
@@ -134,7 +134,38 @@ fn actions_of_a_tenant() {
     let ask = Ask::by("eve", "GET", "/v1/threads/x").with("authorization", &format!("Bearer {}", sign(&other_tenant)));
     assert_eq!(ask.send(addr).refusal().1, "auth.tenant_mismatch");
     let elsewhere = ask.with("x-tenant-id", "t_x").send(addr);
-    assert_eq!((elsewhere.status, standing(&elsewhere)), (404, Some((3, 2))), "another tenant has its own");
+    assert_eq!((elsewhere.status, standing(&elsewhere)), (404, Some((2, 1))), "another tenant has its own");
+}
+
+#[test]
+fn one_member_leaves_an_action_to_the_others() {
+    let hub = hub(0, 10, "");
+    let addr = hub.addr();
+    // What is refused behind the check counts: alice could flood her tenant with it.
+    let broken = |sub: &str| Ask::by(sub, "POST", "/v1/canvases").json("{").send(addr);
+    for left in (0..5).rev() {
+        let answer = broken("alice");
+        assert_eq!((answer.refusal().1, standing(&answer)), ("body.invalid".to_owned(), Some((5, left))));
+    }
+    for _ in 0..10 {
+        let refused = broken("alice");
+        assert!(too_often(&refused, "rate.limited") <= 12_001);
+        assert_eq!(standing(&refused), Some((5, 0)));
+        assert!(refused.text().contains("your share"), "{}", refused.text());
+    }
+    // Everybody else goes on, and she does with other actions.
+    for (n, sub) in ["bob", "bob", "bob", "carol", "carol"].iter().enumerate() {
+        Ask::by(sub, "POST", "/v1/canvases").json(json!({"id": format!("c{n}")})).send(addr).ok(201);
+    }
+    Ask::by("alice", "GET", "/v1/canvases").send(addr).ok(200);
+    // The tenant's total is what it was.
+    let refused = broken("dora");
+    too_often(&refused, "rate.limited");
+    assert_eq!(standing(&refused), Some((10, 0)));
+    assert!(refused.text().contains("your tenant"), "{}", refused.text());
+    hub.reload(|settings| settings.rates.principal_share_percent = 100);
+    let passed = (0..20).filter(|_| broken("alice").status == 400).count();
+    assert!((10..=12).contains(&passed), "{passed}");
 }
 
 #[test]
@@ -149,11 +180,14 @@ fn a_reload_changes_rates_and_keeps_counts() {
     assert_eq!(hub.reload(|settings| settings.rates.publish_per_minute = 3), ["rates.publish_per_minute"]);
     assert_eq!(standing(&note("alice").send(addr)), Some((3, 2)));
     let limits = Ask::by("alice", "GET", "/v1/limits").send(addr).ok(200);
-    let expected = json!({"publish_per_minute": 3, "action_per_minute": 0, "actions": [], "bad_tokens_per_minute": 5});
+    let expected = json!({
+        "publish_per_minute": 3, "action_per_minute": 0, "principal_share_percent": 50, "actions": [],
+        "bad_tokens_per_minute": 5,
+    });
     assert_eq!(limits["rates"], expected);
     hub.reload(|settings| settings.rates = rates(0, 9, "threads.create=20"));
     let limits = Ask::by("alice", "GET", "/v1/limits").send(addr);
-    assert_eq!(standing(&limits), Some((9, 8)));
+    assert_eq!(standing(&limits), Some((5, 4)));
     assert_eq!(limits.ok(200)["rates"]["actions"], json!([{"action": "threads.create", "per_minute": 20}]));
 }
 

@@ -8,8 +8,9 @@ use tambour_actors::session::gate::Lease as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::identity::stream_tokens::Parent;
+
 use crate::identity::stream_tokens::contract::{Made, record};
+use crate::identity::stream_tokens::{Bound, Parent};
 use crate::store::sqlite::{SqliteStore, StoreSettings};
 
 const TICK: Duration = Duration::from_millis(5);
@@ -53,7 +54,8 @@ impl World {
     }
 
     async fn issue(&self, made: &Made<'_>) -> Digest {
-        let token = NewToken { parent: Parent([1; 32]), record: record(made), outstanding_max: 10 };
+        let token =
+            NewToken { own: Bound { of: Parent([1; 32]), outstanding_max: 10 }, within: None, record: record(made) };
         self.leases.issue(token).await.unwrap();
         record(made).proof().unwrap().digest
     }
@@ -179,9 +181,9 @@ fn a_store_that_is_closed_refuses_and_ends_nothing() {
         world.leases.keep().await;
         assert!(told.try_recv().is_err());
         let token = NewToken {
-            parent: Parent([1; 32]),
+            own: Bound { of: Parent([1; 32]), outstanding_max: 10 },
+            within: None,
             record: record(&Made { digest: 3, ..Made::default() }),
-            outstanding_max: 10,
         };
         assert_eq!(world.leases.issue(token).await.unwrap_err().code, Code::TokenStore);
         assert_eq!(world.leases.find(digest).await.unwrap_err().code, Code::TokenStore);

@@ -23,7 +23,7 @@ use crate::transport::body;
 /// # Errors
 /// What admission refuses, `body.*`, `permission.denied`, `limit.authority`, `store.*`.
 pub async fn create(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
+    let read = body::read(&caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked = read.and_then(|body| body::parse::<CreateKey>(&body)).map_err(|refusal| caller.problem(refusal))?;
     let token = NewToken::make().map_err(|refusal| caller.problem(refusal))?;
     let wish = asked.wish(token.digest).map_err(|refusal| caller.problem(refusal))?;

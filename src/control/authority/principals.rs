@@ -27,7 +27,7 @@ pub async fn get(caller: Caller, request: HttpRequest) -> Result<HttpResponse, P
 /// What admission refuses, `name.invalid`, `body.*`, `permission.denied`, `key.unknown`, `limit.authority`, `store.*`.
 pub async fn put(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let sub = sub(&caller, &request)?;
-    let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
+    let read = body::read(&caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked = read.and_then(|body| body::parse::<PutPrincipal>(&body)).and_then(|asked| asked.wish(sub.clone()));
     let wish = asked.map_err(|refusal| caller.problem(refusal))?;
     let changed = caller.ground().administer(&caller.principal, wish).await;
@@ -40,7 +40,7 @@ pub async fn put(caller: Caller, request: HttpRequest, payload: web::Payload) ->
 /// # Errors
 /// What admission refuses, `body.*`, `limit.authority`, `store.*`.
 pub async fn revoke(caller: Caller, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
+    let read = body::read(&caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked = read.and_then(|body| body::parse::<Revoke>(&body)).and_then(Revoke::wish);
     let wish = asked.map_err(|refusal| caller.problem(refusal))?;
     let changed = caller.ground().administer(&caller.principal, wish).await;

@@ -22,7 +22,7 @@ pub async fn put(named: Named, request: HttpRequest, payload: web::Payload) -> R
     let asked = if body::is_absent(&request) {
         Ok(PutMember::default())
     } else {
-        let read = body::read(&request, payload, body::BODY_BYTES_MAX, named.caller.body_patience()).await;
+        let read = body::read(&named.caller, &request, payload, body::BODY_BYTES_MAX).await;
         read.and_then(|body| body::parse(&body))
     };
     let asked = asked.and_then(|asked| asked.change(&sub)).map_err(|refusal| named.problem(refusal))?;

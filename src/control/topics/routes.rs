@@ -38,7 +38,7 @@ pub const LIMIT_DEFAULT: usize = 100;
 pub async fn create(of: Kind, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
     let caller = &of.caller;
     rights::check_create(&caller.principal, of.kind).map_err(|refusal| caller.problem(refusal))?;
-    let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
+    let read = body::read(caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked: CreateTopic = read.and_then(|body| body::parse(&body)).map_err(|refusal| caller.problem(refusal))?;
     // The body may have taken long.
     caller
@@ -138,7 +138,7 @@ pub async fn snapshot(named: Named) -> Result<HttpResponse, Problem> {
 /// # Errors
 /// What admission refuses, `body.*`, `store.unavailable`.
 pub async fn patch(named: Named, request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let read = body::read(&request, payload, body::BODY_BYTES_MAX, named.caller.body_patience()).await;
+    let read = body::read(&named.caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked = read.and_then(|body| body::parse::<ChangeTopic>(&body)).and_then(ChangeTopic::change);
     let asked = asked.map_err(|refusal| named.problem(refusal))?;
     named.grant(Right::Manage).await?;

@@ -82,24 +82,46 @@ impl Parent {
         };
         Self(digest_of(&format!("{kind}\0{sub}\0{name}")))
     }
+
+    /// The parent of what a service key makes for a person: the key and the person together, so that nobody uses up what
+    /// the key has for others.
+    #[must_use]
+    pub fn of_person(key: &str, person: &str) -> Self {
+        Self(digest_of(&format!("person\0{key}\0{person}")))
+    }
+
+    /// All that a service key makes for whomever.
+    #[must_use]
+    pub fn of_people(key: &str) -> Self {
+        Self(digest_of(&format!("people\0\0{key}")))
+    }
+}
+
+/// A bound on tokens that were issued and never opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// By what they are counted.
+    pub of: Parent,
+    /// With so many, no more are issued.
+    pub outstanding_max: usize,
 }
 
 /// A token that is to be kept.
 #[derive(Debug, Clone)]
 pub struct NewToken {
     /// By what it is counted until it is opened.
-    pub parent: Parent,
+    pub own: Bound,
+    /// A wider bound that it is counted by as well.
+    pub within: Option<Bound>,
     /// What it is good for; its digest is in the proof.
     pub record: TokenRecord,
-    /// With so many of the parent issued and never opened, no more are.
-    pub outstanding_max: usize,
 }
 
 /// Why a token was not kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
     /// As many as there may be were never opened.
-    #[error("too many tokens of this parent were never opened")]
+    #[error("too many tokens were never opened")]
     Outstanding,
     /// The store could not answer. The token may have been kept or not.
     #[error(transparent)]
@@ -171,7 +193,8 @@ pub trait StreamTokens: Send + Sync + 'static {
     /// Keeps a new token, for its TTL.
     ///
     /// # Errors
-    /// [`IssueError::Outstanding`]: as many of its parent as there may be are alive and were never opened.
+    /// [`IssueError::Outstanding`]: of one of its bounds as many as there may be are alive and were never opened. Nothing is
+    /// counted then.
     fn issue(&self, token: NewToken, now_ms: i64) -> PortFuture<Result<(), IssueError>>;
 
     /// What a token is good for, if a stream may open it. Nothing changes by it.

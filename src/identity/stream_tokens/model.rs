@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use tambour_actors::principal::{Digest, Proof};
 
-use super::{Held, Kept, NewToken, Opened, Parent, Revoke, StreamId, TokenRecord};
+use super::{Bound, Held, Kept, NewToken, Opened, Parent, Revoke, StreamId, TokenRecord};
 
 struct Token {
-    parent: Parent,
+    parents: [Option<Parent>; 2],
     record: TokenRecord,
     opened: bool,
     stream: Option<StreamId>,
@@ -47,13 +47,17 @@ impl Model {
     /// Whether there was room.
     pub(super) fn issue(&mut self, new: &NewToken, now_ms: i64) -> bool {
         self.passed(now_ms);
-        let outstanding = self.0.values().filter(|token| token.parent == new.parent && !token.opened).count();
-        if outstanding >= new.outstanding_max {
+        let bounds = [Some(new.own), new.within];
+        let is_full = |bound: &Bound| {
+            let counts = |token: &&Token| token.parents.contains(&Some(bound.of)) && !token.opened;
+            self.0.values().filter(counts).count() >= bound.outstanding_max
+        };
+        if bounds.iter().flatten().any(is_full) {
             return false;
         }
-        let (record, parent) = (new.record.clone(), new.parent);
+        let (record, parents) = (new.record.clone(), bounds.map(|bound| bound.map(|bound| bound.of)));
         let digest = record.proof().expect("a stream token").digest;
-        let mut token = Token { parent, record, opened: false, stream: None, expires_at_ms: 0 };
+        let mut token = Token { parents, record, opened: false, stream: None, expires_at_ms: 0 };
         token.live_until(now_ms + token.record.ttl_ms);
         self.0.insert(digest, token);
         true

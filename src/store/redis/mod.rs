@@ -156,17 +156,23 @@ impl StreamTokens for RedisTokens {
     fn issue(&self, token: NewToken, now_ms: i64) -> PortFuture<Result<(), IssueError>> {
         let this = self.clone();
         Box::pin(async move {
-            let NewToken { parent, record, outstanding_max } = &token;
+            let NewToken { own, within, record } = &token;
             let (Some(proof), Some(json)) = (record.proof(), record.to_json()) else {
                 return Err(Unavailable::from("not a stream token").into());
             };
             let mut script = ISSUE.prepare_invoke();
-            script.key(token_key(&proof.digest)).key(format!("{PREFIX}outstanding:{}", hex(&parent.0)));
+            // Where there is no wider bound, it is the same once more.
+            let bounds = [*own, within.unwrap_or(*own)];
+            script.key(token_key(&proof.digest));
+            for bound in bounds {
+                script.key(format!("{PREFIX}outstanding:{}", hex(&bound.of.0)));
+            }
             for set in sets_of(record) {
                 script.key(set);
             }
-            script.arg(*outstanding_max).arg(hex(&proof.digest)).arg(json).arg(u8::from(record.single_use));
+            script.arg(bounds[0].outstanding_max).arg(hex(&proof.digest)).arg(json).arg(u8::from(record.single_use));
             script.arg(record.ttl_ms).arg(record.principal.expires_at_ms).arg(now_ms).arg(PREFIX);
+            script.arg(bounds[1].outstanding_max);
             if this.call::<bool>(&script).await? { Ok(()) } else { Err(IssueError::Outstanding) }
         })
     }

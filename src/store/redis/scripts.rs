@@ -4,8 +4,8 @@
 //! A script is sent again when its connection broke, so each may run twice with the same arguments: it then comes to the
 //! same. Times of life are told by the hub, as how long and not as when; Redis counts them down by its own clock.
 //!
-//! Of a token there is a hash: `record`, `single`, `ttl`, `ends` (by the clock of hubs), `outstanding` (the set by which it
-//! is counted), and while a stream holds it that `stream` and `until` (by the clock of Redis). What is outstanding of a
+//! Of a token there is a hash: `record`, `single`, `ttl`, `ends` (by the clock of hubs), `outstanding` and `within` (the sets
+//! by which it is counted), and while a stream holds it that `stream` and `until` (by the clock of Redis). What is outstanding of a
 //! parent is a sorted set by the time it runs out, and what is revoked together is one by the time it was added.
 //!
 //! A hash goes by itself when its token has run out; one that a stream holds, at the token's end. Behind `until` it is a
@@ -20,25 +20,30 @@ pub(super) const REPLACED: &str = "replaced ";
 /// What a notice of a token begins with that was taken away.
 pub(super) const REVOKED: &str = "revoked ";
 
-/// Keys: the token, what is outstanding of its parent, and the sets by which it is revoked. Arguments: most that are
-/// outstanding, the digest, record, single, ttl, ends, now, prefix. Answers 1, or 0 when there is no room.
+/// Keys: the token, what is outstanding of its parent and of its wider bound (or of its parent again), and the sets by which
+/// it is revoked. Arguments: most that are outstanding of the parent, the digest, record, single, ttl, ends, now, prefix,
+/// most of the wider bound. Answers 1, or 0 when there is no room.
 ///
 /// What ran out is taken from the sets by which tokens are revoked a few at a time, as many as come in at most.
 pub(super) const ISSUE: &str = r"
 local t = redis.call('TIME')
 local here = t[1] * 1000 + math.floor(t[2] / 1000)
 if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', here)
-if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[1]) then return 0 end
+for i, most in ipairs({ARGV[1], ARGV[9]}) do
+  redis.call('ZREMRANGEBYSCORE', KEYS[1 + i], '-inf', here)
+  if redis.call('ZCARD', KEYS[1 + i]) >= tonumber(most) then return 0 end
+end
 -- Ten years are for ever: a larger number would not be written as one.
 local left = math.min(tonumber(ARGV[6]) - tonumber(ARGV[7]), 315360000000)
 local ttl = math.min(tonumber(ARGV[5]), left)
 if ttl <= 0 then return 1 end
-redis.call('HSET', KEYS[1], 'record', ARGV[3], 'single', ARGV[4], 'ttl', ARGV[5], 'ends', ARGV[6], 'outstanding', KEYS[2])
+redis.call('HSET', KEYS[1], 'record', ARGV[3], 'single', ARGV[4], 'ttl', ARGV[5], 'ends', ARGV[6], 'outstanding', KEYS[2], 'within', KEYS[3])
 redis.call('PEXPIRE', KEYS[1], ttl)
-redis.call('ZADD', KEYS[2], here + ttl, ARGV[2])
-redis.call('PEXPIRE', KEYS[2], math.max(ttl, redis.call('PTTL', KEYS[2])))
-for i = 3, #KEYS do
+for i = 2, 3 do
+  redis.call('ZADD', KEYS[i], here + ttl, ARGV[2])
+  redis.call('PEXPIRE', KEYS[i], math.max(ttl, redis.call('PTTL', KEYS[i])))
+end
+for i = 4, #KEYS do
   for _, old in ipairs(redis.call('ZRANGE', KEYS[i], 0, 1)) do
     if redis.call('EXISTS', ARGV[8] .. old) == 0 then
       redis.call('ZREM', KEYS[i], old)
@@ -66,11 +71,13 @@ return r[1]
 pub(super) const OPEN: &str = r"
 local t = redis.call('TIME')
 local here = t[1] * 1000 + math.floor(t[2] / 1000)
-local r = redis.call('HMGET', KEYS[1], 'record', 'single', 'ttl', 'ends', 'outstanding', 'stream', 'opened', 'until')
+local r = redis.call('HMGET', KEYS[1], 'record', 'single', 'ttl', 'ends', 'outstanding', 'stream', 'opened', 'until', 'within')
 if not r[1] or (r[2] == '1' and r[7] and r[6] ~= ARGV[1]) or (r[8] and tonumber(r[8]) <= here) then return false end
 local left = math.min(tonumber(r[4]) - tonumber(ARGV[4]), 315360000000)
 if left <= 0 then return false end
 redis.call('ZREM', r[5], ARGV[2])
+-- Tokens of a hub before this one have no other.
+if r[9] then redis.call('ZREM', r[9], ARGV[2]) end
 redis.call('HSET', KEYS[1], 'stream', ARGV[1], 'opened', '1', 'until', here + math.min(r[3] + ARGV[3], left))
 redis.call('PEXPIRE', KEYS[1], left)
 local before = ''
@@ -129,7 +136,7 @@ local gone = {}
 local digests = {unpack(ARGV, 6)}
 if #KEYS > 0 then digests = redis.call('ZRANGE', KEYS[1], 0, -1) end
 for _, digest in ipairs(digests) do
-  local r = redis.call('HMGET', ARGV[1] .. digest, 'record', 'outstanding')
+  local r = redis.call('HMGET', ARGV[1] .. digest, 'record', 'outstanding', 'within')
   local read, record = pcall(cjson.decode, r[1] or '')
   -- What nobody can read opens nothing, and must not keep others.
   local known = read and type(record) == 'table' and record.role and record.issued_at_ms
@@ -138,6 +145,7 @@ for _, digest in ipairs(digests) do
   if goes and #KEYS > 0 then redis.call('ZREM', KEYS[1], digest) end
   if goes and r[1] then
     redis.call('ZREM', r[2], digest)
+    if r[3] then redis.call('ZREM', r[3], digest) end
     redis.call('DEL', ARGV[1] .. digest)
     redis.call('PUBLISH', ARGV[2], ARGV[3] .. digest)
     gone[#gone + 1] = digest

@@ -7,8 +7,8 @@ use tambour_actors::topic::now_ms;
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::identity::stream_tokens::Parent;
 use crate::identity::stream_tokens::contract::{self, Made, World, record};
+use crate::identity::stream_tokens::{Bound, Parent};
 
 #[path = "../../../tests/api/support/redis.rs"]
 mod server;
@@ -49,7 +49,11 @@ fn hub(server: &RedisServer) -> Shared<'_> {
 }
 
 fn new(digest: u64) -> NewToken {
-    NewToken { parent: Parent([1; 32]), record: record(&Made { digest, ..Made::default() }), outstanding_max: 10 }
+    NewToken {
+        own: Bound { of: Parent([1; 32]), outstanding_max: 10 },
+        within: None,
+        record: record(&Made { digest, ..Made::default() }),
+    }
 }
 
 fn held(digest: u64, stream: u128) -> Held {
@@ -73,7 +77,7 @@ fn nothing_stays_behind_and_no_name_is_in_a_key() {
     let hub = hub(&server);
     for digest in 0..40 {
         let made = Made { digest, ttl_ms: 50, jti: None, ends_at_ms: now_ms() + 400, ..Made::default() };
-        let token = NewToken { record: record(&made), outstanding_max: 100, ..new(0) };
+        let token = NewToken { own: Bound { outstanding_max: 100, ..new(0).own }, record: record(&made), ..new(0) };
         hub.wait(hub.tokens.issue(token, now_ms())).unwrap();
     }
     let keys = server.command(&["KEYS", "*"]);
@@ -94,18 +98,43 @@ fn sets_of_tokens_forget_those_that_ran_out() {
     let hub = hub(&server);
     for digest in 0..50 {
         let made = Made { digest, ttl_ms: 1, jti: None, ..Made::default() };
-        let token = NewToken { record: record(&made), outstanding_max: 100, ..new(0) };
+        let token = NewToken { own: Bound { outstanding_max: 100, ..new(0).own }, record: record(&made), ..new(0) };
         hub.wait(hub.tokens.issue(token, now_ms())).unwrap();
     }
     std::thread::sleep(Duration::from_millis(20));
     for digest in 100..150 {
         let made = Made { digest, jti: None, ..Made::default() };
-        let token = NewToken { record: record(&made), outstanding_max: 100, ..new(0) };
+        let token = NewToken { own: Bound { outstanding_max: 100, ..new(0).own }, record: record(&made), ..new(0) };
         hub.wait(hub.tokens.issue(token, now_ms())).unwrap();
     }
     let set = set_key("sub", &record(&Made::default()).principal.scope, "alice");
     let count = server.command(&["ZCARD", &set]);
     assert_eq!(count, ":50", "those that ran out are forgotten, the others are not");
+}
+
+#[test]
+fn racing_issuers_stay_below_a_wider_bound() {
+    let server = RedisServer::start();
+    let hubs = [hub(&server), hub(&server)];
+    let issued: usize = std::thread::scope(|scope| {
+        let issuers = hubs.iter().zip([0_u8, 32]).map(|(hub, first)| {
+            let tokens = hub.tokens.clone();
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let issue = |number: u8| {
+                    let own = Bound { of: Parent([number; 32]), outstanding_max: 10 };
+                    let within = Some(Bound { of: Parent([254; 32]), outstanding_max: 10 });
+                    tokens.issue(NewToken { own, within, ..new(number.into()) }, now_ms())
+                };
+                let answers = runtime.block_on(futures_util::future::join_all((first..first + 32).map(issue)));
+                let full = answers.iter().filter(|answer| **answer == Err(IssueError::Outstanding)).count();
+                assert_eq!(full + answers.iter().filter(|answer| answer.is_ok()).count(), 32, "{answers:?}");
+                32 - full
+            })
+        });
+        issuers.collect::<Vec<_>>().into_iter().map(|issuer| issuer.join().unwrap()).sum()
+    });
+    assert_eq!(issued, 10);
 }
 
 #[test]

@@ -155,6 +155,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX stream_tokens_by_expiry ON stream_tokens (expires_at_ms) WHERE stream IS NULL;
     CREATE INDEX stream_tokens_by_end ON stream_tokens (ends_at_ms);
 ",
+    // `within`: by what else they are counted until they are opened, or nothing.
+    "
+    ALTER TABLE stream_tokens ADD COLUMN within BLOB;
+    CREATE INDEX stream_tokens_within ON stream_tokens (within, expires_at_ms) WHERE opened = 0 AND within IS NOT NULL;
+",
 ];
 
 /// What a connection is for.

@@ -95,13 +95,15 @@ fn read(digest: Digest, json: &str) -> Option<TokenRecord> {
 }
 
 fn issue(conn: &Connection, token: &NewToken, now_ms: i64) -> rusqlite::Result<bool> {
-    let NewToken { parent, record, outstanding_max } = token;
+    let NewToken { own, within, record } = token;
     let (Some(proof), Some(json)) = (record.proof(), record.to_json()) else { return Ok(false) };
-    let mut outstanding = conn
-        .prepare_cached("SELECT count(*) FROM stream_tokens WHERE parent = ?1 AND opened = 0 AND expires_at_ms > ?2")?;
-    let outstanding: i64 = outstanding.query_row((parent.0, now_ms), |row| row.get(0))?;
-    if usize::try_from(outstanding).unwrap_or(usize::MAX) >= *outstanding_max {
-        return Ok(false);
+    for (bound, column) in within.iter().map(|within| (within, "within")).chain([(own, "parent")]) {
+        let count =
+            format!("SELECT count(*) FROM stream_tokens WHERE {column} = ?1 AND opened = 0 AND expires_at_ms > ?2");
+        let outstanding: i64 = conn.prepare_cached(&count)?.query_row((bound.of.0, now_ms), |row| row.get(0))?;
+        if usize::try_from(outstanding).unwrap_or(usize::MAX) >= bound.outstanding_max {
+            return Ok(false);
+        }
     }
     let principal = &record.principal;
     let (jti, key) = match &proof.parent {
@@ -111,11 +113,11 @@ fn issue(conn: &Connection, token: &NewToken, now_ms: i64) -> rusqlite::Result<b
     };
     let ends_at_ms = principal.expires_at_ms;
     let mut insert = conn.prepare_cached(
-        "INSERT INTO stream_tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, NULL)",
+        "INSERT INTO stream_tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, NULL, ?13)",
     )?;
     insert.execute((
         proof.digest,
-        parent.0,
+        own.of.0,
         principal.scope.tenant.as_str(),
         principal.scope.env.as_str(),
         &*principal.sub,
@@ -126,6 +128,7 @@ fn issue(conn: &Connection, token: &NewToken, now_ms: i64) -> rusqlite::Result<b
         record.ttl_ms,
         ends_at_ms,
         now_ms.saturating_add(record.ttl_ms).min(ends_at_ms),
+        within.map(|within| within.of.0),
     ))?;
     Ok(true)
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lines::{Bad, Line, Lines};
 use super::turn::{self, Place, Then, Turn};
+use crate::admission::bodies::InHand;
 use crate::admission::{Grant, Ground, gate, rights};
 
 /// Most bytes of lines that are held, but for the piece of the body that goes beyond.
@@ -56,6 +57,7 @@ pub(super) struct Intake {
     lines: Lines,
     queue: VecDeque<Line>,
     held_bytes: usize,
+    in_hand: InHand,
     place: Place,
     /// Whether there is nothing more of the body.
     is_read: bool,
@@ -76,6 +78,7 @@ struct Flight {
 impl Intake {
     pub(super) fn new(grant: Grant, payload: web::Payload) -> Self {
         Self {
+            in_hand: grant.caller.body(),
             grant,
             payload,
             lines: Lines::default(),
@@ -152,6 +155,12 @@ impl Intake {
             }
         }
         self.held_bytes += self.queue.range(known..).map(|line| line.bytes).sum::<usize>();
+        // What is there already is written; more of it has to wait for somebody's else.
+        if let Err(refusal) = self.in_hand.hold(self.held_bytes + self.lines.rest_bytes())
+            && self.bad.is_none()
+        {
+            self.stop(refusal);
+        }
     }
 
     /// Sends the next turn.
@@ -182,6 +191,8 @@ impl Intake {
         let held = self.queue.len();
         let then = turn.judge(answers, &mut self.queue, &mut self.place);
         self.held_bytes = self.queue.iter().map(|line| line.bytes).sum();
+        // Less than before, so there is room for it.
+        let _ = self.in_hand.hold(self.held_bytes + self.lines.rest_bytes());
         if self.queue.len() < held {
             self.busy = None;
         }

@@ -47,6 +47,11 @@ impl Lines {
         self.complete + 1
     }
 
+    /// How much of a line is kept whose end has not come, in bytes.
+    pub fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Takes a piece of the body; the entries of complete lines go into `queue`.
     ///
     /// # Errors
@@ -72,7 +77,8 @@ impl Lines {
     /// That line is none.
     pub fn end(&mut self, queue: &mut VecDeque<Line>) -> Result<(), Bad> {
         let line = std::mem::take(&mut self.rest);
-        self.line(&line, queue)
+        // What ends with a line feed, or is empty, has no line behind it.
+        if line.is_empty() { Ok(()) } else { self.line(&line, queue) }
     }
 
     fn keep(&mut self, piece: &[u8]) -> Result<(), Bad> {

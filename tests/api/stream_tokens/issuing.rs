@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{EVENTS, ask, issue, url};
+use crate::support::authority::{key, keyed};
 use crate::support::http::{Ask, create, publish};
 use crate::support::hub::Running;
 use crate::support::sse::Stream;
@@ -77,6 +78,40 @@ fn so_many_may_wait_to_be_opened() {
     drop(Stream::open(hub.addr(), &url(EVENTS, token)));
     parent("a").send(hub.addr()).ok(201);
     assert_eq!(parent("a").send(hub.addr()).status, 429);
+}
+
+#[test]
+fn one_person_uses_up_nothing_of_the_others_that_a_key_signs_in() {
+    let hub = Running::with(|settings| {
+        settings.tokens.outstanding_per_key_max = 14;
+        settings.limits.connections_per_principal_max = 2;
+    });
+    create(hub.addr(), "alice", "x");
+    let (_, by) = key(hub.addr(), json!({ "permissions": ["principals:sign_in"] }));
+    let make = |sub: &str| {
+        let body = json!({ "for": { "sub": sub, "role": "viewer" } });
+        keyed(&by, "POST", "/v1/stream-tokens").json(body).send(hub.addr())
+    };
+    let full = || (429, "token.outstanding".to_owned());
+    // Zoe reloads and reloads, and opens nothing.
+    (0..10).for_each(|_| drop(make("zoe").ok(201)));
+    (0..10).for_each(|_| assert_eq!(make("zoe").refusal(), full()));
+    let of_yan: Vec<_> = (0..4).map(|_| make("yan").ok(201)).collect();
+    // What all of them have is bounded, and what is opened makes room; the key's own are its own.
+    assert_eq!(make("yan").refusal(), full());
+    keyed(&by, "POST", "/v1/stream-tokens").send(hub.addr()).ok(201);
+    let open = |made: &serde_json::Value| url(EVENTS, made["token"].as_str().unwrap());
+    let _streams = [Stream::open(hub.addr(), &open(&of_yan[0])), Stream::open(hub.addr(), &open(&of_yan[1]))];
+    make("xen").ok(201);
+    // Connections are a person's, too: yan has as many as may be, and others go on.
+    assert_eq!(open(&of_yan[2]).send(hub.addr()).refusal().1, "limit.connections_principal");
+    let of_xen = make("xen").ok(201);
+    drop(Stream::open(hub.addr(), &open(&of_xen)));
+    let limits = Ask::by("alice", "GET", "/v1/limits").send(hub.addr()).ok(200);
+    assert_eq!(
+        (&limits["stream_tokens"]["outstanding_max"], &limits["stream_tokens"]["outstanding_per_key_max"]),
+        (&json!(10), &json!(14))
+    );
 }
 
 #[test]

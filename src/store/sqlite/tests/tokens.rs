@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::identity::stream_tokens::contract::{self, Made, World, record};
-use crate::identity::stream_tokens::{Held, NewToken, Parent, StreamId, StreamTokens};
+use crate::identity::stream_tokens::{Bound, Held, NewToken, Parent, StreamId, StreamTokens};
 use uuid::Uuid;
 
 struct Embedded {
@@ -51,7 +51,8 @@ fn held(made: &Made<'_>) -> Held {
 }
 
 fn issue(store: &SqliteStore, made: &Made<'_>, now_ms: i64) {
-    let token = NewToken { parent: Parent([1; 32]), record: record(made), outstanding_max: 1_000 };
+    let token =
+        NewToken { own: Bound { of: Parent([1; 32]), outstanding_max: 1_000 }, within: None, record: record(made) };
     wait(StreamTokens::issue(store, token, now_ms)).unwrap();
 }
 
@@ -99,20 +100,28 @@ const AT_ONCE: i64 = 64;
 
 #[test]
 fn racing_issuers_stay_below_the_cap() {
-    let dir = TempDir::new().unwrap();
-    let store = Arc::new(open(&dir));
-    let issued: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..64)
-            .map(|digest| {
+    // All of one parent, and each of one of their own within the same wider bound.
+    for of_one in [true, false] {
+        let dir = TempDir::new().unwrap();
+        assert_eq!(race(&Arc::new(open(&dir)), of_one), 10);
+    }
+}
+
+/// How many of 64 at once get a token.
+fn race(store: &Arc<SqliteStore>, of_one: bool) -> usize {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..64_u8)
+            .map(|number| {
                 let store = store.clone();
                 scope.spawn(move || {
-                    let record = record(&Made { digest, ..Made::default() });
-                    let token = NewToken { parent: Parent([1; 32]), record, outstanding_max: 10 };
+                    let record = record(&Made { digest: number.into(), ..Made::default() });
+                    let of = Parent([if of_one { 255 } else { number }; 32]);
+                    let within = (!of_one).then_some(Bound { of: Parent([254; 32]), outstanding_max: 10 });
+                    let token = NewToken { own: Bound { of, outstanding_max: 10 }, within, record };
                     usize::from(wait(StreamTokens::issue(&*store, token, 0)).is_ok())
                 })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    assert_eq!(issued, 10);
+    })
 }
