@@ -227,14 +227,16 @@ fn a_write_that_was_answered_is_there() {
 /// Opens streams and sessions, many at a time, until the hub refuses: those that it began to answer.
 fn open_until_refused(addr: SocketAddr, sub: &str, cursor: &str) -> Vec<Connection> {
     const AT_ONCE: usize = 16;
-    let asks = [
-        // Where this one stands has to be looked up in the log, which gives the hub time to go.
-        Ask::stream(sub, &format!("/v1/threads/x/events?after={cursor}")).bytes(),
-        Ask::by(sub, "GET", "/v1/threads/x/ws").upgrade().bytes(),
-        Ask::by(sub, "GET", "/v1/ws").upgrade().bytes(),
-    ];
     let mut opened = Vec::new();
     loop {
+        // Each time somebody else, so that it is not their own limit that refuses.
+        let sub = format!("{sub}-{}", opened.len());
+        let asks = [
+            // Where this one stands has to be looked up in the log, which gives the hub time to go.
+            Ask::stream(&sub, &format!("/v1/threads/x/events?after={cursor}")).bytes(),
+            Ask::by(&sub, "GET", "/v1/threads/x/ws").upgrade().bytes(),
+            Ask::by(&sub, "GET", "/v1/ws").upgrade().bytes(),
+        ];
         let asked = asks.iter().cycle().take(AT_ONCE).map_while(|ask| {
             let mut connection = Connection::try_open(addr).ok()?;
             connection.try_send(ask).then_some(connection)
