@@ -182,7 +182,7 @@ mod tests {
 
     fn frame(seq: Seq, ws: &str, sse: &str) -> Frame {
         let bytes = Bytes::from(format!("{ws}{sse}"));
-        Frame { seq, closes: false, bytes, ws_bytes: u32::try_from(ws.len()).unwrap(), name_bytes: 0 }
+        Frame { seq, closes: false, subject: None, bytes, ws_bytes: u32::try_from(ws.len()).unwrap(), name_bytes: 0 }
     }
 
     proptest! {

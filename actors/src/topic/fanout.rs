@@ -101,12 +101,7 @@ impl Fanout {
 
     /// Sends a seat what it has not been sent, if it may be sent anything. Seats that stand at the
     /// same place share one batch.
-    fn deliver(
-        &mut self,
-        index: usize,
-        shared: &mut Option<Arc<Batch>>,
-        send: &mut impl FnMut(OutletId, Arc<Batch>),
-    ) {
+    fn deliver(&mut self, index: usize, shared: &mut Option<Arc<Batch>>, send: &mut impl FnMut(OutletId, Arc<Batch>)) {
         let (seat, head) = (&mut self.seats[index], self.tail.head());
         if seat.unanswered || seat.sent >= head {
             return;

@@ -137,10 +137,7 @@ impl<R> TopicState<R> {
     /// Whether nothing is under way, so that the topic could sleep.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.in_flight.is_none()
-            && self.waiting.is_empty()
-            && self.replays + self.recalls == 0
-            && self.fanout.idle()
+        self.in_flight.is_none() && self.waiting.is_empty() && self.replays + self.recalls == 0 && self.fanout.idle()
     }
 
     pub(super) fn commit(&mut self, events: &[Event], writes: Vec<Put<R>>, effects: &mut Vec<Effect<R>>) {

@@ -161,7 +161,7 @@ impl Client {
         let fold = view.is_some();
         client.readings.insert(topic.into(), Reading { view, ..Reading::new(0, start) });
         client.sole = Some(topic.into());
-        let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold };
+        let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold, filter: None };
         hub.open(&client.net, Visit { worker, wire, sub, topics: vec![wanted], composite: None }).await;
         Some(client)
     }

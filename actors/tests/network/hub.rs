@@ -210,6 +210,7 @@ impl Hub {
         let directory = Directory::new(Ground {
             log: Arc::new(log.clone()),
             topics: Arc::new(log.clone()),
+            feeds: Some(Arc::new(log.clone())),
             limits: setup.limits,
             sleep_after_ms: setup.sleep_after_ms,
             workers: setup.workers,

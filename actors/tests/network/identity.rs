@@ -36,7 +36,7 @@ async fn hub() -> (Hub, Truth) {
 async fn stream(hub: &Hub, sub: &'static str, worker: usize, wire: Wire) -> Net {
     let net = Net::new(UNLIMITED);
     let topic = hub.find("thread/a").await.expect("it is there");
-    let topics = vec![Wanted { topic, start: Start::Earliest, requested: None, fold: false }];
+    let topics = vec![Wanted { topic, start: Start::Earliest, requested: None, fold: false, filter: None }];
     hub.open(&net, Visit { worker, wire, sub, topics, composite: None }).await;
     net
 }

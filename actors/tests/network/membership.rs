@@ -166,7 +166,7 @@ fn an_admission_that_is_out_of_date_is_found_out() {
         assert_eq!(client.errors[0]["code"], Code::Forbidden.as_str());
         // The same over a stream, which was admitted before its socket was handed over.
         let net = Net::new(UNLIMITED);
-        let wanted = Wanted { topic: stale, start: Start::Earliest, requested: None, fold: false };
+        let wanted = Wanted { topic: stale, start: Start::Earliest, requested: None, fold: false, filter: None };
         let visit = Visit { worker: 1, wire: Wire::Sse, sub: "bob", topics: vec![wanted], composite: None };
         hub.open(&net, visit).await;
         until("the end", || net.finished()).await;

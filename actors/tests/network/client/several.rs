@@ -48,7 +48,7 @@ impl Client {
             let fold = view.is_some();
             client.readings.insert(name.clone(), Reading { view, ..Reading::new(0, start) });
             client.several.push((name, mark));
-            wanted.push(Wanted { topic, start, requested: last_id.map(ToOwned::to_owned), fold });
+            wanted.push(Wanted { topic, start, requested: last_id.map(ToOwned::to_owned), fold, filter: None });
         }
         let composite = Some(Box::new(id));
         hub.open(&client.net, Visit { worker, wire, sub, topics: wanted, composite }).await;
