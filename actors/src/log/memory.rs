@@ -332,4 +332,11 @@ mod tests {
             (log.clone(), log)
         });
     }
+    #[test]
+    fn passes_the_contract_of_the_feed() {
+        super::super::contract::feed::run(|| {
+            let log = MemoryLog::default();
+            (log.clone(), log.clone(), log)
+        });
+    }
 }
