@@ -8,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tambour_actors::feed::view::{Filter, Sight, View};
+use tambour_actors::feed::view::{Sight, View};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::contract::deed;
 use tambour_actors::log::feed::{FeedItem, FeedLog as _, Position, Tap};
 use tambour_actors::log::{EventLog as _, LogId, Member, TopicChange, TopicRecord, Visibility};
-use tambour_actors::principal::{ActorType, Granted, Permission, Principal, Proof, Role};
+use tambour_actors::principal::{ActorType, Granted, Permission, Principal, Proof};
 use tambour_actors::topic::state::{Published, Start, What, Write};
 use tokio::sync::oneshot;
 
