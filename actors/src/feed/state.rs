@@ -154,3 +154,7 @@ fn hides(item: &FeedItem) -> bool {
     let kind = item.event.kind.as_str();
     kind == "redacted" || SystemType::parse(kind).is_some_and(SystemType::moves_rights)
 }
+
+#[cfg(test)]
+#[path = "tests/state.rs"]
+mod tests;
