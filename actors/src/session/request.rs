@@ -43,7 +43,7 @@ pub enum Request {
         /// Whether replays come with appends folded.
         fold: bool,
         /// Of the feed: which types, and which topics.
-        filter: Option<(Vec<String>, Vec<String>)>,
+        filter: Option<FilterAsked>,
     },
     /// Stop reading.
     Unsubscribe {
@@ -64,6 +64,15 @@ pub enum Request {
     },
     /// Is anybody there?
     Ping,
+}
+
+/// What of the feed somebody asks for, as it came: what names can be meant depends on who asks.
+#[derive(Debug)]
+pub struct FilterAsked {
+    /// Types, exact or the beginning of some.
+    pub types: Vec<String>,
+    /// Names of topics.
+    pub topics: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -193,7 +202,7 @@ fn filter(
     fold: bool,
     types: Option<Vec<String>>,
     topics: Option<Vec<String>>,
-) -> Result<Option<(Vec<String>, Vec<String>)>, Refusal> {
+) -> Result<Option<FilterAsked>, Refusal> {
     if topic != FEED {
         return match types.or(topics) {
             Some(_) => Err(Refusal::new(Code::QueryInvalid, "types and topics are for the feed alone")),
@@ -203,7 +212,7 @@ fn filter(
     if fold {
         return Err(Refusal::new(Code::QueryInvalid, "the feed is not read folded"));
     }
-    Ok(Some((types.unwrap_or_default(), topics.unwrap_or_default())))
+    Ok(Some(FilterAsked { types: types.unwrap_or_default(), topics: topics.unwrap_or_default() }))
 }
 
 fn need(field: Option<Cow<'_, str>>, name: &str) -> Result<String, Refusal> {

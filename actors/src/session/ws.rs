@@ -9,7 +9,7 @@ use actix::{AsyncContext, Context};
 
 use super::decoder::Incoming;
 use super::gate::{Admission, Right};
-use super::request::{self, Request};
+use super::request::{self, FilterAsked, Request};
 use super::{Answered, Session, Subscription, Task, Waiting, Wanted, Who};
 use crate::directory::{Directory, TopicHandle};
 use crate::entry::Entry;
@@ -76,7 +76,7 @@ impl Session {
             }
             Request::Auth { token } => self.renew(token, reference),
             Request::Subscribe { topic, start, requested, fold, filter } => {
-                let filter = filter.map(|raw| self.filter(&raw)).transpose()?;
+                let filter = filter.map(|asked| self.filter(&asked)).transpose()?;
                 self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold, filter }, reference, ctx)
             }
             Request::Publish { topic, entry } => {
@@ -86,9 +86,9 @@ impl Session {
         }
     }
 
-    fn filter(&self, (types, topics): &(Vec<String>, Vec<String>)) -> Result<Arc<Filter>, Refusal> {
+    fn filter(&self, asked: &FilterAsked) -> Result<Arc<Filter>, Refusal> {
         let principal = self.principal().ok_or(Code::HelloMissing)?;
-        Filter::parse(&principal.scope, types, topics).map(Arc::new)
+        Filter::parse(&principal.scope, &asked.types, &asked.topics).map(Arc::new)
     }
 
     fn unsubscribe(&mut self, topic: &str, reference: &Ref) -> Result<(), Refusal> {

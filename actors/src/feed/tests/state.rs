@@ -188,7 +188,8 @@ impl Model {
                 let after = self.head;
                 let positions: Vec<_> = (after + 1..=after + events).collect();
                 self.head = after + events + hole;
-                let kind = |position: Position| if moves && position % 2 == 0 { "thread.changed" } else { "note" };
+                let kind =
+                    |position: Position| if moves && position.is_multiple_of(2) { "thread.changed" } else { "note" };
                 let items = positions.iter().map(|position| item(*position, kind(*position))).collect();
                 self.log.extend(&positions);
                 let sent = told(&mut self.state, after, Some(items).filter(|_| fits), self.head);

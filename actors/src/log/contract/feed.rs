@@ -165,7 +165,7 @@ impl<L: EventLog, T: Topics, F: FeedLog> Fed<L, T, F> {
             "x",
             TopicChange { put_member: Some(Member { can_write: true, ..bob.clone() }), ..TopicChange::default() },
         );
-        let without = self.change("x", TopicChange { remove_member: Some(bob.sub.clone()), ..TopicChange::default() });
+        let without = self.change("x", TopicChange { remove_member: Some(bob.sub), ..TopicChange::default() });
         let closing = Append { closing: Some(deed()), ..item(record.log, vec![text_event(1, "closed", "{}")]) };
         assert_eq!(self.store.append(vec![closing]), [Ok(())]);
         let all = self.all(&home());
@@ -236,7 +236,7 @@ impl<L: EventLog, T: Topics, F: FeedLog> Fed<L, T, F> {
             let of_kind = all.iter().filter(|item| item.event.kind.as_str() == kind);
             of_kind.filter_map(|item| item.about.as_deref().cloned()).collect::<Vec<_>>()
         };
-        assert_eq!(about("thread.deleted"), [last.clone()], "about what it was at the end");
+        assert_eq!(about("thread.deleted"), std::slice::from_ref(&last), "about what it was at the end");
         assert_eq!(about("thread.created"), [last, kept, anew]);
         assert_eq!(self.ends().floor, 0, "who deletes tells so by the deletion");
     }
@@ -360,7 +360,7 @@ impl<L: EventLog, T: Topics, F: FeedLog> Fed<L, T, F> {
             let expected: Vec<_> = all.iter().filter(|item| item.position > ends.head).cloned().collect();
             let before = all.len() - expected.len();
             let tapped = self.settled(&tap, ends.head, expected.len()).expect("everything is told");
-            assert_eq!(tapped.items, Some(expected), "behind {} in pages, the rest is told, none twice", before);
+            assert_eq!(tapped.items, Some(expected), "behind {before} in pages, the rest is told, none twice");
         }
         // What is more than may wait is to be read.
         let (tap, ends, _) = self.tap(&home());

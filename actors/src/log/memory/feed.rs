@@ -37,7 +37,7 @@ impl Order {
     /// Forgets the rows of a log before `oldest`. Unless all of it goes, its feed says that something is missing.
     pub(super) fn forget(&mut self, log: LogId, oldest: Seq, is_deleted: bool) {
         let gone = |(of, seq, _): &(LogId, Seq, Option<LogId>)| *of == log && (is_deleted || *seq < oldest);
-        let last = self.rows.iter().filter(|(_, row)| gone(row)).map(|(position, _)| *position).last();
+        let last = self.rows.iter().filter(|(_, row)| gone(row)).map(|(position, _)| *position).next_back();
         self.rows.retain(|_, row| !gone(row));
         let scope = self.records.get(&log).map(|record| record.topic.key.scope());
         if let Some(feed) = scope.filter(|_| !is_deleted).and_then(|scope| self.feeds.get_mut(&scope)) {
