@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
+use tambour_actors::event::{Event, EventType};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::contract::deed;
-use tambour_actors::log::{Member, TopicChange, Visibility};
+use tambour_actors::log::{Append, EventLog as _, Member, TopicChange, Visibility};
 use tambour_actors::outlet::line::Pace;
 use tambour_actors::principal::{Permission, Permissions, Principal, Role};
 use tambour_actors::review::{Review, Seen, Survey};
@@ -17,7 +19,7 @@ use tambour_actors::topic_key::Scope;
 use tokio::sync::oneshot;
 
 use super::feed_client::{FeedClient, Who};
-use super::hub::{Hub, Setup, key, new_event, run, scope, until};
+use super::hub::{Hub, Setup, key, new_event, origin, run, scope, until};
 
 pub(crate) fn admin() -> Who {
     Who { sub: "root", rights: (Role::Admin, Permissions::NONE), types: &[], topics: &[] }
@@ -339,6 +341,55 @@ fn a_feed_that_dies_is_read_on() {
         gets(&mut other, &["thread.created thread/a", "a 1", "a 2", "a 3"]).await;
         root.net.end_input();
         other.net.end_input();
+        hub.expect_nothing_left().await;
+    });
+}
+
+#[test]
+fn what_is_more_than_a_tap_holds_is_read_from_the_store() {
+    const EVENTS: usize = 90;
+    run(async || {
+        let hub = Hub::start(Setup { workers: 1, ..Setup::default() }).await;
+        let record = hub.create("thread/a").await;
+        let mut readers = Vec::new();
+        for who in [admin(), member("bob", &[Permission::ThreadsRead]), member("eve", &[])] {
+            for wire in WIRES {
+                readers.push(FeedClient::open(&hub, who.clone(), 0, wire, Start::Head).await);
+            }
+        }
+        for reader in &mut readers {
+            begins(reader).await;
+        }
+        // Nobody asks the tap while its worker is held up.
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        hub.workers[0].spawn_fn(move || {
+            let _ = held.recv();
+        });
+        let data = Bytes::from(format!("\"{}\"", "x".repeat(60_000)));
+        for seq in 1..=EVENTS as u64 {
+            let event = Event {
+                seq,
+                time_ms: 0,
+                kind: EventType::parse("note").unwrap(),
+                origin: origin("alice"),
+                data: data.clone(),
+                target: None,
+            };
+            let append = Append { log: record.log, events: [event].into(), once: Vec::new(), closing: None };
+            assert_eq!(hub.log.memory.append(vec![append]).await, [Ok(())]);
+        }
+        let reads = hub.log.reads();
+        drop(go_on);
+        for reader in &mut readers {
+            until("all of it", || {
+                reader.read();
+                reader.got.len() == if reader.who.sub == "eve" { 0 } else { EVENTS }
+            })
+            .await;
+            assert!(reader.gaps.is_empty());
+        }
+        until("it was read", || hub.log.reads() > reads).await;
+        readers.iter().for_each(|reader| reader.net.end_input());
         hub.expect_nothing_left().await;
     });
 }
