@@ -115,9 +115,10 @@ impl FeedState {
         self.fanout.delivered(outlet, send);
     }
 
-    /// Forgets outlets that died.
+    /// Forgets outlets that died: else the feed would stay awake for readers that nobody has.
     pub fn keep_outlets(&mut self, lives: impl Fn(OutletId) -> bool) {
-        self.fanout.keep_outlets(lives);
+        let gone: Vec<_> = self.fanout.outlets().filter(|outlet| !lives(*outlet)).collect();
+        gone.into_iter().for_each(|outlet| self.fanout.detach(outlet, usize::MAX));
     }
 
     /// A reader who has everything up to `cursor` wants at most `bytes` of what follows.
