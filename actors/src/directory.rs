@@ -4,6 +4,7 @@
 //! names. One wake at a time per topic; whoever asks meanwhile waits for the same. The
 //! directory never looks at events.
 
+mod address;
 mod wake;
 
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use actix::dev::SendError;
+pub use address::Address;
+
 use actix::{Addr, prelude::ArbiterHandle};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -18,18 +21,19 @@ use tokio::sync::oneshot;
 use crate::deed::Deed;
 use crate::event::Seq;
 use crate::log::appender::Appender;
+use crate::log::feed::FeedLog;
 use crate::log::{ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
 use crate::refusal::{Code, Refusal};
 use crate::topic::messages::{Changed, Delete, Life, Outlets, Publish, Sleep, ToOutlet, Trimmed};
+use crate::topic::now_ms;
 use crate::topic::state::TopicLimits;
-use crate::topic::{TopicActor, now_ms};
-use crate::topic_key::TopicKey;
+use crate::topic_key::{TopicKey, TopicKind};
 
 /// A topic that is awake. Look it up anew for every use: it may be asleep by then.
 #[derive(Clone)]
 pub struct TopicHandle {
     /// Where to send.
-    pub addr: Addr<TopicActor>,
+    pub addr: Address,
     /// What is known of it.
     pub record: Arc<TopicRecord>,
     /// Which life.
@@ -50,6 +54,8 @@ pub struct Ground {
     pub log: Arc<dyn EventLog>,
     /// Where topics are known.
     pub topics: Arc<dyn Topics>,
+    /// Where everything is in commit order; `None`: there is no feed.
+    pub feeds: Option<Arc<dyn FeedLog>>,
     /// Of every topic, until there are [others](Directory::limit).
     pub limits: TopicLimits,
     /// A topic that nobody looked up for so long sleeps.
@@ -190,13 +196,16 @@ impl Directory {
         answer.await.unwrap_or_else(|_| Err("the wake was abandoned".into()))
     }
 
-    /// What is known of a topic, without waking it.
+    /// What is known of a topic, without waking it; of the feed, which is woken.
     ///
     /// # Errors
     /// [`Unavailable`] when the store can't answer.
     pub async fn record(&self, key: &TopicKey) -> Result<Option<Arc<TopicRecord>>, Unavailable> {
         if let Some(handle) = self.find_awake(key) {
             return Ok(Some(handle.record));
+        }
+        if key.kind() == TopicKind::Feed {
+            return Ok(self.find(key).await?.map(|handle| handle.record));
         }
         Ok(self.0.ground.topics.find(key).await?.map(|(record, _)| Arc::new(record)))
     }
@@ -208,7 +217,11 @@ impl Directory {
     /// The publish, not sent.
     #[allow(clippy::result_large_err, reason = "it is moved on at once")]
     pub fn try_publish(handle: &TopicHandle, publish: Publish) -> Result<(), Publish> {
-        match handle.addr.try_send(publish) {
+        let Some(topic) = handle.addr.topic() else {
+            publish.reply.send(Err(Refusal::new(Code::Forbidden, "the hub alone writes here")));
+            return Ok(());
+        };
+        match topic.try_send(publish) {
             Ok(()) => Ok(()),
             Err(SendError::Full(publish)) => {
                 publish.reply.send(Err(Code::TopicBusy.into()));
@@ -254,6 +267,9 @@ impl Directory {
     /// # Errors
     /// [`Unavailable`] when the store can't answer.
     pub async fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> Result<bool, Unavailable> {
+        if matches!(key.kind(), TopicKind::System | TopicKind::Feed) {
+            return Ok(false);
+        }
         let Some(record) = self.record(key).await? else { return Ok(false) };
         let deleted = self.0.ground.topics.delete(key, by).await?;
         // A wake that began before must not outlive the deletion; a topic created since must.
@@ -261,7 +277,7 @@ impl Directory {
             && handle.record.log == record.log
             && self.0.forget(key, handle.life, None)
         {
-            handle.addr.do_send(Delete);
+            handle.addr.topic().inspect(|topic| topic.do_send(Delete));
         }
         // Readers of a topic that sleeps have no actor that could tell them.
         self.0.outlets.send_all(|| ToOutlet::Deleted { key: key.clone(), mark: record.mark() });
@@ -290,7 +306,7 @@ impl Directory {
                 && handle.record.log == record.log
             {
                 handle.record = record.clone();
-                handle.addr.do_send(Changed(record.clone()));
+                handle.addr.topic().inspect(|topic| topic.do_send(Changed(record.clone())));
             }
         }
         self.0.outlets.send_all(|| ToOutlet::Changed { record: record.clone() });
@@ -303,7 +319,7 @@ impl Directory {
         if let Some(Entry::Awake { handle, .. }) = shard.get(key)
             && handle.record.log == log
         {
-            handle.addr.do_send(Trimmed(oldest));
+            handle.addr.topic().inspect(|topic| topic.do_send(Trimmed(oldest)));
         }
     }
 

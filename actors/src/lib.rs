@@ -7,7 +7,7 @@
 //! - [`log`]: the ports behind which events and topics are kept.
 //! - [`composite`]: where a reader of several topics stands.
 //! - [`entry`]: what a client asks to be written, parsed once for every transport.
-//! - [`topic`]: the actor that owns a log's order. [`directory`]: finds and starts topics.
+//! - [`topic`]: the actor that owns a log's order. [`feed`]: what happens in all of them. [`directory`]: finds and starts both.
 //! - [`outlet`]: writes to the sockets of one worker. [`session`]: one connection.
 
 pub mod catalogue;
@@ -18,6 +18,7 @@ pub mod depth;
 pub mod directory;
 pub mod entry;
 pub mod event;
+pub mod feed;
 pub mod frame;
 pub mod log;
 pub mod outlet;

@@ -2,6 +2,10 @@
 //!
 //! This file never writes an event.
 
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::log::{Member, NewTopic, TopicChange};
 use crate::principal::Permission;
 use crate::topic_key::TopicKind;
 
@@ -130,6 +134,48 @@ impl SystemType {
         !matches!(self, Self::ThreadCreated | Self::CanvasCreated | Self::ThreadClosed | Self::CanvasClosed)
             && self.audience() == Audience::Readers
     }
+}
+
+/// What `system/tenant` says of what happened to a topic: the one wording of it for every store. `topic` is what it is behind that, of
+/// one that was deleted what it was; `member` is whom it is about. `None` for what is no resource.
+#[must_use]
+pub fn topic_event(deed: TopicDeed, topic: &NewTopic, member: Option<&Member>) -> Option<(SystemType, Bytes)> {
+    let kind = SystemType::of_topic(topic.key.kind(), deed)?;
+    let mut data = json!({ "topic": topic.key.topic() });
+    match (deed, member) {
+        (TopicDeed::MemberPut, Some(member)) => {
+            data["sub"] = (*member.sub).into();
+            data["can"] = if member.can_write { "write" } else { "read" }.into();
+        }
+        (TopicDeed::MemberRemoved, Some(member)) => data["sub"] = (*member.sub).into(),
+        _ => {
+            if let Some(title) = &topic.title {
+                data["title"] = title.as_str().into();
+            }
+            data["visibility"] = topic.visibility.as_str().into();
+            data["creator"] = (*topic.creator).into();
+        }
+    }
+    Some((kind, data.to_string().into()))
+}
+
+/// What a change made of a topic that was this before it, in the order in which it is told. What changes nothing is not told: the
+/// same title, a member who can do the same, nobody who leaves.
+#[must_use]
+pub fn happened(before: &NewTopic, change: &TopicChange) -> Vec<(TopicDeed, Option<Member>)> {
+    let known = |sub: &str| before.members.iter().find(|member| *member.sub == *sub);
+    let title = change.title.as_ref().is_some_and(|title| *title != before.title);
+    let visibility = change.visibility.is_some_and(|visibility| visibility != before.visibility);
+    let put = change.put_member.as_ref().filter(|member| known(&member.sub) != Some(*member)).cloned();
+    let is_put = |sub: &str| change.put_member.as_ref().filter(|member| *member.sub == *sub);
+    let removed = change.remove_member.as_ref().and_then(|sub| is_put(sub).or_else(|| known(sub))).cloned();
+    let mut told = Vec::new();
+    if title || visibility {
+        told.push((TopicDeed::Changed, None));
+    }
+    told.extend(put.map(|member| (TopicDeed::MemberPut, Some(member))));
+    told.extend(removed.map(|member| (TopicDeed::MemberRemoved, Some(member))));
+    told
 }
 
 #[cfg(test)]

@@ -15,7 +15,11 @@ pub fn check(principal: &Principal, topic: &NewTopic, right: Right) -> Result<()
     let member = topic.members.iter().find(|member| member.sub == principal.sub);
     let kind = topic.key.kind();
     if matches!(kind, TopicKind::System | TopicKind::Feed) {
-        return if right == Right::Read { require(principal, Permission::read(kind)) } else { Err(not_written()) };
+        return match right {
+            Right::Read if !principal.reaches(&topic.key) => Err(out_of_reach()),
+            Right::Read => require(principal, Permission::read(kind)),
+            Right::Write | Right::Manage => Err(not_written()),
+        };
     }
     let own = principal.role.administers() || topic.creator == principal.sub;
     let shared = topic.visibility != Visibility::Private;
@@ -37,7 +41,7 @@ pub fn check(principal: &Principal, topic: &NewTopic, right: Right) -> Result<()
         return Ok(());
     }
     let detail = match right {
-        _ if !principal.reaches(&topic.key) => "your stream token is for other topics",
+        _ if !principal.reaches(&topic.key) => return Err(out_of_reach()),
         Right::Read => "this topic is not shared with you: you are no member of it",
         Right::Write if check(principal, topic, Right::Read).is_err() => {
             "this topic is not shared with you: you are no member of it"
@@ -57,6 +61,11 @@ pub fn check_create(principal: &Principal, kind: TopicKind) -> Result<(), Refusa
         return Err(Refusal::new(Code::Forbidden, "a viewer creates no topics"));
     }
     Permission::write(kind).map_or_else(|| Err(not_written()), |key| require(principal, key))
+}
+
+/// Of what a stream token is not for.
+fn out_of_reach() -> Refusal {
+    Refusal::new(Code::Forbidden, "your stream token is for other topics")
 }
 
 /// Of what nobody writes: the feed, and `system/tenant`.
@@ -108,9 +117,8 @@ mod tests {
         }
     }
 
-    /// r, w, m for each right that they have on thread/x.
-    fn rights_of(principal: &Principal, visibility: Visibility, can_write: Option<bool>) -> String {
-        let topic = NewTopic {
+    fn topic_of(principal: &Principal, visibility: Visibility, can_write: Option<bool>) -> NewTopic {
+        NewTopic {
             key: TopicKey::new(&principal.scope, TopicKind::Thread, "x").unwrap(),
             creator: "creator".into(),
             title: None,
@@ -118,7 +126,12 @@ mod tests {
             members: can_write.map(|can_write| Member { sub: "alice".into(), can_write }).into_iter().collect(),
             created_at_ms: 0,
             incarnation: Incarnation(0),
-        };
+        }
+    }
+
+    /// r, w, m for each right that they have on thread/x.
+    fn rights_of(principal: &Principal, visibility: Visibility, can_write: Option<bool>) -> String {
+        let topic = topic_of(principal, visibility, can_write);
         [(Right::Read, 'r'), (Right::Write, 'w'), (Right::Manage, 'm')]
             .iter()
             .filter(|(right, _)| check(principal, &topic, *right).is_ok())
@@ -170,6 +183,12 @@ mod tests {
         assert_eq!(rights_of(&stream(None), Visibility::Private, None), "rwm");
         assert_eq!(rights_of(&stream(Some("x")), Visibility::Private, None), "rwm");
         assert_eq!(rights_of(&stream(Some("y")), Visibility::Public, None), "");
+        let feed = |principal: &Principal| {
+            let key = TopicKey::feed(&principal.scope);
+            let topic = NewTopic { key, ..topic_of(principal, Visibility::Team, None) };
+            check(principal, &topic, Right::Read).is_ok()
+        };
+        assert!(feed(&stream(None)) && !feed(&stream(Some("x"))), "a token for topics is not for all of them");
         let read_only = Principal { read_only: true, ..stream(Some("x")) };
         assert_eq!(rights_of(&read_only, Visibility::Public, Some(true)), "r");
     }

@@ -182,7 +182,7 @@ async fn stream(
     if behind_the_end(grant, start).await? {
         return Ok(HttpResponse::NoContent().finish());
     }
-    let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds() }];
+    let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds(), filter: None }];
     let permit = grant.caller.permit()?;
     let who = Who::Reader(grant.caller.proved().await?);
     let ready = Ready { who, topics, composite: None, wire: reading.wire(), hold: permit };

@@ -11,7 +11,7 @@ use tambour_actors::session::gate::Right;
 use tambour_actors::session::request;
 use tambour_actors::session::{Wanted, Who};
 use tambour_actors::topic::state::Start;
-use tambour_actors::topic_key::TopicKey;
+use tambour_actors::topic_key::{TopicKey, TopicKind};
 use utoipa::IntoParams;
 
 use super::read::behind_the_end;
@@ -78,6 +78,9 @@ impl Streaming {
             .map(key)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Refusal::new(Code::NameInvalid, error.to_string()))?;
+        if keys.iter().any(|key| key.kind() == TopicKind::Feed) {
+            return Err(Refusal::new(Code::QueryInvalid, "the feed is a stream by itself"));
+        }
         if !put_in_order(&mut keys, |key| key) {
             return Err(Refusal::new(Code::QueryInvalid, "a topic is named twice"));
         }
@@ -141,7 +144,7 @@ pub async fn open(
             Begin::Behind(_, given) => Some(given.clone()),
         };
         let start = start(index, grant);
-        topics.push(Wanted { topic: grant.topic().await?, start, requested, fold: streaming.fold });
+        topics.push(Wanted { topic: grant.topic().await?, start, requested, fold: streaming.fold, filter: None });
     }
     let wire = if streaming.named.unwrap_or(true) { Wire::Sse } else { Wire::SseUnnamed };
     let permit = caller.permit()?;

@@ -99,6 +99,7 @@ fn what_a_stream_of_several_may_not_be_asked_for() {
     for (query, refusal) in [
         ("", (400, "query.invalid")),
         ("topics=thread/x,thread/x", (400, "query.invalid")),
+        ("topics=thread/x,feed", (400, "query.invalid")),
         (&format!("topics={}", many.join(",")), (400, "query.invalid")),
         ("topics=", (400, "name.invalid")),
         ("topics=thread/x,", (400, "name.invalid")),

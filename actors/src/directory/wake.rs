@@ -3,17 +3,20 @@
 //! Whatever dies on the way leaves nobody waiting: who looked for the topic is told that it could not be had, and an
 //! appender is started again.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, WeakAddr};
 
-use super::{Entry, Inner, TopicHandle};
+use super::{Address, Entry, Found, Inner, TopicHandle};
+use crate::cursor::Incarnation;
+use crate::feed::{self, FeedActor, Told};
 use crate::log::appender::{Appender, Ends, OnDeath};
-use crate::log::{Bounds, TopicRecord, Unavailable};
+use crate::log::feed::Tap;
+use crate::log::{Bounds, LogId, NewTopic, TopicRecord, Unavailable, Visibility};
 use crate::topic::messages::{Life, ToOutlet};
 use crate::topic::{Birth, TopicActor, now_ms};
-use crate::topic_key::TopicKey;
+use crate::topic_key::{TopicKey, TopicKind};
 
 /// A wake under way. If it ends without having told its waiters, they are let go: each is told that it was abandoned.
 struct Waking<'a> {
@@ -56,8 +59,12 @@ impl Inner {
 
     pub(super) async fn wake(self: Arc<Self>, key: TopicKey) {
         let mut guard = Waking { inner: &self, key: &key, done: false };
-        let found = self.load(&key).await;
-        let found = found.map(|found| found.and_then(|(record, bounds)| self.clone().start(record, bounds)));
+        let found = if key.kind() == TopicKind::Feed {
+            self.start_feed(&key).await
+        } else {
+            let found = self.load(&key).await;
+            found.map(|found| found.and_then(|(record, bounds)| self.start(record, bounds)))
+        };
         let waiters = {
             let mut shard = self.shard(&key).lock();
             let entry = match &found {
@@ -90,17 +97,9 @@ impl Inner {
         Ok(Some((record, bounds)))
     }
 
-    fn start(self: Arc<Self>, record: TopicRecord, bounds: Bounds) -> Option<TopicHandle> {
-        let key = record.topic.key.clone();
+    fn start(self: &Arc<Self>, record: TopicRecord, bounds: Bounds) -> Option<TopicHandle> {
         let record = Arc::new(record);
-        let life = Life(self.lives.fetch_add(1, Ordering::Relaxed));
-        let weak = Arc::downgrade(&self);
-        let on_death = Box::new(move || {
-            let Some(inner) = weak.upgrade().filter(|inner| !inner.closing.load(Ordering::Relaxed)) else { return };
-            tracing::error!(topic = %key, "a topic died and is replaced");
-            inner.forget(&key, life, None);
-            inner.outlets.send_all(|| ToOutlet::Lost { key: key.clone(), life });
-        });
+        let life = self.next_life();
         let seats = self.seats.read();
         let seat = seats[self.worker_of(&record.topic.key)].as_ref()?;
         let birth = Birth {
@@ -111,9 +110,65 @@ impl Inner {
             log: self.ground.log.clone(),
             appender: seat.appender.clone(),
             outlets: self.outlets.clone(),
-            on_death,
+            on_death: self.on_death(&record.topic.key, life),
         };
         let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
-        Some(TopicHandle { addr, record, life })
+        Some(TopicHandle { addr: Address::Topic(addr), record, life })
     }
+
+    /// The feed of a scope: it begins where its store begins to tell it.
+    async fn start_feed(self: &Arc<Self>, key: &TopicKey) -> Found {
+        let Some(log) = self.ground.feeds.clone() else { return Ok(None) };
+        let teller: Arc<OnceLock<WeakAddr<FeedActor>>> = Arc::default();
+        let told = teller.clone();
+        let tap = Arc::new(Tap::new(move || {
+            if let Some(feed) = told.get().and_then(WeakAddr::upgrade) {
+                feed.do_send(Told);
+            }
+        }));
+        let ends = log.tap(&key.scope(), &tap).await?;
+        let record = Arc::new(feed_record(key, ends.incarnation));
+        let life = self.next_life();
+        let (limits, outlets) = (*self.limits.read(), self.outlets.clone());
+        let on_death = self.on_death(key, life);
+        let birth = feed::Birth { record: record.clone(), ends, limits, life, log, tap, outlets, on_death };
+        let seats = self.seats.read();
+        let seat = seats[self.worker_of(key)].as_ref();
+        let seat = seat.ok_or_else(|| Unavailable::from("the feed's worker is not seated"))?;
+        let addr = FeedActor::start_in_arbiter(&seat.arbiter, move |_| FeedActor::new(birth));
+        // What it was told before it could be woken.
+        if teller.set(addr.downgrade()).is_ok() {
+            addr.do_send(Told);
+        }
+        Ok(Some(TopicHandle { addr: Address::Feed(addr), record, life }))
+    }
+
+    fn next_life(&self) -> Life {
+        Life(self.lives.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What is done when a life ends that was not to.
+    fn on_death(self: &Arc<Self>, key: &TopicKey, life: Life) -> Box<dyn FnOnce() + Send> {
+        let (weak, key) = (Arc::downgrade(self), key.clone());
+        Box::new(move || {
+            let Some(inner) = weak.upgrade().filter(|inner| !inner.closing.load(Ordering::Relaxed)) else { return };
+            tracing::error!(topic = %key, "a topic died and is replaced");
+            inner.forget(&key, life, None);
+            inner.outlets.send_all(|| ToOutlet::Lost { key: key.clone(), life });
+        })
+    }
+}
+
+/// What stands for the feed where topics have their record: nobody's, with no log of its own.
+fn feed_record(key: &TopicKey, incarnation: Incarnation) -> TopicRecord {
+    let topic = NewTopic {
+        key: key.clone(),
+        creator: "".into(),
+        title: None,
+        visibility: Visibility::Team,
+        members: Vec::new(),
+        created_at_ms: 0,
+        incarnation,
+    };
+    TopicRecord { log: LogId(0), topic }
 }

@@ -1,7 +1,7 @@
 //! Consecutive frames that are written together.
 //!
 //! A batch is made once and shared by all outlets: the first that needs the frames of a wire
-//! as one buffer joins them for all. It never holds frames with a hole between them.
+//! as one buffer joins them for all. Between its frames is nothing that its readers miss.
 
 use std::sync::OnceLock;
 
@@ -56,6 +56,22 @@ impl Batch {
         Self::of(after, last, Some(whole), frames)
     }
 
+    /// Puts frames together that are all there is behind `after` up to `last`.
+    ///
+    /// # Panics
+    /// When the frames do not ascend, or lie outside of the stretch.
+    #[must_use]
+    pub fn stretch(after: Seq, last: Seq, frames: Vec<Frame>) -> Self {
+        Self { folded: None, ..Self::folded(after, last, true, frames) }
+    }
+
+    /// No frames, and nothing that could be gone on with: it tells that there is something up to `head`, which is to be asked
+    /// for.
+    #[must_use]
+    pub fn of_head(head: Seq) -> Self {
+        Self::of(head, head, None, Vec::new())
+    }
+
     fn of(after: Seq, last: Seq, folded: Option<bool>, frames: Vec<Frame>) -> Self {
         Self { after, last, folded, frames, ws: OnceLock::new(), sse: OnceLock::new(), unnamed: OnceLock::new() }
     }
@@ -64,6 +80,12 @@ impl Batch {
     #[must_use]
     pub fn first(&self) -> Seq {
         self.after + 1
+    }
+
+    /// Where its last frame stands, if there is one.
+    #[must_use]
+    pub fn last_frame(&self) -> Option<Seq> {
+        self.frames.last().map(|frame| frame.seq)
     }
 
     /// The last seq that the batch stands for.
@@ -160,7 +182,7 @@ mod tests {
 
     fn frame(seq: Seq, ws: &str, sse: &str) -> Frame {
         let bytes = Bytes::from(format!("{ws}{sse}"));
-        Frame { seq, closes: false, bytes, ws_bytes: u32::try_from(ws.len()).unwrap(), name_bytes: 0 }
+        Frame { seq, closes: false, subject: None, bytes, ws_bytes: u32::try_from(ws.len()).unwrap(), name_bytes: 0 }
     }
 
     proptest! {

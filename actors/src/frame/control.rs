@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Wire;
-use crate::cursor::Mark;
+use crate::cursor::{Cursor, Mark};
 use crate::log::Bounds;
 use crate::refusal::Refusal;
-use crate::topic_key::TopicKey;
+use crate::topic_key::{FEED, TopicKey};
 
 /// A WebSocket ping without payload (RFC 6455, section 5.5.2).
 pub const WS_PING: &[u8] = &[0x89, 0];
@@ -118,6 +118,13 @@ pub enum Control<'a> {
         /// The HTTP status of the same refusal.
         status: u16,
     },
+    /// The reader stands here, though nothing that they see led there. On SSE it is a block of an id alone.
+    Progress {
+        /// In what: the feed.
+        topic: &'a str,
+        /// Where.
+        cursor: &'a str,
+    },
     /// The answer to `ping`.
     Pong,
     /// The first block of an SSE stream.
@@ -184,8 +191,8 @@ pub fn error(refusal: &Refusal, reference: &Ref) -> Vec<u8> {
     Control::Error { code, status, detail: &refusal.detail, more: refusal.more.as_deref() }.ws(reference)
 }
 
-/// The `gap` frame of a topic. On SSE its `id` stands just before the oldest event that is kept: a client that was
-/// told of the gap goes on behind it.
+/// The `gap` frame of a topic. On SSE its `id` stands where the reader goes on: just before the oldest event that is kept;
+/// in the feed, which loses what is in between, where they were.
 #[must_use]
 pub fn gap(wire: Wire, key: &TopicKey, mark: Mark, reason: &str, requested: &str, bounds: Bounds, id: &str) -> Vec<u8> {
     let topic = key.topic();
@@ -194,6 +201,16 @@ pub fn gap(wire: Wire, key: &TopicKey, mark: Mark, reason: &str, requested: &str
     match wire {
         Wire::Ws => frame.ws(&None),
         Wire::Sse | Wire::SseUnnamed => frame.sse(wire, Some(id)),
+    }
+}
+
+/// Where a reader of the feed stands behind what they may not see. An `EventSource` takes the id, and fires nothing.
+#[must_use]
+pub fn progress(wire: Wire, cursor: Cursor) -> Vec<u8> {
+    let cursor = cursor.to_string();
+    match wire {
+        Wire::Ws => Control::Progress { topic: FEED, cursor: &cursor }.ws(&None),
+        Wire::Sse | Wire::SseUnnamed => format!("id: {cursor}\n\n").into_bytes(),
     }
 }
 

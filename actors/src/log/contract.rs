@@ -22,6 +22,7 @@ use crate::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 mod changes;
 mod deeds;
 mod dice;
+pub mod feed;
 mod folding;
 mod lists;
 mod model;

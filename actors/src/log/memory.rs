@@ -1,6 +1,8 @@
 //! A log and a topic store in memory: for tests of the actors, and as the plainest reading of
 //! the contract. It keeps nothing across a restart, so no hub is ever run on it.
 
+mod feed;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use super::{
 };
 use crate::deed::Deed;
 use crate::event::{APPENDED_BYTES_MAX, Event, Seq};
+use crate::system::{TopicDeed, happened};
 use crate::topic_key::{Scope, TopicKey};
 
 /// An in-memory [`EventLog`] and [`Topics`]. Clones share their contents.
@@ -26,6 +29,7 @@ struct Contents {
     next_log: i64,
     topics: BTreeMap<TopicKey, TopicRecord>,
     logs: HashMap<LogId, Kept>,
+    order: feed::Order,
 }
 
 #[derive(Default)]
@@ -146,13 +150,25 @@ impl Kept {
     }
 }
 
+impl Contents {
+    fn append(&mut self, item: &Append) -> Result<(), AppendError> {
+        self.logs.get_mut(&item.log).ok_or(AppendError::Gone)?.append(item)?;
+        let before = self.head();
+        self.place(item.log, item.events.iter().map(|event| event.seq), None);
+        if let Some(record) = self.order.records.get(&item.log).cloned() {
+            if let Some(by) = &item.closing {
+                self.happened(&record, TopicDeed::Closed, None, by);
+            }
+            self.tell(&record.topic.key.scope(), before);
+        }
+        Ok(())
+    }
+}
+
 impl EventLog for MemoryLog {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
         let mut contents = self.0.lock();
-        let answers = items
-            .into_iter()
-            .map(|item| contents.logs.get_mut(&item.log).ok_or(AppendError::Gone)?.append(&item))
-            .collect();
+        let answers = items.into_iter().map(|item| contents.append(&item)).collect();
         Box::pin(std::future::ready(answers))
     }
 
@@ -221,12 +237,13 @@ impl EventLog for MemoryLog {
             kept.trimmed += count as Seq;
             kept.bounds()
         });
+        contents.order.forget(log, bounds.oldest, false);
         Box::pin(std::future::ready(Ok(bounds)))
     }
 }
 
 impl Topics for MemoryLog {
-    fn create(&self, topic: NewTopic, _: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>> {
+    fn create(&self, topic: NewTopic, by: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>> {
         let mut contents = self.0.lock();
         let answer = if contents.topics.contains_key(&topic.key) {
             Err(CreateError::Exists)
@@ -235,6 +252,10 @@ impl Topics for MemoryLog {
             let record = TopicRecord { log: LogId(contents.next_log), topic };
             contents.logs.insert(record.log, Kept::default());
             contents.topics.insert(record.topic.key.clone(), record.clone());
+            contents.order.records.insert(record.log, Arc::new(record.clone()));
+            let before = contents.head();
+            contents.happened(&record, TopicDeed::Created, None, &by);
+            contents.tell(&record.topic.key.scope(), before);
             Ok(record)
         };
         Box::pin(std::future::ready(answer))
@@ -265,19 +286,36 @@ impl Topics for MemoryLog {
         &self,
         key: &TopicKey,
         change: TopicChange,
-        _: Arc<Deed>,
+        by: Arc<Deed>,
     ) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
         let mut contents = self.0.lock();
-        let changed =
-            contents.topics.get_mut(key).map(|record| change.apply(&mut record.topic).map(|()| record.clone()));
-        Box::pin(std::future::ready(changed.transpose()))
+        let changed = contents.topics.get_mut(key).map(|record| {
+            let before = record.topic.clone();
+            change.apply(&mut record.topic).map(|()| (before, record.clone()))
+        });
+        let changed = changed.transpose().map(|changed| {
+            changed.map(|(before, record)| {
+                contents.order.records.insert(record.log, Arc::new(record.clone()));
+                let head = contents.head();
+                for (deed, member) in happened(&before, &change) {
+                    contents.happened(&record, deed, member.as_ref(), &by);
+                }
+                contents.tell(&key.scope(), head);
+                record
+            })
+        });
+        Box::pin(std::future::ready(changed))
     }
 
-    fn delete(&self, key: &TopicKey, _: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>> {
+    fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>> {
         let mut contents = self.0.lock();
         let deleted = contents.topics.remove(key);
         if let Some(record) = &deleted {
             contents.logs.remove(&record.log);
+            contents.order.forget(record.log, 0, true);
+            let before = contents.head();
+            contents.happened(record, TopicDeed::Deleted, None, &by);
+            contents.tell(&key.scope(), before);
         }
         Box::pin(std::future::ready(Ok(deleted.is_some())))
     }
@@ -292,6 +330,13 @@ mod tests {
         super::super::contract::run(|| {
             let log = MemoryLog::default();
             (log.clone(), log)
+        });
+    }
+    #[test]
+    fn passes_the_contract_of_the_feed() {
+        super::super::contract::feed::run(|| {
+            let log = MemoryLog::default();
+            (log.clone(), log.clone(), log)
         });
     }
 }

@@ -8,8 +8,8 @@ use std::io::{self, IoSlice};
 use actix::Recipient;
 
 use super::messages::ToSession;
+use super::own::Own;
 use super::socket::Socket;
-use crate::composite::Composite;
 use crate::event::Seq;
 use crate::frame::Wire;
 use crate::topic::messages::Fold;
@@ -90,8 +90,8 @@ pub struct Line {
     pub alarm_ms: u64,
     /// The subscriptions.
     pub subs: Vec<Sub>,
-    /// Of an SSE stream of several topics: the id under which its blocks are written.
-    pub composite: Option<Box<Composite>>,
+    /// Of a stream of several topics, or of the feed.
+    pub own: Option<Box<Own>>,
     session: Recipient<ToSession>,
     socket: Box<dyn Socket>,
     rest: Vec<u8>,
@@ -122,7 +122,7 @@ impl Line {
             stall_ms: pace.stall_ms,
             alarm_ms: u64::MAX,
             subs: Vec::new(),
-            composite: None,
+            own: None,
             session,
             socket,
             rest: Vec::new(),
@@ -149,7 +149,8 @@ impl Line {
     pub fn stand(&mut self, index: usize, cursor: Seq) {
         let sub = &mut self.subs[index];
         sub.cursor = cursor;
-        if let (Some(id), Some(place)) = (&mut self.composite, sub.place()) {
+        let place = sub.place();
+        if let (Some(id), Some(place)) = (self.composite_mut(), place) {
             id.advance(place, cursor);
         }
     }

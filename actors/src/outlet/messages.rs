@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use crate::directory::TopicHandle;
+use crate::feed::view::View;
 use crate::log::{Bounds, TopicRecord};
 use crate::review::{Reading, Review, Survey};
 use crate::topic::messages::{EndReason, LineId};
@@ -27,6 +28,8 @@ pub enum FromSession {
         start: Start,
         /// Whether replays come with appends folded.
         fold: bool,
+        /// Of the feed: what the reader gets.
+        view: Option<Box<View>>,
     },
     /// The client knows where it starts: events may follow.
     Go {

@@ -8,6 +8,7 @@ mod blocks;
 pub mod line;
 mod lives;
 pub mod messages;
+pub mod own;
 mod pump;
 mod seats;
 pub mod socket;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, fut::wrap_future};
 use slab::Slab;
 
+use crate::directory::Address;
 use crate::frame::{Wire, control};
 use crate::topic::messages::{EndReason, FromOutlet, ToOutlet};
 use crate::topic::state::OutletId;
@@ -175,7 +177,7 @@ impl Outlet {
         let sub = line.subs[index];
         line.next = u32::try_from(index + 1).unwrap_or(0);
         let slot = sub.topic as usize;
-        let addr = self.seats.get(slot).and_then(|seat| seat.addr.clone()).filter(actix::Addr::connected);
+        let addr = self.seats.get(slot).and_then(|seat| seat.addr.clone()).filter(Address::connected);
         let Some(addr) = addr else {
             self.attach(slot, ctx);
             return;
@@ -254,7 +256,14 @@ impl Outlet {
             };
             if !line.blocked && now_ms.saturating_sub(line.beat_ms) >= every_ms {
                 line.beat_ms = now_ms;
-                line.control(frame, now_ms);
+                let ahead = line.is_ahead().and_then(|slot| self.seats.get(slot));
+                if let Some(feed) = ahead {
+                    line.tell_place(feed.mark, now_ms);
+                }
+                // A place keeps an SSE stream alive as well; a ping asks for an answer.
+                if ahead.is_none() || line.wire == Wire::Ws {
+                    line.control(frame, now_ms);
+                }
             }
         }
     }
@@ -307,8 +316,9 @@ impl Handler<FromSession> for Outlet {
             lines.get(id.slot as usize).is_some_and(|line| line.turn == id.turn)
         };
         match message {
-            FromSession::Subscribe { line, ticket, topic, start, fold } if known(lines, line) => {
-                self.subscribe(lines, Pending { line, ticket, left: false, start, fold, since_ms: 0 }, &topic, ctx);
+            FromSession::Subscribe { line, ticket, topic, start, fold, view } if known(lines, line) => {
+                let pending = Pending { line, ticket, left: false, start, fold, view, since_ms: 0 };
+                self.subscribe(lines, pending, &topic, ctx);
             }
             FromSession::Go { line, ticket } if known(lines, line) => {
                 let target = &mut lines[line.slot as usize];

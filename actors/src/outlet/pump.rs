@@ -52,8 +52,8 @@ pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u6
     if !line.open() {
         return;
     }
-    if let Some(id) = line.composite.take() {
-        blocks::write(line, id, parts, now_ms);
+    if let Some(own) = line.own.take_if(|own| own.sorts(&line.subs, parts)) {
+        blocks::write(line, own, parts, now_ms);
         return;
     }
     let (wire, subs) = (line.wire, &line.subs);
@@ -83,6 +83,10 @@ fn settle(line: &mut Line, parts: &[(usize, &Batch)], mut accepted: usize) {
         let (reached, missing) = batch.accepted(line.wire, cursor, taken);
         assert!(reached >= cursor && reached <= batch.last(), "a cursor moves forward, inside what was written");
         let sub = &mut line.subs[*index];
+        if let Some(own) = &mut line.own {
+            let told = if reached == batch.last() { batch.last_frame() } else { Some(reached) };
+            own.told(sub, told.unwrap_or(0));
+        }
         sub.cursor = reached;
         if let Some(whole) = batch.folds() {
             sub.fold = if whole && reached == batch.last() { Fold::Whole } else { Fold::Owed };

@@ -6,15 +6,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix::Addr;
 use slab::Slab;
 
 use super::line::{Line, Sub};
 use crate::cursor::Mark;
+use crate::directory::Address;
 use crate::event::Seq;
+use crate::feed::view::View;
 use crate::frame::Batch;
 use crate::log::Bounds;
-use crate::topic::TopicActor;
 use crate::topic::messages::{Fold, Life, LineId};
 use crate::topic::state::Start;
 use crate::topic_key::TopicKey;
@@ -42,6 +42,8 @@ pub(super) struct Pending {
     pub(super) left: bool,
     pub(super) start: Start,
     pub(super) fold: bool,
+    /// Of the feed: what they get.
+    pub(super) view: Option<Box<View>>,
     pub(super) since_ms: u64,
 }
 
@@ -57,7 +59,7 @@ pub(super) struct NewSub {
 pub(super) struct Seat {
     pub(super) key: TopicKey,
     pub(super) mark: Mark,
-    pub(super) addr: Option<Addr<TopicActor>>,
+    pub(super) addr: Option<Address>,
     pub(super) life: Life,
     pub(super) attaching: bool,
     /// The topic slept, died or woke while it was being found.
@@ -145,6 +147,7 @@ impl Seats {
         if line.replaying == Some(gone.topic) {
             line.replaying = None;
         }
+        line.leave(gone.topic as usize);
         if let Some(moved) = line.subs.get(sub) {
             let reader = &mut self.slots[moved.topic as usize].readers[moved.reader as usize];
             reader.sub = u32::try_from(sub).expect("a session has few topics");

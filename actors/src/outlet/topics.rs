@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::line::{Line, Sub};
 use super::messages::ToSession;
+use super::own::{FeedReading, Own};
 use super::seats::{Delivery, NewSub, Pending, Seat};
 use super::{Outlet, pump};
 use crate::directory::TopicHandle;
@@ -182,7 +183,7 @@ impl Outlet {
         let Some(place) = seat.pending.iter().position(|pending| (pending.line, pending.ticket) == id) else {
             return;
         };
-        let pending = seat.pending.swap_remove(place);
+        let mut pending = seat.pending.swap_remove(place);
         let (line, ticket) = id;
         seat.learn(bounds);
         let worker = self.worker.clone();
@@ -192,6 +193,10 @@ impl Outlet {
                 let fold = Fold::starting(pending.fold, started.cursor, bounds.head);
                 let new = NewSub { ticket, cursor: started.cursor, fold };
                 self.seats.join(slot, line.slot, target, new);
+                if let Some(view) = pending.view.take() {
+                    let reading = FeedReading { topic: slot, view, told: started.cursor, floor: bounds.oldest };
+                    target.own = Some(Box::new(Own::Feed(reading)));
+                }
                 target.tell(ToSession::Subscribed { record, ticket, started, bounds });
             }
             // Left meanwhile, and counted by the topic all the same.
@@ -270,14 +275,20 @@ impl Outlet {
             let (mark, requested) = (seat.mark, seat.mark.at(cursor).to_string());
             let ends = Bounds { oldest: first, ..bounds };
             line.stand(index, first - 1);
-            let id = line.composite.as_ref().map_or_else(|| mark.at(first - 1).to_string(), ToString::to_string);
+            let id = line.composite().map_or_else(|| mark.at(first - 1).to_string(), ToString::to_string);
             line.control(&gap(line.wire, key, mark, GapReason::Trimmed.as_str(), &requested, ends, &id), now_ms);
         }
         let cursor = line.subs[index].cursor;
+        if writable {
+            line.learn_floor(slot, index, (key, seat.mark), bounds, now_ms);
+        }
         match replayed {
             Replayed::Frames(batch) if batch.last() > cursor => {
                 if writable && line.open() {
                     pump::write_parts(line, &[(index, batch)], now_ms);
+                }
+                if writable && line.is_ahead() == Some(slot) {
+                    line.tell_place(seat.mark, now_ms);
                 }
                 self.serve(lines, id.slot, ctx);
             }

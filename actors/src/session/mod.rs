@@ -22,11 +22,13 @@ use uuid::Uuid;
 use crate::cursor::{Cursor, Mark};
 use crate::directory::TopicHandle;
 use crate::entry::Entry;
+use crate::feed::view::Filter;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
 use crate::log::Bounds;
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
+use crate::outlet::own::Own;
 use crate::outlet::worker::Worker;
 use crate::principal::Principal;
 use crate::refusal::{Refusal, close};
@@ -85,6 +87,7 @@ enum Task {
         start: Start,
         requested: Option<String>,
         fold: bool,
+        filter: Option<Arc<Filter>>,
     },
     Publish {
         entry: Entry,
@@ -184,7 +187,7 @@ pub fn open(worker: &Rc<Worker>, opening: Opening) -> Addr<Session> {
             session.welcome(&None);
         }
         session.set_alarm();
-        session.with_line(|line, _| line.composite = composite);
+        session.with_line(|line, _| line.own = composite.map(|id| Box::new(Own::Several(*id))));
         session.review(None, ctx);
         for wanted in topics {
             session.subscribe(wanted, None);

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::gate::{Gate, Greeter, Hold, Identity, Proved};
 use crate::composite::Composite;
 use crate::directory::TopicHandle;
+use crate::feed::view::Filter;
 use crate::frame::Wire;
 use crate::outlet::line::Pace;
 use crate::outlet::messages::ToSession;
@@ -116,4 +117,6 @@ pub struct Wanted {
     pub requested: Option<String>,
     /// Whether replays come with appends folded.
     pub fold: bool,
+    /// Of the feed: what of it; `None`: all that the principal may see.
+    pub filter: Option<Arc<Filter>>,
 }

@@ -7,18 +7,20 @@ use actix::{AsyncContext, Context};
 
 use super::gate::Right;
 use super::{Asked, Begun, Reads, Session, Subscription, Wanted};
+use crate::feed::view::View;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
 use crate::log::{Bounds, TopicRecord};
 use crate::outlet::messages::{FromSession, ToSession};
+use crate::outlet::own::Own;
 use crate::refusal::{Code, Refusal, close};
 use crate::topic::messages::EndReason;
 use crate::topic::state::{Start, Started};
-use crate::topic_key::TopicKey;
+use crate::topic_key::{TopicKey, TopicKind};
 
 impl Session {
     pub(super) fn subscribe(&mut self, wanted: Wanted, reference: Ref) {
-        let Wanted { topic, start, requested, fold } = wanted;
+        let Wanted { topic, start, requested, fold, filter } = wanted;
         let key = topic.record.topic.key.clone();
         let resumed = matches!(start, Start::After(_));
         self.tickets = self.tickets.wrapping_add(1);
@@ -28,7 +30,9 @@ impl Session {
             self.subscriptions.reserve_exact(1);
         }
         self.subscriptions.push(Subscription { ticket, key, asked });
-        self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic, start, fold });
+        let reader = self.principal().filter(|_| topic.record.topic.key.kind() == TopicKind::Feed);
+        let view = reader.map(|reader| Box::new(View::of(reader, filter.unwrap_or_default())));
+        self.ask_outlet(FromSession::Subscribe { line: self.line, ticket, topic, start, fold, view });
     }
 
     /// Whether a topic is still to say where this session's reader starts.
@@ -47,6 +51,8 @@ impl Session {
             self.forbid(&record.topic.key, ticket);
             return;
         }
+        // So may what they see.
+        self.see();
         let (key, mark) = (&record.topic.key, record.mark());
         if self.reads == Reads::Many {
             self.begun(ticket, Begun::At(started, bounds, mark));
@@ -56,7 +62,8 @@ impl Session {
         let Some(asked) = asked.and_then(|subscription| subscription.asked.take()) else { return };
         let Asked { reference, requested, resumed, .. } = *asked;
         let resumed = resumed && started.gap.is_none();
-        let (cursor, head) = (mark.at(started.cursor).to_string(), mark.at(bounds.head).to_string());
+        let (cursor, head) =
+            (mark.at(started.cursor).to_string(), mark.at(bounds.head.max(started.cursor)).to_string());
         // Until the gap was told, a client that drops comes back with the cursor it came with, and is told again.
         let cursor = requested.clone().filter(|_| started.gap.is_some()).unwrap_or(cursor);
         match self.wire {
@@ -72,7 +79,7 @@ impl Session {
         }
         if let Some(reason) = started.gap {
             let requested = requested.unwrap_or_default();
-            let id = mark.at(bounds.oldest - 1).to_string();
+            let id = mark.at(started.cursor).to_string();
             self.control(&control::gap(self.wire, key, mark, reason.as_str(), &requested, bounds, &id));
         }
         self.ask_outlet(FromSession::Go { line: self.line, ticket });
@@ -116,7 +123,7 @@ impl Session {
     /// Tells the client of all topics where it starts, then of the gaps, then of those that ended meanwhile; then events
     /// may follow.
     fn begin_all(&mut self) {
-        let Some(mut id) = self.with_line(|line, _| line.composite.clone()).flatten() else { return };
+        let Some(mut id) = self.with_line(|line, _| line.composite().cloned()).flatten() else { return };
         let mut head = id.clone();
         let topics: Vec<String> = self.subscriptions.iter().map(|subscription| subscription.key.topic()).collect();
         let all: Vec<(TopicKey, u32, Box<Asked>)> = self
@@ -145,7 +152,7 @@ impl Session {
             }
         }
         self.with_line(|line, now_ms| {
-            line.composite = Some(id);
+            line.own = Some(Box::new(Own::Several(id)));
             line.control(&frames, now_ms);
         });
         for (key, ticket, asked) in all {
@@ -209,8 +216,16 @@ impl Session {
         self.ended(key, ticket, EndReason::Forbidden);
     }
 
-    /// The reader's role was changed: every topic is asked anew.
+    /// What the reader may see of the feed is what they may see now.
+    fn see(&self) {
+        if let Some(principal) = self.principal() {
+            self.with_line(|line, _| line.see(principal));
+        }
+    }
+
+    /// The reader's role was changed: of the feed they see at once what they may see now, and every topic is asked anew.
     pub(super) fn check_all(&self, ctx: &Context<Self>) {
+        self.see();
         let (directory, session) = (self.worker.directory.clone(), ctx.address());
         let keys: Vec<TopicKey> = self.subscriptions.iter().map(|subscription| subscription.key.clone()).collect();
         actix::spawn(async move {

@@ -13,6 +13,7 @@ use crate::entry::{Conditions, Entry, EntryWhat, Object, present};
 use crate::frame::control::Ref;
 use crate::refusal::{Code, Refusal};
 use crate::topic::state::Start;
+use crate::topic_key::FEED;
 
 /// Most events before the head that a reader may start at.
 pub const LAST_MAX: u64 = 500;
@@ -41,6 +42,8 @@ pub enum Request {
         requested: Option<String>,
         /// Whether replays come with appends folded.
         fold: bool,
+        /// Of the feed: which types, and which topics.
+        filter: Option<FilterAsked>,
     },
     /// Stop reading.
     Unsubscribe {
@@ -63,6 +66,15 @@ pub enum Request {
     Ping,
 }
 
+/// What of the feed somebody asks for, as it came: what names can be meant depends on who asks.
+#[derive(Debug)]
+pub struct FilterAsked {
+    /// Types, exact or the beginning of some.
+    pub types: Vec<String>,
+    /// Names of topics.
+    pub topics: Vec<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw<'a> {
@@ -76,6 +88,10 @@ struct Raw<'a> {
     after: Option<Cow<'a, str>>,
     last: Option<u64>,
     fold: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    types: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    topics: Option<Vec<String>>,
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
     // `null` is data; a condition that is null is no condition, and would be lost in silence.
@@ -132,7 +148,9 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
             let start = start(after.as_deref(), last, Start::Head)?;
             let requested = matches!(start, Start::After(_)).then(|| after.map(Cow::into_owned)).flatten();
             let fold = raw.fold.take().unwrap_or(false);
-            Request::Subscribe { topic: need(raw.topic.take(), "topic")?, start, requested, fold }
+            let topic = need(raw.topic.take(), "topic")?;
+            let filter = filter(&topic, fold, raw.types.take(), raw.topics.take())?;
+            Request::Subscribe { topic, start, requested, fold, filter }
         }
         "unsubscribe" => Request::Unsubscribe { topic: need(raw.topic.take(), "topic")? },
         "publish" => {
@@ -161,6 +179,8 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
         ("after", raw.after.is_some()),
         ("last", raw.last.is_some()),
         ("fold", raw.fold.is_some()),
+        ("types", raw.types.is_some()),
+        ("topics", raw.topics.is_some()),
         ("type", raw.kind.is_some()),
         ("data", raw.data.is_some()),
         ("event_id", raw.event_id.is_some()),
@@ -174,6 +194,25 @@ fn build(mut raw: Raw<'_>) -> Result<Request, Refusal> {
         Some((field, _)) => Err(Refusal::new(Code::FrameMalformed, format!("{t} has no field {field}"))),
         None => Ok(request),
     }
+}
+
+/// What is asked of the feed, and of the feed alone.
+fn filter(
+    topic: &str,
+    fold: bool,
+    types: Option<Vec<String>>,
+    topics: Option<Vec<String>>,
+) -> Result<Option<FilterAsked>, Refusal> {
+    if topic != FEED {
+        return match types.or(topics) {
+            Some(_) => Err(Refusal::new(Code::QueryInvalid, "types and topics are for the feed alone")),
+            None => Ok(None),
+        };
+    }
+    if fold {
+        return Err(Refusal::new(Code::QueryInvalid, "the feed is not read folded"));
+    }
+    Ok(Some(FilterAsked { types: types.unwrap_or_default(), topics: topics.unwrap_or_default() }))
 }
 
 fn need(field: Option<Cow<'_, str>>, name: &str) -> Result<String, Refusal> {
@@ -243,6 +282,8 @@ mod tests {
         check(&append(r#","data":"a""#), Ok("Publish"));
         check(&append(r#","data":"a","idempotency_key":"k","expect":"AAAAAAAAAAAAAAAA.4""#), Ok("Publish"));
         check(r#"{"t":"subscribe","topic":"thread/x","fold":true}"#, Ok("Subscribe"));
+        check(r#"{"t":"subscribe","topic":"feed","types":["run.*"],"topics":["thread/x"],"last":5}"#, Ok("Subscribe"));
+        check(r#"{"t":"subscribe","topic":"feed"}"#, Ok("Subscribe"));
         check(r#"{"t":"auth","token":"x"}"#, Ok("Auth"));
         check(r#"{"t":"hello","token":"x","tenant_id":"t_a","env":"dev"}"#, Ok("Hello"));
         check(r#"{"t":"hello","token":"x"}"#, Ok("Hello"));
@@ -270,11 +311,17 @@ mod tests {
             r#"{"t":"append","topic":"thread/x","data":"a"}"#,
             r#"{"t":"subscribe","topic":"thread/x","fold":"yes"}"#,
             r#"{"t":"subscribe","topic":"thread/x","expect":"empty"}"#,
+            r#"{"t":"subscribe","topic":"feed","types":"run.*"}"#,
+            r#"{"t":"subscribe","topic":"feed","types":null}"#,
+            r#"{"t":"unsubscribe","topic":"feed","types":[]}"#,
             &append(""),
             &append(r#","data":"a","type":"note""#),
         ] {
             check(bad, Err(Code::FrameMalformed));
         }
+        check(r#"{"t":"subscribe","topic":"thread/x","types":["note"]}"#, Err(Code::QueryInvalid));
+        check(r#"{"t":"subscribe","topic":"thread/x","topics":[]}"#, Err(Code::QueryInvalid));
+        check(r#"{"t":"subscribe","topic":"feed","fold":true}"#, Err(Code::QueryInvalid));
         check(r#"{"t":"subscribe","topic":"thread/x","last":501}"#, Err(Code::QueryInvalid));
         check(r#"{"t":"subscribe","topic":"thread/x","last":1,"after":"earliest"}"#, Err(Code::QueryInvalid));
         check(r#"{"t":"subscribe","topic":"thread/x","after":"nonsense"}"#, Err(Code::CursorMalformed));

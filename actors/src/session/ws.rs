@@ -3,14 +3,17 @@
 //! Requests are carried out strictly in the order in which they came: while one waits for its topic to be found, or for the
 //! answer to a subscribe that it must not overtake, the session reads no further. So no more than one is ever kept.
 
+use std::sync::Arc;
+
 use actix::{AsyncContext, Context};
 
 use super::decoder::Incoming;
 use super::gate::{Admission, Right};
-use super::request::{self, Request};
+use super::request::{self, FilterAsked, Request};
 use super::{Answered, Session, Subscription, Task, Waiting, Wanted, Who};
 use crate::directory::{Directory, TopicHandle};
 use crate::entry::Entry;
+use crate::feed::view::Filter;
 use crate::frame::control::{self, Control, Ref};
 use crate::outlet::messages::FromSession;
 use crate::refusal::{Code, Refusal, close};
@@ -72,14 +75,20 @@ impl Session {
                 Ok(())
             }
             Request::Auth { token } => self.renew(token, reference),
-            Request::Subscribe { topic, start, requested, fold } => {
-                self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold }, reference, ctx)
+            Request::Subscribe { topic, start, requested, fold, filter } => {
+                let filter = filter.map(|asked| self.filter(&asked)).transpose()?;
+                self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold, filter }, reference, ctx)
             }
             Request::Publish { topic, entry } => {
                 self.admit(&topic, Right::Write, Task::Publish { entry }, reference, ctx)
             }
             Request::Unsubscribe { topic } => self.unsubscribe(&topic, reference),
         }
+    }
+
+    fn filter(&self, asked: &FilterAsked) -> Result<Arc<Filter>, Refusal> {
+        let principal = self.principal().ok_or(Code::HelloMissing)?;
+        Filter::parse(&principal.scope, &asked.types, &asked.topics).map(Arc::new)
     }
 
     fn unsubscribe(&mut self, topic: &str, reference: &Ref) -> Result<(), Refusal> {
@@ -149,7 +158,7 @@ impl Session {
         ctx: &mut Context<Self>,
     ) -> Result<(), Refusal> {
         match task {
-            Task::Subscribe { start, requested, fold } => {
+            Task::Subscribe { start, requested, fold, filter } => {
                 if self.subscriptions.iter().any(|subscription| subscription.key == topic.record.topic.key) {
                     return Err(Code::SubscribedAlready.into());
                 }
@@ -157,7 +166,7 @@ impl Session {
                     let most = self.limits.topics_max;
                     return Err(Refusal::new(Code::TopicLimit, format!("a session has at most {most} topics")));
                 }
-                self.subscribe(Wanted { topic: topic.clone(), start, requested, fold }, reference);
+                self.subscribe(Wanted { topic: topic.clone(), start, requested, fold, filter }, reference);
                 Ok(())
             }
             // The topic hears of a reader by way of the outlet, and of a publish at once.

@@ -3,6 +3,7 @@
 //! Handlers call [`state`] and carry out its effects. The actor never waits for an outlet, a
 //! session or the log: what takes time is answered by a message. Only the directory starts it.
 
+pub(crate) mod fanout;
 pub mod messages;
 mod placing;
 mod replaying;

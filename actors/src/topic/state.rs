@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::fanout::Fanout;
 use super::messages::Fold;
 pub use super::placing::Recall;
 use super::placing::{InFlight, Put, Waiting};
 pub use super::start::{GapReason, Start, Started, locate};
-use super::tail::Tail;
 pub use super::write::{Chain, Expect, What, Write};
 use crate::deed::Deed;
 use crate::event::{Event, Seq};
@@ -19,11 +19,6 @@ use crate::frame::{Batch, Frame, FrameEncoder};
 pub use crate::log::Published;
 use crate::log::{Bounds, Folded, OnceWrite, TopicRecord};
 use crate::refusal::Refusal;
-
-/// What an outlet has still to be sent stays encoded in memory up to this many times the backlog
-/// limit: an outlet always comes back for more, so only a burst can reach it; then readers go to
-/// the log.
-const UNSENT_FACTOR: usize = 4;
 
 /// The limits of a topic.
 #[derive(Debug, Clone, Copy)]
@@ -71,14 +66,6 @@ pub enum Replay {
     Log,
 }
 
-struct Seat {
-    outlet: OutletId,
-    readers: usize,
-    /// Everything up to here was delivered, or is for replays.
-    sent: Seq,
-    unanswered: bool,
-}
-
 /// The state of a topic.
 pub struct TopicState<R> {
     pub(super) record: Arc<TopicRecord>,
@@ -86,7 +73,7 @@ pub struct TopicState<R> {
     pub(super) limits: TopicLimits,
     pub(super) bounds: Bounds,
     pub(super) closing: bool,
-    tail: Tail,
+    fanout: Fanout,
     pub(super) waiting: VecDeque<Waiting<R>>,
     pub(super) waiting_bytes: usize,
     pub(super) in_flight: Option<InFlight<R>>,
@@ -94,7 +81,6 @@ pub struct TopicState<R> {
     pub(super) recalls: usize,
     /// Chains of which one write is being looked up: what follows it waits.
     pub(super) doubts: Vec<Chain>,
-    seats: Vec<Seat>,
     replays: usize,
 }
 
@@ -109,13 +95,12 @@ impl<R> TopicState<R> {
             limits,
             bounds,
             closing: bounds.closed,
-            tail: Tail::new(limits.tail_events, limits.tail_bytes),
+            fanout: Fanout::new(limits, bounds.head),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             in_flight: None,
             recalls: 0,
             doubts: Vec::new(),
-            seats: Vec::new(),
             replays: 0,
         }
     }
@@ -146,16 +131,13 @@ impl<R> TopicState<R> {
 
     /// The outlets with readers.
     pub fn outlets(&self) -> impl Iterator<Item = OutletId> + '_ {
-        self.seats.iter().map(|seat| seat.outlet)
+        self.fanout.outlets()
     }
 
     /// Whether nothing is under way, so that the topic could sleep.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.in_flight.is_none()
-            && self.waiting.is_empty()
-            && self.replays + self.recalls == 0
-            && self.seats.iter().all(|seat| !seat.unanswered)
+        self.in_flight.is_none() && self.waiting.is_empty() && self.replays + self.recalls == 0 && self.fanout.idle()
     }
 
     pub(super) fn commit(&mut self, events: &[Event], writes: Vec<Put<R>>, effects: &mut Vec<Effect<R>>) {
@@ -164,44 +146,17 @@ impl<R> TopicState<R> {
             self.bounds.head = event.seq;
             if event.kind.as_str() == "redacted" {
                 // What was encoded has the data still; whoever needs it reads it anew from the log.
-                self.tail.clear();
+                self.fanout.clear();
             }
             let frame = self.encoder.encode(event);
             self.bounds.closed = frame.closes;
-            self.tail.push(frame);
+            self.fanout.push(frame);
         }
         for (mut waiting, places) in writes {
             waiting.write.fulfil();
             effects.push(Effect::Answer(waiting.reply, Ok(places)));
         }
-        let mut shared = None;
-        for index in 0..self.seats.len() {
-            self.deliver(index, &mut shared, effects);
-        }
-        self.trim_tail();
-    }
-
-    fn trim_tail(&mut self) {
-        let needed = self.seats.iter().map(|seat| seat.sent).min().unwrap_or(self.bounds.head);
-        self.tail.trim(needed, UNSENT_FACTOR * self.limits.backlog_bytes);
-    }
-
-    /// Sends a seat what it has not been sent, if it may be sent anything. Seats that stand at the
-    /// same place share one batch.
-    fn deliver(&mut self, index: usize, shared: &mut Option<Arc<Batch>>, effects: &mut Vec<Effect<R>>) {
-        let seat = &mut self.seats[index];
-        if seat.unanswered || seat.sent >= self.bounds.head {
-            return;
-        }
-        let batch = match shared {
-            Some(batch) if batch.first() == seat.sent + 1 => Some(batch.clone()),
-            _ => Batch::new(self.tail.behind(seat.sent, self.limits.delivery_bytes)).map(Arc::new),
-        };
-        let Some(batch) = batch else { return };
-        seat.sent = batch.last();
-        seat.unanswered = true;
-        effects.push(Effect::Deliver(seat.outlet, batch.clone()));
-        *shared = Some(batch);
+        self.fanout.deliver_all(|outlet, batch| effects.push(Effect::Deliver(outlet, batch)));
     }
 
     /// Whether this is behind the head as it may be shown, and in the append in flight: it may be on disk.
@@ -226,42 +181,30 @@ impl<R> TopicState<R> {
     /// An outlet has readers from now on, or more of them. What commits behind `position` is
     /// delivered to it.
     pub fn attach(&mut self, outlet: OutletId, readers: usize, position: Seq, effects: &mut Vec<Effect<R>>) {
-        self.seats.retain(|seat| seat.outlet.worker != outlet.worker || seat.outlet == outlet);
-        let index = self.seats.iter().position(|seat| seat.outlet == outlet).unwrap_or_else(|| {
-            self.seats.push(Seat { outlet, readers: 0, sent: position, unanswered: false });
-            self.seats.len() - 1
-        });
-        self.seats[index].readers += readers;
-        self.deliver(index, &mut None, effects);
+        let send = |outlet, batch| effects.push(Effect::Deliver(outlet, batch));
+        self.fanout.attach(outlet, readers, position, send);
     }
 
     /// An outlet has fewer readers.
     pub fn detach(&mut self, outlet: OutletId, readers: usize) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.outlet == outlet) {
-            seat.readers = seat.readers.saturating_sub(readers);
-        }
-        self.seats.retain(|seat| seat.readers > 0);
+        self.fanout.detach(outlet, readers);
     }
 
     /// An outlet has written, or set aside for replay, what it was sent.
     pub fn delivered(&mut self, outlet: OutletId, effects: &mut Vec<Effect<R>>) {
-        if let Some(index) = self.seats.iter().position(|seat| seat.outlet == outlet) {
-            self.seats[index].unanswered = false;
-            self.deliver(index, &mut None, effects);
-            self.trim_tail();
-        }
+        self.fanout.delivered(outlet, |outlet, batch| effects.push(Effect::Deliver(outlet, batch)));
     }
 
     /// Forgets outlets that died: what they were sent is answered by nobody.
     pub fn keep_outlets(&mut self, lives: impl Fn(OutletId) -> bool) {
-        self.seats.retain(|seat| !seat.unanswered || lives(seat.outlet));
+        self.fanout.keep_outlets(lives);
     }
 
     /// A read showed what the oldest event is that the log still keeps, or retention took what was before it.
     pub fn trimmed(&mut self, oldest: Seq) {
         self.bounds.oldest = self.bounds.oldest.max(oldest.min(self.bounds.head + 1));
         // The newest stays: outlets that wait for a delivery learn of the head by it.
-        self.tail.forget_before(self.bounds.oldest.min(self.bounds.head));
+        self.fanout.forget_before(self.bounds.oldest.min(self.bounds.head));
     }
 
     /// A reader who has everything up to `cursor` wants at most `bytes` of what follows, perhaps folded. What the tail has is
@@ -274,7 +217,7 @@ impl<R> TopicState<R> {
         if fold == Fold::Owed {
             return Replay::Log;
         }
-        match Batch::new(self.tail.behind(cursor, bytes)) {
+        match self.fanout.behind(cursor, bytes) {
             Some(batch) if batch.first() == cursor + 1 => Replay::Tail(Arc::new(batch)),
             _ => Replay::Log,
         }

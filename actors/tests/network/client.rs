@@ -15,7 +15,7 @@ use tambour_actors::frame::Wire;
 use tambour_actors::session::Wanted;
 use tambour_actors::topic::state::Start;
 
-use super::hub::{Hub, Visit, key};
+use super::hub::{Hub, MEMBER, Visit, key};
 use super::socket::Net;
 use super::view::{self, View};
 use super::wire::{header_bytes, masked, sse_block, ws_frame};
@@ -98,7 +98,11 @@ impl Client {
     /// The same for somebody.
     pub(crate) async fn ws_of(sub: &'static str, hub: &Hub, truth: &Truth, worker: usize) -> Self {
         let client = Self::new(Wire::Ws, truth, worker, Net::new(super::socket::UNLIMITED));
-        hub.open(&client.net, Visit { worker, wire: Wire::Ws, sub, topics: Vec::new(), composite: None }).await;
+        hub.open(
+            &client.net,
+            Visit { worker, wire: Wire::Ws, sub, topics: Vec::new(), composite: None, rights: MEMBER },
+        )
+        .await;
         client
     }
 
@@ -163,8 +167,8 @@ impl Client {
         let fold = view.is_some();
         client.readings.insert(topic.into(), Reading { view, ..Reading::new(0, start) });
         client.sole = Some(topic.into());
-        let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold };
-        hub.open(&client.net, Visit { worker, wire, sub, topics: vec![wanted], composite: None }).await;
+        let wanted = Wanted { topic: hub.find(topic).await?, start, requested: requested(start), fold, filter: None };
+        hub.open(&client.net, Visit { worker, wire, sub, topics: vec![wanted], composite: None, rights: MEMBER }).await;
         Some(client)
     }
 

@@ -7,6 +7,7 @@ use tambour_actors::deed::Deed;
 
 use parking_lot::Mutex;
 use tambour_actors::event::Seq;
+use tambour_actors::log::feed::{FeedEnds, FeedLimit, FeedLog, FeedPage, Position, Tap};
 use tambour_actors::log::memory::MemoryLog;
 use tambour_actors::log::{
     Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
@@ -30,6 +31,7 @@ struct Faults {
     poisoned: HashSet<LogId>,
     bad_append: bool,
     bad_find: bool,
+    bad_feed: bool,
     hold_reads: bool,
     hold_appends: bool,
     unreadable: bool,
@@ -55,6 +57,11 @@ impl Flaky {
     /// The next topic that is looked for panics in whoever looks.
     pub(crate) fn poison_finds(&self) {
         self.faults.lock().bad_find = true;
+    }
+
+    /// The next read of a feed panics in whoever asks for it.
+    pub(crate) fn poison_feeds(&self) {
+        self.faults.lock().bad_feed = true;
     }
 
     /// Reads, already carried out, are not answered until [`Self::release`].
@@ -87,6 +94,19 @@ impl Flaky {
     /// How many reads there were.
     pub(crate) fn reads(&self) -> usize {
         self.faults.lock().reads
+    }
+
+    fn feed_read(
+        &self,
+        read: impl FnOnce(&MemoryLog) -> PortFuture<Result<FeedPage, Unavailable>>,
+    ) -> PortFuture<Result<FeedPage, Unavailable>> {
+        let mut faults = self.faults.lock();
+        faults.reads += 1;
+        assert!(!std::mem::take(&mut faults.bad_feed), "{BOMB}");
+        if faults.unreadable {
+            return Box::pin(std::future::ready(Err("the test says so".into())));
+        }
+        self.after_release(faults.hold_reads, read(&self.memory))
     }
 
     fn after_release<T: Send + 'static>(&self, hold: bool, answer: PortFuture<T>) -> PortFuture<T> {
@@ -150,6 +170,25 @@ impl EventLog for Flaky {
 
     fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
         self.memory.trim(log, oldest)
+    }
+}
+
+impl FeedLog for Flaky {
+    fn tap(&self, scope: &Scope, tap: &Arc<Tap>) -> PortFuture<Result<FeedEnds, Unavailable>> {
+        self.memory.tap(scope, tap)
+    }
+
+    fn feed(&self, scope: &Scope, after: Position, limit: FeedLimit) -> PortFuture<Result<FeedPage, Unavailable>> {
+        self.feed_read(|log| log.feed(scope, after, limit))
+    }
+
+    fn feed_before(
+        &self,
+        scope: &Scope,
+        before: Position,
+        limit: FeedLimit,
+    ) -> PortFuture<Result<FeedPage, Unavailable>> {
+        self.feed_read(|log| log.feed_before(scope, before, limit))
     }
 }
 

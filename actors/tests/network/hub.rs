@@ -21,7 +21,7 @@ use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
 use tambour_actors::log::{EventLog as _, NewTopic, TopicRecord, Topics as _, Visibility};
 use tambour_actors::outlet::{self, line::Pace, messages::ToSession, worker::Worker};
-use tambour_actors::principal::{ActorType, Granted, Permissions, Principal, Proof, Role};
+use tambour_actors::principal::{ActorType, Granted, Permission, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
 use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Lease, Proved, Proving, Right};
@@ -29,7 +29,7 @@ use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Wh
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic::state::{Published, TopicLimits, Write};
-use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
+use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -98,7 +98,14 @@ pub(crate) struct Visit {
     pub(crate) sub: &'static str,
     pub(crate) topics: Vec<Wanted>,
     pub(crate) composite: Option<Box<Composite>>,
+    pub(crate) rights: Rights,
 }
+
+/// A role, and permission keys.
+pub(crate) type Rights = (Role, Permissions);
+
+/// What most visitors of these tests are.
+pub(crate) const MEMBER: Rights = (Role::Member, Permissions::NONE);
 
 struct Permit(Arc<AtomicUsize>);
 
@@ -147,6 +154,9 @@ impl Gate for TestGate {
 
     fn may(&self, principal: &Principal, record: &TopicRecord, _: Right) -> Result<(), Refusal> {
         let topic = &record.topic;
+        if topic.key.kind() == TopicKind::Feed {
+            return if principal.has(Permission::FeedRead) { Ok(()) } else { Err(Code::Forbidden.into()) };
+        }
         let member = topic.members.iter().any(|member| member.sub == principal.sub);
         if principal.role.administers()
             || member
@@ -217,6 +227,7 @@ impl Hub {
         let directory = Directory::new(Ground {
             log: Arc::new(log.clone()),
             topics: Arc::new(log.clone()),
+            feeds: Some(Arc::new(log.clone())),
             limits: setup.limits,
             sleep_after_ms: setup.sleep_after_ms,
             workers: setup.workers,
@@ -321,18 +332,18 @@ impl Hub {
         self.permits.fetch_add(1, Ordering::SeqCst);
         let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
         let sessions = self.sessions.clone();
-        let Visit { worker, wire, sub, topics, composite } = visit;
+        let Visit { worker, wire, sub, topics, composite, rights: (role, permissions) } = visit;
         let (stale, over) = (self.stale.clone(), self.over.clone());
         let connection_id = Uuid::from_u128(self.connections.fetch_add(1, Ordering::SeqCst) as u128);
         self.on(worker, move |worker| {
             let principal = Principal {
                 sub: sub.into(),
                 scope: scope(),
-                granted: Granted { role: Role::Member, permissions: Permissions::NONE },
-                role: Role::Member,
+                granted: Granted { role, permissions },
+                role,
                 actor_type: ActorType::Human,
                 read_only: false,
-                permissions: Permissions::NONE,
+                permissions,
                 acts_for: None,
                 proof: Proof::Main { jti: None, issued_at_ms: 0 },
                 expires_at_ms: now_ms() + 3_600_000,

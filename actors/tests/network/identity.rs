@@ -20,7 +20,7 @@ use tambour_actors::topic_key::{Env, Scope};
 use tokio::sync::oneshot;
 
 use super::client::{Client, Truth};
-use super::hub::{Hub, Setup, Visit, key, run, scope, until};
+use super::hub::{Hub, MEMBER, Setup, Visit, key, run, scope, until};
 use super::socket::{Net, UNLIMITED};
 
 async fn hub() -> (Hub, Truth) {
@@ -36,8 +36,8 @@ async fn hub() -> (Hub, Truth) {
 async fn stream(hub: &Hub, sub: &'static str, worker: usize, wire: Wire) -> Net {
     let net = Net::new(UNLIMITED);
     let topic = hub.find("thread/a").await.expect("it is there");
-    let topics = vec![Wanted { topic, start: Start::Earliest, requested: None, fold: false }];
-    hub.open(&net, Visit { worker, wire, sub, topics, composite: None }).await;
+    let topics = vec![Wanted { topic, start: Start::Earliest, requested: None, fold: false, filter: None }];
+    hub.open(&net, Visit { worker, wire, sub, topics, composite: None, rights: MEMBER }).await;
     net
 }
 

@@ -9,7 +9,7 @@ use tambour_actors::session::Wanted;
 use tambour_actors::topic::state::Start;
 
 use super::client::{Client, Truth};
-use super::hub::{Hub, Setup, Visit, key, run, until};
+use super::hub::{Hub, MEMBER, Setup, Visit, key, run, until};
 use super::socket::{Net, UNLIMITED};
 
 const TOPICS: [&str; 2] = ["thread/a", "thread/b"];
@@ -166,8 +166,9 @@ fn an_admission_that_is_out_of_date_is_found_out() {
         assert_eq!(client.errors[0]["code"], Code::Forbidden.as_str());
         // The same over a stream, which was admitted before its socket was handed over.
         let net = Net::new(UNLIMITED);
-        let wanted = Wanted { topic: stale, start: Start::Earliest, requested: None, fold: false };
-        let visit = Visit { worker: 1, wire: Wire::Sse, sub: "bob", topics: vec![wanted], composite: None };
+        let wanted = Wanted { topic: stale, start: Start::Earliest, requested: None, fold: false, filter: None };
+        let visit =
+            Visit { worker: 1, wire: Wire::Sse, sub: "bob", topics: vec![wanted], composite: None, rights: MEMBER };
         hub.open(&net, visit).await;
         until("the end", || net.finished()).await;
         hub.publish("thread/a", "1").await.unwrap();

@@ -77,7 +77,7 @@ fn writers_of_a_topic_that_dies_are_told_that_nobody_knows() {
         let handle = hub.find("thread/a").await.unwrap();
         // A reply that panics when it is asked to answer takes the topic with it.
         let (origin, reply) = bomb_reply();
-        handle.addr.do_send(tambour_actors::topic::messages::Publish {
+        handle.addr.topic().expect("a topic").do_send(tambour_actors::topic::messages::Publish {
             write: What::Close(deed()).into(),
             origin,
             reply,

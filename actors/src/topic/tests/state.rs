@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::super::fanout::UNSENT_FACTOR;
 use super::*;
 use crate::cursor::{Incarnation, Mark};
 use crate::event::{EventType, NewEvent, Origin};
@@ -218,7 +219,7 @@ impl Model {
     fn check(&self) {
         let bounds = self.state.bounds();
         assert_eq!((bounds.head, bounds.closed), (self.head(), self.closed()));
-        let (frames, bytes) = self.state.tail.size();
+        let (frames, bytes) = self.state.fanout.tail_size();
         let unsent = self.readers.iter().flatten().any(|reader| reader.unanswered > 0);
         let most = if unsent { UNSENT_FACTOR * LIMITS.backlog_bytes } else { LIMITS.tail_bytes };
         assert!(frames <= 1 || bytes <= most.max(LIMITS.tail_bytes), "the tail is bounded: {frames} frames of {bytes}");
@@ -268,7 +269,7 @@ impl Model {
                     self.state.detach(reader.id, 1);
                     if reader.readers == 0 {
                         self.readers[worker] = None;
-                        self.state.trim_tail();
+                        self.state.fanout.trim();
                     }
                 }
             }
@@ -277,8 +278,9 @@ impl Model {
                     let living: Vec<OutletId> = self.readers.iter().flatten().map(|reader| reader.id).collect();
                     // As the actor does: an outlet that died is forgotten, or replaced when the next one attaches.
                     self.state.keep_outlets(|id| living.contains(&id));
-                    self.state.seats.retain(|seat| living.contains(&seat.outlet));
-                    self.state.trim_tail();
+                    let gone: Vec<_> = self.state.outlets().filter(|id| !living.contains(id)).collect();
+                    gone.into_iter().for_each(|id| self.state.detach(id, usize::MAX));
+                    self.state.fanout.trim();
                 }
             }
             Op::Delivered(worker) => {

@@ -8,7 +8,7 @@ use tambour_actors::session::Wanted;
 use tambour_actors::topic::state::Start;
 
 use super::{Client, Reading, Truth};
-use crate::hub::{Hub, Visit};
+use crate::hub::{Hub, MEMBER, Visit};
 use crate::socket::Net;
 use crate::view::View;
 
@@ -48,10 +48,10 @@ impl Client {
             let fold = view.is_some();
             client.readings.insert(name.clone(), Reading { view, ..Reading::new(0, start) });
             client.several.push((name, mark));
-            wanted.push(Wanted { topic, start, requested: last_id.map(ToOwned::to_owned), fold });
+            wanted.push(Wanted { topic, start, requested: last_id.map(ToOwned::to_owned), fold, filter: None });
         }
         let composite = Some(Box::new(id));
-        hub.open(&client.net, Visit { worker, wire, sub, topics: wanted, composite }).await;
+        hub.open(&client.net, Visit { worker, wire, sub, topics: wanted, composite, rights: MEMBER }).await;
         client
     }
 
