@@ -7,6 +7,7 @@
 //! - [`store`]: the log and the topics on disk. [`retention`]: what is kept no longer. [`problem`], [`telemetry`], [`development`].
 
 pub mod admission;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -16,6 +16,7 @@ use tambour_actors::refusal::{Code, Refusal};
 use tracing::Instrument as _;
 
 use crate::identity::context::{RequestContext, RequestIds};
+use crate::admission::refused;
 use crate::transport::rated;
 
 /// The media type of every refusal.
@@ -177,6 +178,9 @@ pub async fn render<B: MessageBody + 'static>(
     put_ids(answer.headers_mut(), &ids);
     let request = answer.request().clone();
     rated::put(answer.headers_mut(), &request);
+    if let Some(problem) = answer.response().error().and_then(|error| error.as_error::<Problem>()) {
+        refused::note(&request, &problem.refusal, &ids);
+    }
     Ok(answer)
 }
 

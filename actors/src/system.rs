@@ -2,6 +2,10 @@
 //!
 //! This file never writes an event.
 
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::log::NewTopic;
 use crate::principal::Permission;
 use crate::topic_key::TopicKind;
 
@@ -130,6 +134,54 @@ impl SystemType {
         !matches!(self, Self::ThreadCreated | Self::CanvasCreated | Self::ThreadClosed | Self::CanvasClosed)
             && self.audience() == Audience::Readers
     }
+}
+
+/// Whom a deed about a topic's members is about: their `sub`, and whether they may write from now on; `None` of who is out.
+pub type Whom<'a> = (&'a str, Option<bool>);
+
+/// The data of an event about a topic, or about a member of one.
+#[derive(Serialize)]
+struct TopicData<'a> {
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visibility: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creator: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can: Option<&'static str>,
+}
+
+/// What `system/tenant` says of a deed: of a topic as it is behind it, of a deleted one as it was at the end. `whom` where it is
+/// about a member. `None` for kinds that are no resource.
+#[must_use]
+pub fn topic_event(deed: TopicDeed, topic: &NewTopic, whom: Option<Whom<'_>>) -> Option<(SystemType, Bytes)> {
+    let kind = SystemType::of_topic(topic.key.kind(), deed)?;
+    let name = topic.key.topic();
+    let can = |can_write| if can_write { "write" } else { "read" };
+    let data = match whom {
+        Some((sub, can_write)) => TopicData {
+            topic: &name,
+            title: None,
+            visibility: None,
+            creator: None,
+            sub: Some(sub),
+            can: can_write.map(can),
+        },
+        None => TopicData {
+            topic: &name,
+            title: topic.title.as_deref(),
+            visibility: Some(topic.visibility.as_str()),
+            creator: Some(&topic.creator),
+            sub: None,
+            can: None,
+        },
+    };
+    // Texts alone: they are always JSON.
+    Some((kind, serde_json::to_vec(&data).unwrap_or_default().into()))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub async fn put(caller: Caller, request: HttpRequest, payload: web::Payload) ->
     let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
     let asked = read.and_then(|body| body::parse::<PutPrincipal>(&body)).and_then(|asked| asked.wish(sub.clone()));
     let wish = asked.map_err(|refusal| caller.problem(refusal))?;
-    let changed = caller.ground().administer(&caller.principal, wish).await;
+    let changed = caller.ground().administer(&caller.principal, caller.deed(), wish).await;
     changed.map_err(|refusal| caller.problem(refusal))?;
     Ok(show(&caller, &sub))
 }
@@ -44,7 +44,7 @@ pub async fn revoke(caller: Caller, request: HttpRequest, payload: web::Payload)
     let read = body::read(&request, payload, body::BODY_BYTES_MAX, caller.body_patience()).await;
     let asked = read.and_then(|body| body::parse::<Revoke>(&body)).and_then(Revoke::revoked);
     let wish = Wish::Revoke(asked.map_err(|refusal| caller.problem(refusal))?);
-    let changed = caller.ground().administer(&caller.principal, wish).await;
+    let changed = caller.ground().administer(&caller.principal, caller.deed(), wish).await;
     match changed.map_err(|refusal| caller.problem(refusal))? {
         Change::Revoke(_, revoked, revocation) => {
             Ok(HttpResponse::Created().json(ShownRevocation::of(&revoked, revocation.at_ms)))

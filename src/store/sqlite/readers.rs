@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tambour_actors::event::Seq;
+use tambour_actors::log::feed::{FeedLimit, FeedPage};
 use tambour_actors::log::{
     Bounds, FoldedPage, LogId, Page, PageLimit, Remembered, TopicQuery, TopicRecord, Unavailable,
 };
@@ -18,7 +19,8 @@ use super::failure::unavailable;
 use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
-use super::{Answer, administer, once, rows, tokens};
+use super::audit::{AuditPage, AuditQuery};
+use super::{Answer, administer, audit, feed, once, rows, tokens};
 use crate::admission::standing::change::Change;
 use crate::identity::stream_tokens::TokenRecord;
 
@@ -31,6 +33,9 @@ pub(super) enum Question {
     Standing { answer: Answer<Vec<Change>> },
     Token { digest: Digest, now_ms: i64, answer: Answer<Option<TokenRecord>> },
     Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
+    /// `None`: there is no such feed yet.
+    Feed { scope: Scope, from: feed::From, limit: FeedLimit, answer: Answer<Option<FeedPage>> },
+    Audit { scope: Scope, query: AuditQuery, answer: Answer<AuditPage> },
     List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
 }
 
@@ -91,6 +96,13 @@ fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
             let _ = answer.send(snapshot(conn, |conn| {
                 rows::find(conn, &key)?.map(|record| with_bounds(conn, record)).transpose()
             }));
+        }
+        Question::Feed { answer, .. } if answer.is_closed() => {}
+        Question::Feed { scope, from, limit, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| feed::page(conn, pages, &scope, from, limit)));
+        }
+        Question::Audit { scope, query, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| audit::page(conn, &scope, &query)));
         }
         Question::List { scope, query, answer } => {
             let _ = answer.send(snapshot(conn, |conn| {

@@ -74,7 +74,7 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         revoke(sub(), Role::Owner, 2),
     ];
     for change in before.iter().chain(&stays).chain(&behind) {
-        wait(store.administer(change.clone())).unwrap();
+        wait(store.administer(change.clone(), deed())).unwrap();
     }
     let mut expected: Vec<_> = stays.iter().map(|change| format!("{change:?}")).collect();
     expected.sort();
@@ -88,7 +88,7 @@ fn a_row_that_is_none_keeps_the_hub_from_starting() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let suspended = Change::PutPrincipal(scope("t_demo", Env::Dev), "bob".into(), order(State::Suspended, None));
-    wait(store.administer(suspended)).unwrap();
+    wait(store.administer(suspended, deed())).unwrap();
     raw(&dir).execute("UPDATE principals SET state = 'whatever'", []).unwrap();
     // Who is suspended must not come in because of it.
     assert!(wait(store.standing()).is_err());
