@@ -12,14 +12,19 @@ use proptest::test_runner::{Config, TestRunner};
 use rusqlite::Connection;
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::event::{Event, EventType, Origin};
-use tambour_actors::log::{Append, AppendError, EventLog as _, LogId, NewTopic, PageLimit, Topics as _, Visibility};
+use tambour_actors::log::{
+    Append, AppendError, Bounds, ChangeError, CreateError, EventLog as _, LogId, NewTopic, PageLimit, TopicChange,
+    TopicRecord, Topics as _, Visibility,
+};
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use tempfile::TempDir;
 
 use super::*;
 
 mod administer;
+mod audit;
 mod conditions;
+mod feed;
 mod full;
 mod overdue;
 mod tokens;

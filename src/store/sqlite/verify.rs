@@ -34,7 +34,9 @@ pub struct Verified {
 /// # Errors
 /// [`CopyError`]: the file can't be read.
 pub fn verify(dir: &Path, only: Option<&Scope>, expected: Option<&Expected>) -> Result<Vec<Verified>, CopyError> {
-    let conn = source(&dir.join(FILE_NAME), Owner::Anybody)?;
+    let conn = source(&dir.join(FILE_NAME), Owner::Hub)?;
+    // It reads, and tidies up the files beside it when it is the last to leave.
+    conn.pragma_update(None, "query_only", true)?;
     if schema::version(&conn)? < schema::MIGRATIONS.len() {
         return Err(CopyError::Damaged {
             path: dir.join(FILE_NAME),
