@@ -15,8 +15,8 @@ use serde::Serialize;
 use tambour_actors::refusal::{Code, Refusal};
 use tracing::Instrument as _;
 
-use crate::identity::context::{RequestContext, RequestIds};
 use crate::admission::refused;
+use crate::identity::context::{RequestContext, RequestIds};
 use crate::transport::rated;
 
 /// The media type of every refusal.

@@ -37,13 +37,19 @@ impl Ground {
     /// # Errors
     /// What [`super::standing::decide::decide`] refuses; `auth.*` when who asks has no standing any more; `store.*`: nothing
     /// has changed then.
-    pub async fn administer(self: &Arc<Self>, by: &Arc<Principal>, deed: Arc<Deed>, wish: Wish) -> Result<Change, Refusal> {
+    pub async fn administer(
+        self: &Arc<Self>,
+        by: &Arc<Principal>,
+        deed: Arc<Deed>,
+        wish: Wish,
+    ) -> Result<Change, Refusal> {
         let (ground, by) = (self.clone(), by.clone());
         let task = async move {
             let _turn = ground.standing.turn.lock().await;
             let by = ground.review(&by)?.unwrap_or(by);
             let change = ground.standing.decide(&by, wish, now_ms())?;
-            let kept = ground.store.administer(change.clone(), Arc::new(Deed { role: by.role, ..(*deed).clone() })).await;
+            let kept =
+                ground.store.administer(change.clone(), Arc::new(Deed { role: by.role, ..(*deed).clone() })).await;
             kept.map_err(|error| gate::unavailable(&error))?;
             ground.standing.apply(change.clone());
             ground.ended(&change);

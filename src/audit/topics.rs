@@ -73,9 +73,8 @@ pub fn changed(before: &NewTopic, after: &TopicRecord, change: &TopicChange) -> 
     }
     let put = change.put_member.as_ref().map(|member| &member.sub);
     for sub in put.into_iter().chain(&change.remove_member) {
-        let can = |topic: &NewTopic| {
-            topic.members.iter().find(|member| member.sub == *sub).map(|member| member.can_write)
-        };
+        let can =
+            |topic: &NewTopic| topic.members.iter().find(|member| member.sub == *sub).map(|member| member.can_write);
         let (could, can) = (can(before), can(now));
         if could == can {
             continue;
@@ -131,11 +130,8 @@ mod tests {
 
     #[test]
     fn a_change_that_changes_nothing_comes_to_nothing() {
-        let same = TopicChange {
-            title: Some(Some("X".into())),
-            visibility: Some(Visibility::Team),
-            ..TopicChange::default()
-        };
+        let same =
+            TopicChange { title: Some(Some("X".into())), visibility: Some(Visibility::Team), ..TopicChange::default() };
         let nobody = TopicChange { remove_member: Some("carol".into()), ..TopicChange::default() };
         for nothing in [TopicChange::default(), same, nobody, put("bob", false)] {
             assert_eq!(came_to(&nothing), None, "{nothing:?}");
@@ -146,9 +142,7 @@ mod tests {
     fn a_change_says_what_it_changed_and_no_more() {
         let title = TopicChange { title: Some(None), visibility: Some(Visibility::Team), ..TopicChange::default() };
         assert_eq!(came_to(&title), Some((vec!["thread.changed"], json!([{ "title": "X" }, { "title": null }]))));
-        let member = |could: Value, can: Value| {
-            json!([{ "member": { "sub": "bob", "can": could } }, { "member": { "sub": "bob", "can": can } }])
-        };
+        let member = |could: Value, can: Value| json!([{ "member": { "sub": "bob", "can": could } }, { "member": { "sub": "bob", "can": can } }]);
         let put = came_to(&put("bob", true));
         assert_eq!(put, Some((vec!["thread.member_put"], member("read".into(), "write".into()))));
         let remove = TopicChange { remove_member: Some("bob".into()), ..TopicChange::default() };

@@ -168,7 +168,7 @@ mod tests {
             assert!(is_good(good), "{good}");
         }
         assert!(is_good(&format!("--data d --tenant t_demo --env dev --expect 7:{hash}")));
-        for bad in ["", "--data d --url http://h", "--data d --tenant t_demo", "--data d --token-file f"] {
+        for bad in ["", "--data d --url http://h", "--data d --tenant t_demo"] {
             assert!(!is_good(bad), "{bad}");
         }
         for bad in ["7", "0:", ":", "x:y", &format!("0:{hash}"), &format!("7:{hash}0")] {

@@ -8,9 +8,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
 use super::Doc;
 use super::doc::{AUTHORITY, JSON, NDJSON, Typed};
-use crate::control::audit::model::{
-    AuditActor, AuditEntry, AuditHeadShown, AuditList, AuditVerdict, ListQuery,
-};
+use crate::control::audit::model::{AuditActor, AuditEntry, AuditHeadShown, AuditList, AuditVerdict, ListQuery};
 use crate::routes::RouteSpec;
 
 const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

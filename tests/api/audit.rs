@@ -167,7 +167,10 @@ fn what_is_too_often_has_an_entry() {
     let too_often = || ask("GET", "/v1/threads").send(addr).status == 429;
     assert!(!too_often() && too_often());
     let entries = eventually("an entry", || Some(audit(addr, "outcome=refused")).filter(|entries| !entries.is_empty()));
-    assert_eq!((told(&entries), &entries[0]["code"]), (vec!["threads.list /v1/threads refused".to_owned()], &json!("rate.limited")));
+    assert_eq!(
+        (told(&entries), &entries[0]["code"]),
+        (vec!["threads.list /v1/threads refused".to_owned()], &json!("rate.limited"))
+    );
 }
 
 #[test]
@@ -176,7 +179,10 @@ fn formats_agree_and_pages_do() {
     let addr = hub.addr();
     for n in 0..230 {
         let title = ["=1+1", "+1", "-1", "@x", "a \"quoted\", line"][n % 5];
-        Ask::by("alice", "POST", "/v1/threads").json(json!({ "id": format!("x{n}"), "title": title })).send(addr).ok(201);
+        Ask::by("alice", "POST", "/v1/threads")
+            .json(json!({ "id": format!("x{n}"), "title": title }))
+            .send(addr)
+            .ok(201);
     }
     Ask::by("-eve", "POST", "/v1/threads").json(json!({ "id": "y" })).send(addr).ok(201);
     let (mut pages, mut before) = (Vec::new(), String::new());
@@ -205,7 +211,9 @@ fn formats_agree_and_pages_do() {
     for (row, entry) in rows.iter().zip(&pages) {
         let cell = |name: &str| row.get(names.iter().position(|known| known == name).unwrap()).unwrap().to_owned();
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        for name in ["seq", "time", "action", "resource", "outcome", "request_id", "affected_count", "after", "prev", "hash"] {
+        for name in
+            ["seq", "time", "action", "resource", "outcome", "request_id", "affected_count", "after", "prev", "hash"]
+        {
             assert_eq!(cell(name), text(&entry[name]), "{name}");
         }
         assert!(row.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@'])), "{row:?}");
@@ -286,7 +294,8 @@ fn what_can_not_be_written_down_does_not_happen() {
     let mut stream = Stream::open(addr, &Ask::stream("bob", "/v1/threads/x/events"));
     let fault = "CREATE TRIGGER fault BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'asked to by a test'); END";
     file(&data).execute_batch(fault).unwrap();
-    let refused = |ask: Ask| assert_eq!(ask.send(addr).refusal(), (503, "store.unavailable".to_owned()), "{}", ask.path);
+    let refused =
+        |ask: Ask| assert_eq!(ask.send(addr).refusal(), (503, "store.unavailable".to_owned()), "{}", ask.path);
     refused(Ask::by("alice", "POST", "/v1/threads").json(json!({ "id": "y" })));
     refused(ask("PATCH", "/v1/threads/x").json(json!({ "title": "X" })));
     refused(ask("DELETE", "/v1/threads/x"));
@@ -338,7 +347,8 @@ fn a_crash_leaves_changes_with_their_entries() {
         };
         let topics = read("SELECT 'thread/' || topic FROM topics ORDER BY 1");
         assert_eq!(read("SELECT resource FROM audit WHERE action = 'threads.create' ORDER BY 1"), topics);
-        let events = "SELECT 'thread/' || topic FROM events JOIN topics ON about = id WHERE type = 'thread.created' ORDER BY 1";
+        let events =
+            "SELECT 'thread/' || topic FROM events JOIN topics ON about = id WHERE type = 'thread.created' ORDER BY 1";
         assert_eq!(read(events), topics);
     }
 }

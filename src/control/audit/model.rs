@@ -79,8 +79,8 @@ fn time_ms(name: &'static str, text: Option<String>) -> Result<Option<i64>, Refu
     text.map(|text| parse(text).ok_or_else(not_a_time)).transpose()
 }
 
-fn action(text: String) -> Result<Action, Refusal> {
-    let (name, is_prefix) = text.strip_suffix('*').map_or((&*text, false), |begin| (begin, true));
+fn action(text: &str) -> Result<Action, Refusal> {
+    let (name, is_prefix) = text.strip_suffix('*').map_or((text, false), |begin| (begin, true));
     let form = name.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.'));
     if !form || name.len() > TEXT_BYTES_MAX || (name.is_empty() && !is_prefix) {
         return Err(invalid("action is a name such as threads.create, or how it begins, such as threads.*"));
@@ -99,7 +99,7 @@ impl ListQuery {
         };
         Ok(AuditQuery {
             actor: text("actor", self.actor)?,
-            action: self.action.map(action).transpose()?,
+            action: self.action.as_deref().map(action).transpose()?,
             resource: text("resource", self.resource)?,
             outcome,
             since_ms: time_ms("since", self.since)?,

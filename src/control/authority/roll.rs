@@ -124,8 +124,7 @@ impl Survey for Count {
 pub(super) async fn count(directory: &Directory, by: &Principal, sub: &str) -> (usize, bool) {
     let (over, all_answered) = oneshot::channel();
     let found = Arc::new(AtomicUsize::new(0));
-    let survey: Arc<dyn Survey> =
-        Arc::new(Count { ends: Ends::of(by, sub), found: found.clone(), _over: Over(over) });
+    let survey: Arc<dyn Survey> = Arc::new(Count { ends: Ends::of(by, sub), found: found.clone(), _over: Over(over) });
     directory.outlets().send_all(|| ToOutlet::Survey(survey.clone()));
     drop(survey);
     let complete = timeout(WITHIN, all_answered).await.is_ok();

@@ -132,12 +132,8 @@ fn statement(scope: &Scope, query: &AuditQuery) -> (String, Vec<Value>) {
     }
     query.resource.as_ref().into_iter().for_each(|resource| and("resource =", text(resource)));
     query.outcome.into_iter().for_each(|outcome| and("outcome =", outcome.to_owned().into()));
-    let numbers = [
-        ("at_ms >=", query.since_ms),
-        ("at_ms <", query.until_ms),
-        ("seq <", query.before),
-        ("seq >", query.after),
-    ];
+    let numbers =
+        [("at_ms >=", query.since_ms), ("at_ms <", query.until_ms), ("seq <", query.before), ("seq >", query.after)];
     for (condition, number) in numbers {
         number.into_iter().for_each(|number| and(condition, number.into()));
     }

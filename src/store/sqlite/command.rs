@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tambour_actors::deed::Deed;
 use tambour_actors::event::{Event, Seq};
+use tambour_actors::log::feed::{FeedEnds, Tap};
 use tambour_actors::log::{
     Append, AppendError, Bounds, ChangeError, CreateError, LogId, NewTopic, TopicChange, TopicRecord, Unavailable,
 };
-use tambour_actors::log::feed::{FeedEnds, Tap};
 use tambour_actors::topic_key::{Scope, TopicKey};
 
 use super::Answer;
@@ -110,7 +110,11 @@ impl Command {
     /// Whether it needs room in the file.
     pub(super) fn adds(&self) -> bool {
         match self {
-            Self::Append { .. } | Self::Create { .. } | Self::Change { .. } | Self::Administer { .. } | Self::Record { .. } => true,
+            Self::Append { .. }
+            | Self::Create { .. }
+            | Self::Change { .. }
+            | Self::Administer { .. }
+            | Self::Record { .. } => true,
             Self::Tokens { ask, .. } => ask.adds(),
             _ => false,
         }
@@ -157,10 +161,14 @@ impl Weighted for Command {
     fn weight(&self) -> Weight {
         match self {
             Self::Append { weight, .. } => *weight,
-            Self::Bounds { .. } | Self::Trim(_) | Self::Feed { .. } | Self::Tap { .. } => Weight { events: 1, bytes: 0 },
-            Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } | Self::Administer { .. } | Self::Record { .. } => {
-                Weight { events: 1, bytes: 1_024 }
+            Self::Bounds { .. } | Self::Trim(_) | Self::Feed { .. } | Self::Tap { .. } => {
+                Weight { events: 1, bytes: 0 }
             }
+            Self::Create { .. }
+            | Self::Change { .. }
+            | Self::Delete { .. }
+            | Self::Administer { .. }
+            | Self::Record { .. } => Weight { events: 1, bytes: 1_024 },
             Self::Tokens { ask, .. } => Weight { events: ask.rows(), bytes: 1_024 },
             #[cfg(test)]
             Self::Panic => Weight { events: 1, bytes: 0 },

@@ -115,9 +115,8 @@ fn take(
     topics: &mut Topics<'_>,
     position: Position,
 ) -> rusqlite::Result<(Place, Option<Arc<TopicRecord>>)> {
-    let (place, about) = event.query_row([sql_seq(position)], |row| {
-        Ok((pages.take(row)?, row.get_ref(7)?.as_i64_or_null()?.map(LogId)))
-    })?;
+    let (place, about) = event
+        .query_row([sql_seq(position)], |row| Ok((pages.take(row)?, row.get_ref(7)?.as_i64_or_null()?.map(LogId))))?;
     let about = about.map(|log| topics.of(log, Gone::Known)).transpose()?;
     Ok((place, about.flatten()))
 }

@@ -15,28 +15,71 @@ use tambour_actors::log::{
 use tambour_actors::principal::Digest;
 use tambour_actors::topic_key::{Scope, TopicKey};
 
+use super::audit::{AuditPage, AuditQuery};
 use super::failure::unavailable;
 use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
-use super::audit::{AuditPage, AuditQuery};
 use super::{Answer, administer, audit, feed, once, rows, tokens};
 use crate::admission::standing::change::Change;
 use crate::identity::stream_tokens::TokenRecord;
 
 /// A question to the readers.
 pub(super) enum Question {
-    Read { log: LogId, after: Seq, limit: PageLimit, answer: Answer<Page> },
-    ReadFolded { log: LogId, after: Seq, limit: PageLimit, answer: Answer<FoldedPage> },
-    Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
-    Overdue { after: LogId, keeps: Keeps, now_ms: i64, answer: Answer<Overdue> },
-    Standing { answer: Answer<Vec<Change>> },
-    Token { digest: Digest, now_ms: i64, answer: Answer<Option<TokenRecord>> },
-    Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
+    Read {
+        log: LogId,
+        after: Seq,
+        limit: PageLimit,
+        answer: Answer<Page>,
+    },
+    ReadFolded {
+        log: LogId,
+        after: Seq,
+        limit: PageLimit,
+        answer: Answer<FoldedPage>,
+    },
+    Recall {
+        log: LogId,
+        sub: Box<str>,
+        key: Box<str>,
+        now_ms: i64,
+        answer: Answer<Option<Remembered>>,
+    },
+    Overdue {
+        after: LogId,
+        keeps: Keeps,
+        now_ms: i64,
+        answer: Answer<Overdue>,
+    },
+    Standing {
+        answer: Answer<Vec<Change>>,
+    },
+    Token {
+        digest: Digest,
+        now_ms: i64,
+        answer: Answer<Option<TokenRecord>>,
+    },
+    Find {
+        key: TopicKey,
+        answer: Answer<Option<(TopicRecord, Bounds)>>,
+    },
     /// `None`: there is no such feed yet.
-    Feed { scope: Scope, from: feed::From, limit: FeedLimit, answer: Answer<Option<FeedPage>> },
-    Audit { scope: Scope, query: AuditQuery, answer: Answer<AuditPage> },
-    List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
+    Feed {
+        scope: Scope,
+        from: feed::From,
+        limit: FeedLimit,
+        answer: Answer<Option<FeedPage>>,
+    },
+    Audit {
+        scope: Scope,
+        query: AuditQuery,
+        answer: Answer<AuditPage>,
+    },
+    List {
+        scope: Scope,
+        query: TopicQuery,
+        answer: Answer<Vec<(TopicRecord, Bounds)>>,
+    },
 }
 
 impl Weighted for Question {

@@ -21,11 +21,11 @@ use super::heads::Heads;
 use super::insert::Insert;
 use super::once::Keys;
 use super::queue::{Obituary, Queue, Taken, Weight};
+use super::schema;
 use super::stats::Counters;
 use super::taps::Taps;
 use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::schema;
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.

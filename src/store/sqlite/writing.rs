@@ -36,11 +36,13 @@ impl Writer<'_> {
                 }
                 Outcome::Created(created)
             }
-            Command::Change { key, change, by, .. } => Outcome::Changed(match topics::change(self.conn, key, change)? {
-                Ok(Some(changed)) => Ok(Some(self.changed(changed, change, by)?)),
-                Ok(None) => Ok(None),
-                Err(refused) => Err(refused),
-            }),
+            Command::Change { key, change, by, .. } => {
+                Outcome::Changed(match topics::change(self.conn, key, change)? {
+                    Ok(Some(changed)) => Ok(Some(self.changed(changed, change, by)?)),
+                    Ok(None) => Ok(None),
+                    Err(refused) => Err(refused),
+                })
+            }
             Command::Delete { key, by, .. } => Outcome::Deleted(self.delete(key, by)?),
             Command::Administer { change, by, .. } => {
                 self.administer(change, by)?;

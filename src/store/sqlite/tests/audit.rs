@@ -2,8 +2,8 @@
 
 use proptest::test_runner::TestCaseError;
 use rusqlite::types::Value;
-use tambour_actors::log::feed::{FeedLimit, FeedLog as _};
 use tambour_actors::log::Member;
+use tambour_actors::log::feed::{FeedLimit, FeedLog as _};
 use tambour_actors::principal::Role;
 
 use super::*;
@@ -116,7 +116,8 @@ fn a_mutation_that_can_not_be_written_down_does_not_happen() {
         let rows = |table: &&str| {
             let mut all = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
             let columns = all.column_count();
-            let read = |row: &rusqlite::Row<'_>| (0..columns).map(|n| row.get::<_, Value>(n)).collect::<Result<Vec<_>, _>>();
+            let read =
+                |row: &rusqlite::Row<'_>| (0..columns).map(|n| row.get::<_, Value>(n)).collect::<Result<Vec<_>, _>>();
             let read: Vec<_> = all.query_map([], read).unwrap().map(Result::unwrap).collect();
             format!("{table}: {read:?}")
         };

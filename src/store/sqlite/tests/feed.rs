@@ -1,7 +1,7 @@
 //! The feed of the store: commit order over all logs, nobody else's rows, taps without a hole, floors.
 
-use tambour_actors::log::feed::{FeedItem, FeedLimit, FeedLog as _, FeedPage, Position, Tap, Tapped};
 use tambour_actors::log::Member;
+use tambour_actors::log::feed::{FeedItem, FeedLimit, FeedLog as _, FeedPage, Position, Tap, Tapped};
 
 use super::*;
 
@@ -27,7 +27,8 @@ fn page(store: &SqliteStore, scope: &Scope, after: Position) -> FeedPage {
 
 /// Topic, seq and type of each.
 fn told(items: &[FeedItem]) -> Vec<String> {
-    let of = |item: &FeedItem| format!("{} {} {}", item.topic.topic.key.topic(), item.event.seq, item.event.kind.as_str());
+    let of =
+        |item: &FeedItem| format!("{} {} {}", item.topic.topic.key.topic(), item.event.seq, item.event.kind.as_str());
     items.iter().map(of).collect()
 }
 
