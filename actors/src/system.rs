@@ -3,9 +3,9 @@
 //! This file never writes an event.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde_json::json;
 
-use crate::log::NewTopic;
+use crate::log::{Member, NewTopic, TopicChange};
 use crate::principal::Permission;
 use crate::topic_key::TopicKind;
 
@@ -136,52 +136,46 @@ impl SystemType {
     }
 }
 
-/// Whom a deed about a topic's members is about: their `sub`, and whether they may write from now on; `None` of who is out.
-pub type Whom<'a> = (&'a str, Option<bool>);
-
-/// The data of an event about a topic, or about a member of one.
-#[derive(Serialize)]
-struct TopicData<'a> {
-    topic: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    visibility: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    creator: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    can: Option<&'static str>,
+/// What `system/tenant` says of what happened to a topic: the one wording of it for every store. `topic` is what it is behind that, of
+/// one that was deleted what it was; `member` is whom it is about. `None` for what is no resource.
+#[must_use]
+pub fn topic_event(deed: TopicDeed, topic: &NewTopic, member: Option<&Member>) -> Option<(SystemType, Bytes)> {
+    let kind = SystemType::of_topic(topic.key.kind(), deed)?;
+    let mut data = json!({ "topic": topic.key.topic() });
+    match (deed, member) {
+        (TopicDeed::MemberPut, Some(member)) => {
+            data["sub"] = (*member.sub).into();
+            data["can"] = if member.can_write { "write" } else { "read" }.into();
+        }
+        (TopicDeed::MemberRemoved, Some(member)) => data["sub"] = (*member.sub).into(),
+        _ => {
+            if let Some(title) = &topic.title {
+                data["title"] = title.as_str().into();
+            }
+            data["visibility"] = topic.visibility.as_str().into();
+            data["creator"] = (*topic.creator).into();
+        }
+    }
+    Some((kind, data.to_string().into()))
 }
 
-/// What `system/tenant` says of a deed: of a topic as it is behind it, of a deleted one as it was at the end. `whom` where it is
-/// about a member. `None` for kinds that are no resource.
+/// What a change made of a topic that was this before it, in the order in which it is told. What changes nothing is not told: the
+/// same title, a member who can do the same, nobody who leaves.
 #[must_use]
-pub fn topic_event(deed: TopicDeed, topic: &NewTopic, whom: Option<Whom<'_>>) -> Option<(SystemType, Bytes)> {
-    let kind = SystemType::of_topic(topic.key.kind(), deed)?;
-    let name = topic.key.topic();
-    let can = |can_write| if can_write { "write" } else { "read" };
-    let data = match whom {
-        Some((sub, can_write)) => TopicData {
-            topic: &name,
-            title: None,
-            visibility: None,
-            creator: None,
-            sub: Some(sub),
-            can: can_write.map(can),
-        },
-        None => TopicData {
-            topic: &name,
-            title: topic.title.as_deref(),
-            visibility: Some(topic.visibility.as_str()),
-            creator: Some(&topic.creator),
-            sub: None,
-            can: None,
-        },
-    };
-    // Texts alone: they are always JSON.
-    Some((kind, serde_json::to_vec(&data).unwrap_or_default().into()))
+pub fn happened(before: &NewTopic, change: &TopicChange) -> Vec<(TopicDeed, Option<Member>)> {
+    let known = |sub: &str| before.members.iter().find(|member| *member.sub == *sub);
+    let title = change.title.as_ref().is_some_and(|title| *title != before.title);
+    let visibility = change.visibility.is_some_and(|visibility| visibility != before.visibility);
+    let put = change.put_member.as_ref().filter(|member| known(&member.sub) != Some(*member)).cloned();
+    let is_put = |sub: &str| change.put_member.as_ref().filter(|member| *member.sub == *sub);
+    let removed = change.remove_member.as_ref().and_then(|sub| is_put(sub).or_else(|| known(sub))).cloned();
+    let mut told = Vec::new();
+    if title || visibility {
+        told.push((TopicDeed::Changed, None));
+    }
+    told.extend(put.map(|member| (TopicDeed::MemberPut, Some(member))));
+    told.extend(removed.map(|member| (TopicDeed::MemberRemoved, Some(member))));
+    told
 }
 
 #[cfg(test)]

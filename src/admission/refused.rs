@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actix_web::dev::ServiceResponse;
 use actix_web::{HttpMessage as _, HttpRequest};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -24,6 +25,7 @@ use super::Ground;
 use super::permit::Address;
 use crate::audit::entry::Happened;
 use crate::identity::context::RequestIds;
+use crate::problem::Problem;
 use crate::routes;
 
 /// The window of the bound, in milliseconds.
@@ -162,10 +164,12 @@ impl Ground {
 }
 
 /// The hook of requests: their refusal has become their answer.
-pub fn note(request: &HttpRequest, refusal: &Refusal, ids: &RequestIds) {
+pub fn note<B>(answer: &ServiceResponse<B>, ids: &RequestIds) {
+    let problem = answer.response().error().and_then(|error| error.as_error::<Problem>());
+    let (Some(problem), request) = (problem, answer.request()) else { return };
     let known = request.extensions().get::<Known>().cloned();
     if let (Some(known), Some(ground)) = (known, request.app_data::<Arc<Ground>>()) {
-        ground.refused(&known, &resource(request), Some(ids), refusal);
+        ground.refused(&known, &resource(request), Some(ids), &problem.refusal);
     }
 }
 

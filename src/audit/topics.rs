@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value, json};
 use tambour_actors::event::Seq;
-use tambour_actors::log::{NewTopic, TopicChange, TopicRecord};
-use tambour_actors::system::{TopicDeed, Whom, topic_event};
+use tambour_actors::log::{Member, NewTopic, TopicChange, TopicRecord};
+use tambour_actors::system::{self, TopicDeed, topic_event};
 
 use super::entry::{Happened, SystemEvent};
 
@@ -13,8 +13,8 @@ fn about(record: &TopicRecord) -> Happened {
     Happened::done(record.topic.key.topic())
 }
 
-fn told(happened: &mut Happened, deed: TopicDeed, record: &TopicRecord, whom: Option<Whom<'_>>) {
-    if let Some((kind, data)) = topic_event(deed, &record.topic, whom) {
+fn told(happened: &mut Happened, deed: TopicDeed, record: &TopicRecord, member: Option<&Member>) {
+    if let Some((kind, data)) = topic_event(deed, &record.topic, member) {
         happened.events.push(SystemEvent { kind, data, about: Some(record.log) });
     }
 }
@@ -22,6 +22,13 @@ fn told(happened: &mut Happened, deed: TopicDeed, record: &TopicRecord, whom: Op
 /// What an entry says of a topic that comes or goes.
 fn shown(topic: &NewTopic) -> Value {
     json!({ "title": topic.title, "visibility": topic.visibility.as_str(), "creator": &*topic.creator })
+}
+
+/// What somebody may do in a topic, by their membership.
+fn shown_member(topic: &NewTopic, sub: &str) -> Value {
+    let member = topic.members.iter().find(|member| *member.sub == *sub);
+    let can = member.map(|member| if member.can_write { "write" } else { "read" });
+    json!({ "sub": sub, "can": can })
 }
 
 /// It is there.
@@ -68,24 +75,14 @@ pub fn changed(before: &NewTopic, after: &TopicRecord, change: &TopicChange) -> 
         was.insert("visibility".into(), before.visibility.as_str().into());
         is.insert("visibility".into(), now.visibility.as_str().into());
     }
-    if !is.is_empty() {
-        told(&mut happened, TopicDeed::Changed, after, None);
-    }
-    let put = change.put_member.as_ref().map(|member| &member.sub);
-    for sub in put.into_iter().chain(&change.remove_member) {
-        let can =
-            |topic: &NewTopic| topic.members.iter().find(|member| member.sub == *sub).map(|member| member.can_write);
-        let (could, can) = (can(before), can(now));
-        if could == can {
-            continue;
+    for (deed, member) in system::happened(before, change) {
+        if let Some(Member { sub, .. }) = &member {
+            was.insert("member".into(), shown_member(before, sub));
+            is.insert("member".into(), shown_member(now, sub));
         }
-        let words = |can_write| if can_write { "write" } else { "read" };
-        was.insert("member".into(), json!({ "sub": &**sub, "can": could.map(words) }));
-        is.insert("member".into(), json!({ "sub": &**sub, "can": can.map(words) }));
-        let deed = if can.is_some() { TopicDeed::MemberPut } else { TopicDeed::MemberRemoved };
-        told(&mut happened, deed, after, Some((sub, can)));
+        told(&mut happened, deed, after, member.as_ref());
     }
-    if is.is_empty() {
+    if happened.events.is_empty() {
         return None;
     }
     (happened.before, happened.after) = (Some(was.into()), Some(is.into()));

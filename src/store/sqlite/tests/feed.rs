@@ -115,9 +115,10 @@ fn of_a_deleted_topic_there_is_what_is_about_it() {
     let expected: Vec<_> = (1..).zip(types).map(|(seq, kind)| format!("system/tenant {seq} {kind}")).collect();
     assert_eq!(told(&all), expected);
     assert!(all.iter().all(|item| item.about.as_deref() == Some(&changed)), "as it was at the end");
-    let data = |n: usize| String::from_utf8(all[n].event.data.to_vec()).unwrap();
-    assert_eq!(data(2), r#"{"topic":"thread/x","sub":"bob","can":"write"}"#);
-    assert_eq!(data(3), r#"{"topic":"thread/x","title":"t","visibility":"private","creator":"alice"}"#);
+    let data = |n: usize| serde_json::from_slice::<serde_json::Value>(&all[n].event.data).unwrap();
+    assert_eq!(data(2), serde_json::json!({ "topic": "thread/x", "sub": "bob", "can": "write" }));
+    let last = serde_json::json!({ "topic": "thread/x", "title": "t", "visibility": "private", "creator": "alice" });
+    assert_eq!(data(3), last);
     assert_eq!(all[3].event.origin, deed().origin);
 }
 
