@@ -18,6 +18,7 @@ use tambour_actors::deed::Deed;
 use tambour_actors::event::Origin;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
+use tambour_actors::token_form::without_tokens;
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::Scope;
 
@@ -151,8 +152,7 @@ impl Ground {
             metrics::counter!(LOST).increment(suppressed + 1);
             return;
         }
-        let end = resource.floor_char_boundary(RESOURCE_BYTES_MAX);
-        let happened = Happened::refused(resource[..end].to_owned(), refusal.code.as_str(), suppressed);
+        let happened = Happened::refused(name(resource), refusal.code.as_str(), suppressed);
         let written = self.store.record(Arc::new(deed), happened);
         actix_rt::spawn(async move {
             if written.await.is_err() {
@@ -171,6 +171,13 @@ pub fn note<B>(answer: &ServiceResponse<B>, ids: &RequestIds) {
     if let (Some(known), Some(ground)) = (known, request.app_data::<Arc<Ground>>()) {
         ground.refused(&known, &resource(request), Some(ids), &problem.refusal);
     }
+}
+
+/// What is refused, as it is written down: callers write what they like, and no token gets into it.
+fn name(resource: &str) -> String {
+    let mut name = without_tokens(resource.to_owned().into()).into_owned();
+    name.truncate(name.floor_char_boundary(RESOURCE_BYTES_MAX));
+    name
 }
 
 /// What a request is about: a topic, a key, a principal, else its path.
@@ -218,6 +225,14 @@ mod tests {
         }
         assert_eq!(refusals.take(&demo, &Arc::from("later"), WINDOW_MS, 10), Some(0));
         assert_eq!(refusals.counted.lock().len(), 1);
+    }
+
+    #[test]
+    fn names_are_short_and_have_no_token() {
+        let token = format!("tsk_{}", "a".repeat(43));
+        assert!(!name(&format!("/v1/principals/{token}")).contains(&token));
+        assert_eq!(name(&"ü".repeat(300)).len(), RESOURCE_BYTES_MAX);
+        assert_eq!(name("thread/x"), "thread/x");
     }
 
     #[test]

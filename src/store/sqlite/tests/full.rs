@@ -69,6 +69,23 @@ fn a_full_disk_is_told_to_everybody_who_wants_to_write() {
 }
 
 #[test]
+fn what_can_not_be_written_down_for_want_of_room_does_not_happen() {
+    let dir = TempDir::new().unwrap();
+    let (store, _, _) = full(&dir);
+    let topics = || raw(&dir).query_row("SELECT count(*) FROM topics", [], |row| row.get::<_, i64>(0)).unwrap();
+    let entries = || raw(&dir).query_row("SELECT count(*) FROM audit", [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = (topics(), entries());
+    let mut happened = Happened::done("thread/x".to_owned());
+    happened.after = Some("y".repeat(200_000).into());
+    assert!(wait(store.record(deed(), happened)).unwrap_err().full);
+    // The topic would fit, its deed does not: who did it has a long name.
+    let by = Arc::new(Deed { sub: "y".repeat(200_000).into(), ..(*deed()).clone() });
+    let refused = wait(store.create(new_topic("small"), by)).unwrap_err();
+    assert!(matches!(&refused, CreateError::Unavailable(error) if error.full), "{refused:?}");
+    assert_eq!((topics(), entries()), before);
+}
+
+#[test]
 fn a_store_that_was_full_finds_room_by_itself() {
     let dir = TempDir::new().unwrap();
     let (store, _, head) = full(&dir);
