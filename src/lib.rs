@@ -3,10 +3,12 @@
 //! - [`cli`]: arguments in, an exit code out. [`config`]: every setting.
 //! - [`hub`]: puts a hub together from the rooms below; tests start the same value. [`reload`]: other settings while it runs.
 //! - [`identity`]: who calls. [`admission`]: whether they may, in one order for every route.
+//! - [`audit`]: what is written down of what was done and refused.
 //! - [`routes`]: the one table of them. [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
 //! - [`store`]: the log and the topics on disk. [`retention`]: what is kept no longer. [`problem`], [`telemetry`], [`development`].
 
 pub mod admission;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -72,8 +72,7 @@ impl Problem {
         Self { refusal, ids: context.ids.clone(), is_stream: context.takes_socket }
     }
 
-    /// The answer to a request of which only the ids are known: those that [`render`] left in its
-    /// extensions.
+    /// The answer to a request of which only the ids are known: those that [`render`] left in its extensions.
     #[must_use]
     pub fn at(refusal: Refusal, request: &HttpRequest) -> Self {
         let is_stream = request.extensions().get::<StreamRequest>().is_some();
@@ -151,8 +150,8 @@ fn put_ids(headers: &mut HeaderMap, ids: &RequestIds) {
     }
 }
 
-/// Middleware, the outermost: reads a request's ids once and leaves them in its extensions, puts
-/// them on the answer, and turns errors that are not [`Problem`]s into ones.
+/// Middleware, the outermost: reads a request's ids once, leaves them in its extensions, puts them on the answer, turns
+/// errors that are not [`Problem`]s into ones, and has refusals written down.
 ///
 /// # Errors
 /// What the inner service fails with, as a [`Problem`].
@@ -177,6 +176,7 @@ pub async fn render<B: MessageBody + 'static>(
     put_ids(answer.headers_mut(), &ids);
     let request = answer.request().clone();
     rated::put(answer.headers_mut(), &request);
+    crate::admission::refused::note(&answer, &ids);
     Ok(answer)
 }
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Route};
 use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
-use crate::openapi::{Doc, authority, events, limits, public, sockets, stream_tokens, topics};
+use crate::openapi::{Doc, audit, authority, events, limits, public, sockets, stream_tokens, topics};
 
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +132,9 @@ routes! {
     POST "/v1/revocations" "revocations.create" Permission(PrincipalsWrite) crate::control::authority::principals::revoke, authority::revoke;
     GET "/v1/sessions" "sessions.list" Caller crate::control::authority::sessions::list, authority::list_sessions;
     DELETE "/v1/sessions" "sessions.end" Caller crate::control::authority::sessions::end, authority::end_sessions;
+    GET "/v1/audit" "audit.list" Permission(AuditRead) crate::control::audit::routes::list, audit::list;
+    GET "/v1/audit/verify" "audit.verify" Permission(AuditRead) crate::control::audit::routes::verify, audit::verify;
+    GET "/v1/audit/export" "audit.export" Permission(AuditRead) crate::control::audit::routes::export, audit::export;
     POST "/v1/stream-tokens" "stream_tokens.create" Caller crate::control::stream_tokens::routes::create, stream_tokens::create;
     POST "/v1/threads" "threads.create" Caller crate::control::topics::routes::create, topics::create;
     GET "/v1/threads" "threads.list" Caller crate::control::topics::routes::list, topics::list;
@@ -180,6 +183,9 @@ mod tests {
             "canvases.stream",
             "stream.open",
             "session.open",
+            "audit.list",
+            "audit.verify",
+            "audit.export",
         ];
         let is_known = |action: &&str| unrated.contains(action) || EMERGENCIES.contains(action);
         assert_eq!(of(None).filter(|action| !is_known(action)).collect::<Vec<_>>(), [""; 0]);

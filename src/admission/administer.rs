@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tambour_actors::deed::Deed;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Review, Reviewed};
@@ -45,19 +46,25 @@ impl Ground {
         Ok(reviewed)
     }
 
-    /// Carries out a wish of somebody, and returns the change behind its commit. It goes on to its end when who asked
+    /// Carries out a wish of somebody, which is written down with the deed, and returns the change behind its commit. It goes on to its end when who asked
     /// for it leaves.
     ///
     /// # Errors
     /// What [`super::standing::decide::decide`] refuses; `auth.*` when who asks has no standing any more; `store.*`: nothing
     /// has changed then.
-    pub async fn administer(self: &Arc<Self>, by: &Arc<Principal>, wish: Wish) -> Result<Change, Refusal> {
+    pub async fn administer(
+        self: &Arc<Self>,
+        by: &Arc<Principal>,
+        deed: Arc<Deed>,
+        wish: Wish,
+    ) -> Result<Change, Refusal> {
         let (ground, by) = (self.clone(), by.clone());
         let task = async move {
             let _turn = ground.standing.turn.lock().await;
             let by = ground.review(&by)?.unwrap_or(by);
             let change = ground.standing.decide(&by, wish, now_ms())?;
-            let kept = ground.store.administer(change.clone()).await;
+            let kept =
+                ground.store.administer(change.clone(), Arc::new(Deed { role: by.role, ..(*deed).clone() })).await;
             kept.map_err(|error| gate::unavailable(&error))?;
             ground.standing.apply(change.clone());
             ground.ended(&change);

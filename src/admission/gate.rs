@@ -14,10 +14,16 @@ use tambour_actors::topic_key::{TopicKey, TopicKind};
 
 use super::permit::Permit;
 use super::proving::Shown;
+use super::refused::Known;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, ScopeGiven};
 use crate::identity::{origin, stream_tokens};
 use crate::routes::Rate;
+
+/// The action of a first frame.
+const OPEN: &str = "session.open";
+/// The action of a frame with another token.
+const RENEW: &str = "session.renew";
 
 /// Admits what sessions ask for. One per worker.
 pub struct Gatekeeper(pub Arc<Ground>);
@@ -32,23 +38,23 @@ impl Gate for Gatekeeper {
             rights::check(principal, &handle.record.topic, right).map(|()| handle)
         };
         if right == Right::Write {
-            let action = match key.kind() {
-                TopicKind::Thread => "threads.publish",
-                TopicKind::Canvas => "canvases.publish",
-                TopicKind::System | TopicKind::Feed => return Admission::Now(Err(rights::not_written())),
-            };
-            let (_, verdict) = self.0.terms().rates.take(Rate::Publish, action, principal);
+            if matches!(key.kind(), TopicKind::System | TopicKind::Feed) {
+                return Admission::Now(Err(self.refused(principal, &key, right, rights::not_written())));
+            }
+            let (_, verdict) = self.0.terms().rates.take(Rate::Publish, action(key.kind(), right), principal);
             if let Err(refusal) = verdict {
-                return Admission::Now(Err(refusal));
+                return Admission::Now(Err(self.refused(principal, &key, right, refusal)));
             }
         }
         if let Some(handle) = self.0.directory.find_awake(&key) {
-            return Admission::Now(allow(handle, principal));
+            let allowed = allow(handle, principal);
+            return Admission::Now(allowed.map_err(|refusal| self.refused(principal, &key, right, refusal)));
         }
         let principal = principal.clone();
         Admission::Later(Box::pin(async move {
             let found = self.0.directory.find(&key).await.map_err(|error| unavailable(&error))?;
-            allow(found.ok_or_else(Refusal::topic_unknown)?, &principal)
+            let allowed = allow(found.ok_or_else(Refusal::topic_unknown)?, &principal);
+            allowed.map_err(|refusal| self.refused(&principal, &key, right, refusal))
         }))
     }
 
@@ -67,15 +73,18 @@ impl Gate for Gatekeeper {
             }
             let (principal, terms) = (before.principal, self.0.terms());
             let given = ScopeGiven::of(&principal.scope);
-            let shown = Shown { token: &token, given: &given, is_stream: true, act_as: None };
-            let renewed = self.0.prove(&terms, &shown).await;
-            let renewed = renewed.map_err(|refusal| terms.rates.refused(from.into(), refusal))?;
-            if renewed.sub != principal.sub {
-                return Err(Refusal::new(
-                    Code::IdentityChanged,
-                    "a session is renewed by the same sub, tenant and env",
-                ));
-            }
+            let known = Known::default();
+            known.asks(RENEW, Some(from.into()));
+            let shown = Shown { token: &token, given: &given, is_stream: true, act_as: None, known: &known };
+            let renewed =
+                self.0.prove(&terms, &shown).await.map_err(|refusal| terms.rates.refused(from.into(), refusal));
+            let renewed = renewed.and_then(|renewed| {
+                if renewed.sub == principal.sub {
+                    return Ok(renewed);
+                }
+                Err(Refusal::new(Code::IdentityChanged, "a session is renewed by the same sub, tenant and env"))
+            });
+            let renewed = renewed.inspect_err(|refusal| self.0.refused(&known, "session", None, refusal))?;
             let origin = origin::renewed(&origin, &renewed);
             Ok(Identity { proved: self.0.proved(Arc::new(renewed)).await?, origin })
         })
@@ -91,6 +100,28 @@ fn is_held(principal: &Principal, token: &str) -> bool {
     match &principal.proof {
         Proof::Stream(proof) => stream_tokens::digest(token) == Some(proof.digest),
         Proof::Main { .. } | Proof::Key(_) => false,
+    }
+}
+
+impl Gatekeeper {
+    /// What a frame asked for is refused: that is written down.
+    fn refused(&self, principal: &Principal, key: &TopicKey, right: Right, refusal: Refusal) -> Refusal {
+        let known = Known::default();
+        known.asks(action(key.kind(), right), None);
+        known.is(principal);
+        self.0.refused(&known, &key.topic(), None, &refusal);
+        refusal
+    }
+}
+
+/// The action of the route that does the same.
+fn action(kind: TopicKind, right: Right) -> &'static str {
+    match (kind, right) {
+        (TopicKind::Thread, Right::Write) => "threads.publish",
+        (TopicKind::Canvas, Right::Write) => "canvases.publish",
+        (TopicKind::Thread, _) => "threads.stream",
+        (TopicKind::Canvas, _) => "canvases.stream",
+        (TopicKind::System | TopicKind::Feed, _) => "feed.stream",
     }
 }
 
@@ -111,8 +142,12 @@ impl Greeter for Handshake {
             let terms = self.ground.terms();
             let given = self.context.scope_given.clone().and_in_hello(tenant_id, env);
             let act_as = self.context.act_as.as_deref();
-            let shown = Shown { token: &token, given: &given, is_stream: true, act_as };
+            let known = Known::default();
+            known.asks(OPEN, Some(self.permit.address()));
+            let shown = Shown { token: &token, given: &given, is_stream: true, act_as, known: &known };
             let proved = self.ground.prove(&terms, &shown).await;
+            let proved =
+                proved.inspect_err(|refusal| self.ground.refused(&known, "session", Some(&self.context.ids), refusal));
             let principal = proved.map_err(|refusal| terms.rates.refused(self.permit.address(), refusal))?;
             self.permit.prove(&principal, &terms.settings.limits)?;
             let origin = self.context.origin(&principal);

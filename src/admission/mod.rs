@@ -15,6 +15,7 @@ mod named;
 pub mod permit;
 mod proving;
 pub mod rates;
+pub mod refused;
 pub mod rights;
 pub mod standing;
 pub mod terms;
@@ -45,6 +46,7 @@ use leases::{Lease, Leases};
 pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use proving::Shown;
+use refused::{Known, Refusals};
 use standing::Standing;
 use terms::{InForce, Terms};
 
@@ -77,6 +79,8 @@ pub struct Ground {
     pub leases: Leases,
     /// Told when stream tokens are over by a change.
     endings: Notify,
+    /// Writes down what is refused to whom.
+    pub refusals: Refusals,
 }
 
 /// A request before anybody has proved an identity: its context was read, and its address has room for it.
@@ -89,15 +93,18 @@ pub struct Visitor {
     terms: Arc<Terms>,
     /// Where it is said how the request stands with its rate.
     rated: Rated,
+    /// Where it is said whom the request comes from.
+    known: Known,
 }
 
 impl Ground {
     /// The ground of a hub that begins.
     #[must_use]
     pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing, leases: Leases) -> Self {
-        let (permits, bodies, draining, endings) =
-            (Permits::default(), Bodies::default(), Draining::default(), Notify::new());
-        Self { terms: InForce::new(terms), directory, store, standing, permits, bodies, draining, leases, endings }
+        let (permits, bodies, draining) = (Permits::default(), Bodies::default(), Draining::default());
+        let (endings, refusals) = (Notify::new(), Refusals::default());
+        let terms = InForce::new(terms);
+        Self { terms, directory, store, standing, permits, bodies, draining, leases, endings, refusals }
     }
 
     /// What is in force now. Who needs it more than once for the same thing keeps it.
@@ -142,8 +149,10 @@ impl Ground {
             .and_then(|()| web_origin::check(request.headers(), &settings.http.allowed_origins));
         checked.map_err(|refusal| refused(refusal, context.takes_socket))?;
         let rated = Rated::default();
+        let known = Known::default();
         request.extensions_mut().insert(rated.clone());
-        Ok(Visitor { context, permit, address, terms, rated })
+        request.extensions_mut().insert(known.clone());
+        Ok(Visitor { context, permit, address, terms, rated, known })
     }
 
     /// The first of all checks.
@@ -197,12 +206,13 @@ impl Caller {
     /// # Errors
     /// `auth.*`, `context.*`, `permission.denied`, `rate.limited`, `limit.*`.
     pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &RouteSpec) -> Result<Self, Problem> {
-        let Visitor { context, permit, address, terms, rated } = visitor;
+        let Visitor { context, permit, address, terms, rated, known } = visitor;
         let proved = async {
             let token = context.token()?.text.expose();
             let act_as = context.act_as.as_deref();
             let is_stream = context.is_stream && route.streams();
-            let shown = Shown { token, given: &context.scope_given, is_stream, act_as };
+            known.asks(route.action, Some(address));
+            let shown = Shown { token, given: &context.scope_given, is_stream, act_as, known: &known };
             let proved = ground.prove(&terms, &shown).await;
             let principal = proved.map_err(|refusal| terms.rates.refused(address, refusal))?;
             if let Access::Permission(permission) = route.access {

@@ -12,6 +12,7 @@ use tambour_actors::session::gate::{self, Proved};
 use tambour_actors::topic::now_ms;
 
 use super::leases::Lease;
+use super::refused::Known;
 use super::terms::Terms;
 use super::{Ground, rights};
 use crate::identity::context::{ScopeGiven, Tier};
@@ -28,6 +29,8 @@ pub(super) struct Shown<'a> {
     pub(super) is_stream: bool,
     /// On whose behalf.
     pub(super) act_as: Option<&'a str>,
+    /// Told who it is, as soon as that is proved, whatever is refused then.
+    pub(super) known: &'a Known,
 }
 
 impl Ground {
@@ -49,6 +52,9 @@ impl Ground {
             (Tier::Key, false) => self.key(terms, shown)?,
             (Tier::Stream, true) => self.stream(shown).await?,
         };
+        if shown.given.agrees_with(&principal.scope).is_ok() {
+            shown.known.is(&principal);
+        }
         let reviewed = self.review_by(&principal, &terms.settings.roles)?;
         let mut principal = reviewed.map_or(principal, Arc::unwrap_or_clone);
         shown.given.agrees_with(&principal.scope)?;

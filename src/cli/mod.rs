@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how a hub works; it hands over parsed arguments and prints what comes back.
 
+pub mod audit;
 pub mod backup;
 pub mod bench;
 pub mod config;
@@ -64,6 +65,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Make, list, rotate and revoke service keys
     Key(Box<key::KeyArgs>),
+    /// Verify the audit, of a hub or in a data directory
+    Audit(Box<audit::AuditArgs>),
     /// Ask a hub whether it is alive and ready
     Health(health::Args),
     /// Print the effective settings, secrets hidden
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Some(Command::Tail(args)) => tail::run(&args),
         Some(Command::Publish(args)) => publish::run(&args),
         Some(Command::Key(args)) => key::run(&args),
+        Some(Command::Audit(args)) => audit::run(&args),
         Some(Command::Health(args)) => health::run(&args),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Openapi) => openapi::run(),

@@ -376,6 +376,11 @@ settings! {
         /// Tokens of an address in 60 s that are not accepted; above it 429 `limit.bad_tokens` in the place of 401. 0 is no limit.
         bad_tokens_per_minute: u64 = 5, range(0, 10_000_000), Live;
     }
+    /// The audit: what was done beside publishing, and what was refused to whom.
+    audit: Audit {
+        /// Refusals of one principal in 60 s that have an entry each; more are counted in the next entry.
+        refusals_per_minute: usize = 10, range(1, 1_000), Live;
+    }
     /// Logs, on standard error.
     log: Log {
         /// A level, or levels per module: `info,tambour=debug`.

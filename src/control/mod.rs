@@ -1,6 +1,7 @@
 //! Topics, what is said of identities, and stream tokens as resources. One folder a resource: its routes and its model. What is
 //! stored, and where, is the ports' business.
 
+pub mod audit;
 pub mod authority;
 pub mod limits;
 pub mod stream_tokens;

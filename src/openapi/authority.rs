@@ -137,5 +137,5 @@ pub fn end_sessions(_: &RouteSpec) -> Doc {
         .says("They are told `session.ended`, and may come back. One's own, or with `sessions:write` those of others.")
         .query::<sessions::EndQuery>()
         .answers(200, "How many there were.", [(JSON, Typed::of::<Ended>())])
-        .refuses(&[Code::Forbidden])
+        .refuses(&[Code::Forbidden, Code::StoreUnavailable])
 }

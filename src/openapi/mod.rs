@@ -4,6 +4,7 @@
 //! the constants that are checked, schemas from the types that are written and read. Nothing here decides about a
 //! request, and nothing is said twice: `openapi.json` at the top of the repository is this document, and a test says so.
 
+pub mod audit;
 pub mod authority;
 mod doc;
 mod entries;

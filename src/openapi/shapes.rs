@@ -111,6 +111,14 @@ shapes! {
     StreamToken = form("^tst_[A-Za-z0-9_-]{43}$").examples(["tst_JhS0z6q3m2y5dW8cR1tX4vB7nK9pL0aE_gU-fYiOqHs"]);
     /// How long a stream token lives that no stream holds, in seconds; a hub may allow less (`tokens.ttl_seconds_max`).
     TokenTtl = number().minimum(Some(1)).maximum(Some(TOKEN_TTL_SECONDS_MAX as usize)).examples([60]);
+    /// An action, or how one begins, with `*` behind.
+    ActionFilter = form("^([a-z_.]+|[a-z_.]*\\*)$").examples(["threads.*"]);
+    /// How what an entry of the audit tells of ended.
+    AuditOutcome = one_of(["done", "refused"]);
+    /// What a file of entries is.
+    AuditFormat = one_of(["ndjson", "json", "csv"]);
+    /// SHA-256 in hexadecimal.
+    AuditHash = form("^[0-9a-f]{64}$");
     /// A time in UTC.
     Time = text()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

@@ -79,7 +79,7 @@ pub async fn rotate(caller: Caller, id: web::Path<String>) -> Result<HttpRespons
 /// What admission refuses, `key.unknown`, `permission.denied`, `store.*`.
 pub async fn revoke(caller: Caller, id: web::Path<String>) -> Result<HttpResponse, Problem> {
     let wish = Wish::RemoveKey { id: Arc::from(id.into_inner()) };
-    let changed = caller.ground().administer(&caller.principal, wish).await;
+    let changed = caller.ground().administer(&caller.principal, caller.deed(), wish).await;
     changed.map_err(|refusal| caller.problem(refusal))?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -90,7 +90,7 @@ async fn with_token(
     wish: Wish,
     token: &NewToken,
 ) -> Result<HttpResponse, Problem> {
-    let changed = caller.ground().administer(&caller.principal, wish).await;
+    let changed = caller.ground().administer(&caller.principal, caller.deed(), wish).await;
     match changed.map_err(|refusal| caller.problem(refusal))? {
         Change::PutKey(key) => {
             answer.insert_header((header::CACHE_CONTROL, "no-store"));

@@ -30,7 +30,7 @@ pub async fn put(caller: Caller, request: HttpRequest, payload: web::Payload) ->
     let read = body::read(&caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked = read.and_then(|body| body::parse::<PutPrincipal>(&body)).and_then(|asked| asked.wish(sub.clone()));
     let wish = asked.map_err(|refusal| caller.problem(refusal))?;
-    let changed = caller.ground().administer(&caller.principal, wish).await;
+    let changed = caller.ground().administer(&caller.principal, caller.deed(), wish).await;
     changed.map_err(|refusal| caller.problem(refusal))?;
     Ok(show(&caller, &sub))
 }
@@ -43,7 +43,7 @@ pub async fn revoke(caller: Caller, request: HttpRequest, payload: web::Payload)
     let read = body::read(&caller, &request, payload, body::BODY_BYTES_MAX).await;
     let asked = read.and_then(|body| body::parse::<Revoke>(&body)).and_then(Revoke::wish);
     let wish = asked.map_err(|refusal| caller.problem(refusal))?;
-    let changed = caller.ground().administer(&caller.principal, wish).await;
+    let changed = caller.ground().administer(&caller.principal, caller.deed(), wish).await;
     match changed.map_err(|refusal| caller.problem(refusal))? {
         Change::Revoke(_, revoked, revocation) => {
             Ok(HttpResponse::Created().json(ShownRevocation::of(&revoked, &revocation)))

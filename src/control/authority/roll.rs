@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tambour_actors::directory::Directory;
-use tambour_actors::principal::Principal;
+use tambour_actors::principal::{Principal, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Review, Seen, Survey};
 use tambour_actors::topic::messages::ToOutlet;
@@ -82,15 +83,62 @@ pub(super) async fn call(directory: &Directory, asked: Asked) -> Roll {
     Roll { seen, complete }
 }
 
+/// Whose sessions somebody may end, in their own tenant and env: their own, and those of who has no higher role.
+struct Ends {
+    scope: Scope,
+    role: Role,
+    own: bool,
+    sub: String,
+}
+
+impl Ends {
+    fn of(by: &Principal, sub: &str) -> Self {
+        Self { scope: by.scope.clone(), role: by.role, own: *by.sub == *sub, sub: sub.to_owned() }
+    }
+
+    fn reach(&self, principal: &Principal) -> bool {
+        principal.scope == self.scope && *principal.sub == *self.sub && (self.own || principal.role <= self.role)
+    }
+}
+
+/// The question how many there are.
+struct Count {
+    ends: Ends,
+    found: Arc<AtomicUsize>,
+    _over: Over,
+}
+
+impl Survey for Count {
+    fn scope(&self) -> &Scope {
+        &self.ends.scope
+    }
+
+    fn seen(&self, seen: Seen) {
+        if self.ends.reach(&seen.principal) {
+            self.found.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many sessions of somebody `by` may end, and whether every worker has answered in time.
+pub(super) async fn count(directory: &Directory, by: &Principal, sub: &str) -> (usize, bool) {
+    let (over, all_answered) = oneshot::channel();
+    let found = Arc::new(AtomicUsize::new(0));
+    let survey: Arc<dyn Survey> = Arc::new(Count { ends: Ends::of(by, sub), found: found.clone(), _over: Over(over) });
+    directory.outlets().send_all(|| ToOutlet::Survey(survey.clone()));
+    drop(survey);
+    let complete = timeout(WITHIN, all_answered).await.is_ok();
+    (found.load(Ordering::Relaxed), complete)
+}
+
 /// Ends the sessions of somebody that `by` may end, and says how many there were.
 pub(super) async fn dismiss(directory: &Directory, by: &Principal, sub: &str) -> usize {
     let (over, all_answered) = oneshot::channel();
     let ended = Arc::new(Mutex::new(0));
-    let (scope, role, own) = (by.scope.clone(), by.role, *by.sub == *sub);
-    let (sub, counted, over) = (sub.to_owned(), ended.clone(), Over(over));
+    let (ends, counted, over) = (Ends::of(by, sub), ended.clone(), Over(over));
     let review: Review = Arc::new(move |principal: &Arc<Principal>| {
         let _held = &over;
-        if principal.scope != scope || *principal.sub != *sub || !(own || principal.role <= role) {
+        if !ends.reach(principal) {
             return Ok(None);
         }
         *counted.lock() += 1;

@@ -4,16 +4,19 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tambour_actors::frame::{Wire, time_text};
 use tambour_actors::principal::Permission;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Reading, Seen};
+use tambour_actors::system::SystemType;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::keys::limit;
 use super::roll::{self, Asked};
-use crate::admission::{Caller, rights};
+use crate::admission::{Caller, gate, rights};
+use crate::audit::entry::Happened;
 use crate::openapi::shapes;
 use crate::problem::Problem;
 
@@ -115,16 +118,26 @@ pub async fn list(caller: Caller, query: web::Query<ListQuery>) -> Result<HttpRe
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(list))
 }
 
-/// `DELETE /v1/sessions?principal=`: they are told `session.ended`.
+/// `DELETE /v1/sessions?principal=`: they are told `session.ended`. It is written down before; when it can't be, nobody's ends.
 ///
 /// # Errors
-/// What admission refuses, `query.invalid`, `permission.denied`.
+/// What admission refuses, `query.invalid`, `permission.denied`, `store.*`.
 pub async fn end(caller: Caller, query: web::Query<EndQuery>) -> Result<HttpResponse, Problem> {
     let sub = &query.principal;
     if **sub != *caller.principal.sub {
         rights::require(&caller.principal, Permission::SessionsWrite).map_err(|refusal| caller.problem(refusal))?;
     }
-    let ended = roll::dismiss(&caller.ground().directory, &caller.principal, sub).await;
+    let directory = &caller.ground().directory;
+    let (count, complete) = roll::count(directory, &caller.principal, sub).await;
+    if (count, complete) == (0, true) {
+        return Ok(HttpResponse::Ok().json(Ended { ended: 0 }));
+    }
+    let mut happened = Happened::done(format!("sessions/{sub}"));
+    happened.affected_count = count as u64;
+    let happened = happened.told(SystemType::SessionsEnded, &json!({ "sub": sub, "count": count }), None);
+    let written = caller.ground().store.record(caller.deed(), happened).await;
+    written.map_err(|error| caller.problem(gate::unavailable(&error)))?;
+    let ended = roll::dismiss(directory, &caller.principal, sub).await;
     Ok(HttpResponse::Ok().json(Ended { ended }))
 }
 

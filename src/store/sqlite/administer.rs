@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Role};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
@@ -79,6 +79,21 @@ pub(super) fn keep(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
         }
     }
     change.ends_tokens().map_or(Ok(()), |which| endings::add(conn, &which))
+}
+
+/// What is said of the same until now, as the change that made it; `None`: nothing, or a revocation, which takes nothing back.
+pub(super) fn before(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>> {
+    let (known, read, id) = match change {
+        Change::PutKey(put) => (KEYS, key as Read, &put.id),
+        Change::RemoveKey(_, id) => (KEYS, key as Read, id),
+        Change::PutPrincipal(_, sub, _) | Change::RemovePrincipal(_, sub) => (PRINCIPALS, principal as Read, sub),
+        Change::Revoke(..) => return Ok(None),
+    };
+    let column = if known == KEYS { "id" } else { "sub" };
+    let sql = format!("{known} WHERE tenant = ?1 AND env = ?2 AND {column} = ?3");
+    let scope = change.scope();
+    let mut found = conn.prepare_cached(&sql)?;
+    found.query_row((scope.tenant.as_str(), scope.env.as_str(), &**id), read).optional()
 }
 
 fn put_key(conn: &Connection, key: &ServiceKey) -> rusqlite::Result<()> {

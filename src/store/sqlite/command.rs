@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tambour_actors::deed::Deed;
 use tambour_actors::event::{Event, Seq};
+use tambour_actors::log::feed::{FeedEnds, Tap};
 use tambour_actors::log::{
     Append, AppendError, Bounds, ChangeError, CreateError, LogId, NewTopic, TopicChange, TopicRecord, Unavailable,
 };
-use tambour_actors::topic_key::TopicKey;
+use tambour_actors::topic_key::{Scope, TopicKey};
 
 use super::Answer;
 use super::queue::{Weight, Weighted};
 use super::tokens;
 use crate::admission::standing::change::Change as StandingChange;
+use crate::audit::entry::Happened;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
@@ -44,12 +46,30 @@ pub(super) enum Command {
     /// Something is said of identities. What else belongs to the change is written in the same transaction.
     Administer {
         change: StandingChange,
+        by: Arc<Deed>,
         answer: Answer<()>,
     },
     /// Stream tokens are over where they are kept.
     Ended {
         ending: i64,
         answer: Answer<()>,
+    },
+    /// Something happened that changes nothing else in the store: it is written down.
+    Record {
+        by: Arc<Deed>,
+        happened: Box<Happened>,
+        answer: Answer<()>,
+    },
+    /// There is to be a feed.
+    Feed {
+        scope: Scope,
+        answer: Answer<()>,
+    },
+    /// Somebody wants to be told of commits.
+    Tap {
+        scope: Scope,
+        tap: Arc<Tap>,
+        answer: Answer<FeedEnds>,
     },
     Tokens {
         ask: tokens::Ask,
@@ -75,7 +95,9 @@ pub(super) enum Outcome {
     Created(Result<TopicRecord, CreateError>),
     Changed(Result<Option<TopicRecord>, ChangeError>),
     Deleted(bool),
-    Administered,
+    /// Of whatever has nothing to say but that it is done.
+    Done,
+    Tapped(FeedEnds),
     Tokens(tokens::Told),
 }
 
@@ -93,7 +115,11 @@ impl Command {
     /// Whether it needs room in the file.
     pub(super) fn adds(&self) -> bool {
         match self {
-            Self::Append { .. } | Self::Create { .. } | Self::Change { .. } | Self::Administer { .. } => true,
+            Self::Append { .. }
+            | Self::Create { .. }
+            | Self::Change { .. }
+            | Self::Administer { .. }
+            | Self::Record { .. } => true,
             Self::Tokens { ask, .. } => ask.adds(),
             _ => false,
         }
@@ -107,9 +133,14 @@ impl Command {
             (Self::Create { answer, .. }, Outcome::Created(created)) => drop(answer.send(Ok(created))),
             (Self::Change { answer, .. }, Outcome::Changed(changed)) => drop(answer.send(Ok(changed))),
             (Self::Delete { answer, .. }, Outcome::Deleted(deleted)) => drop(answer.send(Ok(deleted))),
-            (Self::Administer { answer, .. } | Self::Ended { answer, .. }, Outcome::Administered) => {
-                drop(answer.send(Ok(())));
-            }
+            (
+                Self::Administer { answer, .. }
+                | Self::Ended { answer, .. }
+                | Self::Record { answer, .. }
+                | Self::Feed { answer, .. },
+                Outcome::Done,
+            ) => drop(answer.send(Ok(()))),
+            (Self::Tap { answer, .. }, Outcome::Tapped(ends)) => drop(answer.send(Ok(ends))),
             (Self::Tokens { answer, .. }, Outcome::Tokens(told)) => drop(answer.send(Ok(told))),
             _ => unreachable!("an outcome is made from its own command"),
         }
@@ -123,7 +154,13 @@ impl Command {
             Self::Create { answer, .. } => drop(answer.send(Err(why))),
             Self::Change { answer, .. } => drop(answer.send(Err(why))),
             Self::Delete { answer, .. } => drop(answer.send(Err(why))),
-            Self::Administer { answer, .. } | Self::Ended { answer, .. } => drop(answer.send(Err(why))),
+            Self::Administer { answer, .. }
+            | Self::Ended { answer, .. }
+            | Self::Record { answer, .. }
+            | Self::Feed { answer, .. } => {
+                drop(answer.send(Err(why)));
+            }
+            Self::Tap { answer, .. } => drop(answer.send(Err(why))),
             Self::Tokens { answer, .. } => drop(answer.send(Err(why))),
             #[cfg(test)]
             Self::Panic => {}
@@ -135,10 +172,14 @@ impl Weighted for Command {
     fn weight(&self) -> Weight {
         match self {
             Self::Append { weight, .. } => *weight,
-            Self::Bounds { .. } | Self::Trim(_) | Self::Ended { .. } => Weight { events: 1, bytes: 0 },
-            Self::Create { .. } | Self::Change { .. } | Self::Delete { .. } | Self::Administer { .. } => {
-                Weight { events: 1, bytes: 1_024 }
+            Self::Bounds { .. } | Self::Ended { .. } | Self::Trim(_) | Self::Feed { .. } | Self::Tap { .. } => {
+                Weight { events: 1, bytes: 0 }
             }
+            Self::Create { .. }
+            | Self::Change { .. }
+            | Self::Delete { .. }
+            | Self::Administer { .. }
+            | Self::Record { .. } => Weight { events: 1, bytes: 1_024 },
             Self::Tokens { ask, .. } => Weight { events: ask.rows(), bytes: 1_024 },
             #[cfg(test)]
             Self::Panic => Weight { events: 1, bytes: 0 },

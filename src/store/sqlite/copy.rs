@@ -193,7 +193,7 @@ pub(super) fn look_through(path: &Path, look: Look) -> Result<Copied, CopyError>
     Ok(Copied {
         bytes: fs::metadata(path).map_err(of_file(path))?.len(),
         topics: count("SELECT count(*) FROM topics")?,
-        events: count("SELECT count(*) FROM events WHERE log NOT IN (SELECT log FROM deleted_logs)")?,
+        events: count("SELECT count(*) FROM events WHERE log > 0 AND log NOT IN (SELECT log FROM deleted_logs)")?,
     })
 }
 

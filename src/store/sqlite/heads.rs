@@ -1,6 +1,6 @@
 //! Where logs end: remembered for those that were written to lately, so that an append needs no look-up.
 
-use rusqlite::{Connection, OptionalExtension as _, Statement};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement};
 use tambour_actors::event::Seq;
 use tambour_actors::log::LogId;
 
@@ -15,6 +15,9 @@ const HEAD: &str = "
     LEFT JOIN events AS newest
         ON newest.position = (SELECT position FROM events WHERE log = topics.id ORDER BY seq DESC LIMIT 1)
     WHERE topics.id = ?1";
+
+/// The newest event of a log that is no topic's.
+const SYSTEM_HEAD: &str = "SELECT seq, log_bytes FROM events WHERE log = ?1 ORDER BY seq DESC LIMIT 1";
 
 /// Where a log ends.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,6 +52,16 @@ impl<'c> Heads<'c> {
             self.recent.set(log, head);
         }
         Ok(found)
+    }
+
+    /// The head of the log of a `system/tenant`: there always is one, if only to begin with.
+    pub(super) fn find_system(&mut self, conn: &Connection, log: LogId) -> rusqlite::Result<Head> {
+        if let Some(head) = self.recent.get(&log) {
+            return Ok(*head);
+        }
+        let number = |row: &Row<'_>, column| row.get::<_, Option<i64>>(column).map(|n| n.unwrap_or(0).cast_unsigned());
+        let read = |row: &Row<'_>| Ok(Head { seq: number(row, 0)?, bytes: number(row, 1)? });
+        Ok(conn.prepare_cached(SYSTEM_HEAD)?.query_row([log.0], read).optional()?.unwrap_or_default())
     }
 
     pub(super) fn set(&mut self, log: LogId, head: Head) {

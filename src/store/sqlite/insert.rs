@@ -21,6 +21,7 @@ struct Bound {
     kind: EventType,
     origin: Origin,
     target: Option<Seq>,
+    about: Option<LogId>,
 }
 
 /// The place of an event in the store.
@@ -32,6 +33,8 @@ pub(super) struct Place {
     pub(super) log_bytes: u64,
     /// Of an `append`: what all appends to its target have in bytes, this one included.
     pub(super) appended_bytes: Option<usize>,
+    /// Of an event of `system/tenant`: the log of the topic that it is about.
+    pub(super) about: Option<LogId>,
 }
 
 /// A text that is known to be UTF-8 without looking: JSON that was checked where it came in.
@@ -48,8 +51,8 @@ impl<'c> Insert<'c> {
         // OR FAIL: a constraint that fails here ends the whole transaction anyway, so SQLite
         // need not keep what would take back the statement alone.
         let sql = "INSERT OR FAIL INTO events
-                       (position, log, seq, time_ms, type, routing, meta, data, log_bytes, target, appended_bytes)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                       (position, log, seq, time_ms, type, routing, meta, data, log_bytes, target, appended_bytes, about)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         Ok(Self { statement: conn.prepare(sql)?, bound: None })
     }
 
@@ -82,12 +85,16 @@ impl<'c> Insert<'c> {
             statement.raw_bind_parameter(10, event.target.map(rows::sql_seq))?;
             statement.raw_bind_parameter(11, place.appended_bytes.map(|bytes| bytes as i64))?;
         }
+        if place.about != before.and_then(|bound| bound.about) || before.is_none() {
+            statement.raw_bind_parameter(12, place.about.map(|log| log.0))?;
+        }
         self.bound = Some(Bound {
             log: place.log,
             time_ms: event.time_ms,
             kind: event.kind.clone(),
             origin: event.origin.clone(),
             target: event.target,
+            about: place.about,
         });
         statement.raw_execute().map(|_| ())
     }

@@ -1,11 +1,12 @@
 //! The embedded store: one SQLite file, one writer thread, a few readers, a checkpointer.
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
-//! commit) with `heads`, `conditions`, `once`, `insert`, `redact`, `topics`, `administer` (what is said of identities) and `tokens` (stream tokens), and in slices `trim` and `wipe` (deleted logs);
+//! commit) with `heads`, `conditions`, `once`, `insert`, `redact`, `topics`, `administer` (what is said of identities), `tokens` (stream tokens) and `audit`, carried out by `writing`, and in slices `trim` and `wipe` (deleted logs); `feeds`, `feed` and `taps` (commit order);
 //! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `seal`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
 mod administer;
+mod audit;
 mod backup;
 mod checkpoint;
 mod command;
@@ -13,12 +14,15 @@ mod conditions;
 mod copy;
 mod endings;
 mod failure;
+mod feed;
+mod feeds;
 mod fold;
 mod heads;
 mod insert;
 mod once;
 mod overdue;
 mod pages;
+mod ports;
 mod queue;
 mod readers;
 mod recent;
@@ -28,13 +32,16 @@ mod rows;
 mod schema;
 mod seal;
 mod stats;
+mod taps;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod topics;
 mod trim;
+mod verify;
 mod wipe;
 mod writer;
+mod writing;
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -46,19 +53,17 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use serde::Deserialize;
 use tambour_actors::deed::Deed;
-use tambour_actors::event::Seq;
-use tambour_actors::log::{
-    Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
-    PortFuture, Remembered, TopicChange, TopicQuery, TopicRecord, Topics, Unavailable,
-};
-use tambour_actors::topic_key::{Scope, TopicKey};
+use tambour_actors::log::{LogId, PortFuture, Unavailable};
+use tambour_actors::topic_key::Scope;
 use tokio::sync::oneshot;
 
 use crate::admission::standing::change::Change;
+use crate::audit::entry::Happened;
 
+pub use self::audit::{Action, AuditPage, AuditQuery};
 pub use self::backup::backup;
 use self::checkpoint::Gate;
-use self::command::{Command, Trim};
+use self::command::Command;
 pub use self::copy::{Copied, CopyError, Progress};
 pub use self::endings::Ending;
 pub use self::overdue::{Keep, Keeps, Overdue};
@@ -68,6 +73,7 @@ pub use self::restore::{RestoreError, restore};
 use self::schema::Role;
 use self::stats::Counters;
 pub use self::stats::StoreStats;
+pub use self::verify::{Verified, verify};
 
 /// The name of the database in its directory.
 const FILE_NAME: &str = "tambour.db";
@@ -136,7 +142,7 @@ pub enum OpenError {
     Thread(std::io::Error),
 }
 
-/// The embedded [`EventLog`] and [`Topics`]. Clones share the store; the last one to be dropped
+/// The embedded [`tambour_actors::log::EventLog`] and [`tambour_actors::log::Topics`]. Clones share the store; the last one to be dropped
 /// closes it.
 #[derive(Clone)]
 pub struct SqliteStore(Arc<Inner>);
@@ -216,12 +222,30 @@ impl SqliteStore {
         Box::pin(self.0.question(|answer| Question::Overdue { after, keeps, now_ms, answer }).answer())
     }
 
-    /// Keeps a change of what is said of identities.
+    /// Keeps a change of what is said of identities, and writes it down.
     ///
     /// # Errors
     /// [`Unavailable`]; nothing of it is kept then.
-    pub fn administer(&self, change: Change) -> PortFuture<Result<(), Unavailable>> {
-        Box::pin(self.0.command(|answer| Command::Administer { change, answer }).answer())
+    pub fn administer(&self, change: Change, by: Arc<Deed>) -> PortFuture<Result<(), Unavailable>> {
+        Box::pin(self.0.command(|answer| Command::Administer { change, by, answer }).answer())
+    }
+
+    /// Writes down what happened, durably: the entry of the audit and the events of the feed.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; nothing of it is kept then.
+    pub fn record(&self, by: Arc<Deed>, happened: Happened) -> PortFuture<Result<(), Unavailable>> {
+        let happened = Box::new(happened);
+        Box::pin(self.0.command(|answer| Command::Record { by, happened, answer }).answer())
+    }
+
+    /// Finds entries of the audit.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the store can't be read.
+    pub fn audit(&self, scope: &Scope, query: AuditQuery) -> PortFuture<Result<AuditPage, Unavailable>> {
+        let scope = scope.clone();
+        Box::pin(self.0.question(|answer| Question::Audit { scope, query, answer }).answer())
     }
 
     /// Everything that is said of identities, as the changes that make it.
@@ -318,74 +342,6 @@ impl<T> Asked<T> {
             Ok(answer) => answer.await.unwrap_or_else(|_| Err("the store did not answer".into())),
             Err(why) => Err(why.into()),
         }
-    }
-}
-
-impl EventLog for SqliteStore {
-    fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
-        let count = items.len();
-        let asked = self.0.command(|answer| Command::append(items, answer));
-        Box::pin(async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) })
-    }
-
-    fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
-        Box::pin(self.0.command(|answer| Command::Bounds { log, answer }).answer())
-    }
-
-    fn read(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<Page, Unavailable>> {
-        Box::pin(self.0.question(|answer| Question::Read { log, after, limit, answer }).answer())
-    }
-
-    fn read_folded(&self, log: LogId, after: Seq, limit: PageLimit) -> PortFuture<Result<FoldedPage, Unavailable>> {
-        Box::pin(self.0.question(|answer| Question::ReadFolded { log, after, limit, answer }).answer())
-    }
-
-    fn recall(
-        &self,
-        log: LogId,
-        sub: &str,
-        key: &str,
-        now_ms: i64,
-    ) -> PortFuture<Result<Option<Remembered>, Unavailable>> {
-        let (sub, key) = (sub.into(), key.into());
-        Box::pin(self.0.question(|answer| Question::Recall { log, sub, key, now_ms, answer }).answer())
-    }
-
-    fn trim(&self, log: LogId, oldest: Seq) -> PortFuture<Result<Bounds, Unavailable>> {
-        Box::pin(self.0.command(|answer| Command::Trim(Trim { log, oldest, answer })).answer())
-    }
-}
-
-impl Topics for SqliteStore {
-    fn create(&self, topic: NewTopic, by: Arc<Deed>) -> PortFuture<Result<TopicRecord, CreateError>> {
-        let asked = self.0.command(|answer| Command::Create { topic, by, answer });
-        Box::pin(async move { asked.answer().await? })
-    }
-
-    fn find(&self, key: &TopicKey) -> PortFuture<Result<Option<(TopicRecord, Bounds)>, Unavailable>> {
-        let key = key.clone();
-        Box::pin(self.0.question(|answer| Question::Find { key, answer }).answer())
-    }
-
-    fn list(&self, scope: &Scope, query: TopicQuery) -> PortFuture<Result<Vec<(TopicRecord, Bounds)>, Unavailable>> {
-        let scope = scope.clone();
-        Box::pin(self.0.question(|answer| Question::List { scope, query, answer }).answer())
-    }
-
-    fn change(
-        &self,
-        key: &TopicKey,
-        change: TopicChange,
-        by: Arc<Deed>,
-    ) -> PortFuture<Result<Option<TopicRecord>, ChangeError>> {
-        let key = key.clone();
-        let asked = self.0.command(|answer| Command::Change { key, change, by, answer });
-        Box::pin(async move { asked.answer().await? })
-    }
-
-    fn delete(&self, key: &TopicKey, by: Arc<Deed>) -> PortFuture<Result<bool, Unavailable>> {
-        let key = key.clone();
-        Box::pin(self.0.command(|answer| Command::Delete { key, by, answer }).answer())
     }
 }
 

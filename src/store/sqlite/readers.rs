@@ -8,32 +8,83 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tambour_actors::event::Seq;
+use tambour_actors::log::feed::{FeedLimit, FeedPage};
 use tambour_actors::log::{
     Bounds, FoldedPage, LogId, Page, PageLimit, Remembered, TopicQuery, TopicRecord, Unavailable,
 };
 use tambour_actors::principal::Digest;
 use tambour_actors::topic_key::{Scope, TopicKey};
 
+use super::audit::{AuditPage, AuditQuery};
 use super::endings::{self, Ending};
 use super::failure::unavailable;
 use super::overdue::{Keeps, Overdue, overdue};
 use super::pages::PageReader;
 use super::queue::{Queue, Taken, Weight, Weighted};
-use super::{Answer, administer, once, rows, tokens};
+use super::{Answer, administer, audit, feed, once, rows, tokens};
 use crate::admission::standing::change::Change;
 use crate::identity::stream_tokens::TokenRecord;
 
 /// A question to the readers.
 pub(super) enum Question {
-    Read { log: LogId, after: Seq, limit: PageLimit, answer: Answer<Page> },
-    ReadFolded { log: LogId, after: Seq, limit: PageLimit, answer: Answer<FoldedPage> },
-    Recall { log: LogId, sub: Box<str>, key: Box<str>, now_ms: i64, answer: Answer<Option<Remembered>> },
-    Overdue { after: LogId, keeps: Keeps, now_ms: i64, answer: Answer<Overdue> },
-    Standing { answer: Answer<Vec<Change>> },
-    Endings { after: i64, answer: Answer<Vec<Ending>> },
-    Token { digest: Digest, now_ms: i64, answer: Answer<Option<TokenRecord>> },
-    Find { key: TopicKey, answer: Answer<Option<(TopicRecord, Bounds)>> },
-    List { scope: Scope, query: TopicQuery, answer: Answer<Vec<(TopicRecord, Bounds)>> },
+    Read {
+        log: LogId,
+        after: Seq,
+        limit: PageLimit,
+        answer: Answer<Page>,
+    },
+    ReadFolded {
+        log: LogId,
+        after: Seq,
+        limit: PageLimit,
+        answer: Answer<FoldedPage>,
+    },
+    Recall {
+        log: LogId,
+        sub: Box<str>,
+        key: Box<str>,
+        now_ms: i64,
+        answer: Answer<Option<Remembered>>,
+    },
+    Overdue {
+        after: LogId,
+        keeps: Keeps,
+        now_ms: i64,
+        answer: Answer<Overdue>,
+    },
+    Standing {
+        answer: Answer<Vec<Change>>,
+    },
+    Endings {
+        after: i64,
+        answer: Answer<Vec<Ending>>,
+    },
+    Token {
+        digest: Digest,
+        now_ms: i64,
+        answer: Answer<Option<TokenRecord>>,
+    },
+    Find {
+        key: TopicKey,
+        answer: Answer<Option<(TopicRecord, Bounds)>>,
+    },
+    /// `None`: there is no such feed yet.
+    Feed {
+        scope: Scope,
+        from: feed::From,
+        limit: FeedLimit,
+        answer: Answer<Option<FeedPage>>,
+    },
+    Audit {
+        scope: Scope,
+        query: AuditQuery,
+        answer: Answer<AuditPage>,
+    },
+    List {
+        scope: Scope,
+        query: TopicQuery,
+        answer: Answer<Vec<(TopicRecord, Bounds)>>,
+    },
 }
 
 impl Weighted for Question {
@@ -96,6 +147,13 @@ fn reply(conn: &Connection, pages: &mut PageReader, question: Question) {
             let _ = answer.send(snapshot(conn, |conn| {
                 rows::find(conn, &key)?.map(|record| with_bounds(conn, record)).transpose()
             }));
+        }
+        Question::Feed { answer, .. } if answer.is_closed() => {}
+        Question::Feed { scope, from, limit, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| feed::page(conn, pages, &scope, from, limit)));
+        }
+        Question::Audit { scope, query, answer } => {
+            let _ = answer.send(snapshot(conn, |conn| audit::page(conn, &scope, &query)));
         }
         Question::List { scope, query, answer } => {
             let _ = answer.send(snapshot(conn, |conn| {

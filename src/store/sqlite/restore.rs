@@ -1,6 +1,6 @@
 //! A restore: a data directory from a backup.
 //!
-//! Every log gets a new incarnation: cursors that were told before the backup was restored may name events that are not in it,
+//! Every log and every feed gets a new incarnation: cursors that were told before the backup was restored may name events that are not in it,
 //! or others that come instead, so each of their readers is told that the log was reset. Positions and keys of
 //! writes stay, because what they stand for is there. It never touches a directory that has a database.
 
@@ -67,9 +67,11 @@ pub fn restore(from: &Path, dir: &Path, told: impl FnMut(Progress) + Send + 'sta
 fn renew(part: &Path) -> Result<(), RestoreError> {
     let mut conn = Connection::open(part)?;
     let transaction = conn.transaction()?;
-    {
-        let mut topics = transaction.prepare("SELECT id, incarnation FROM topics")?;
-        let mut change = transaction.prepare("UPDATE topics SET incarnation = ?2 WHERE id = ?1")?;
+    let of_topics = ("SELECT id, incarnation FROM topics", "UPDATE topics SET incarnation = ?2 WHERE id = ?1");
+    let of_feeds = ("SELECT id, incarnation FROM feeds", "UPDATE feeds SET incarnation = ?2 WHERE id = ?1");
+    for (known, change) in [of_topics, of_feeds] {
+        let mut topics = transaction.prepare(known)?;
+        let mut change = transaction.prepare(change)?;
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
         for topic in topics.query_map([], read)?.collect::<rusqlite::Result<Vec<_>>>()? {
             let (log, before) = topic;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::event::Seq;
 use tambour_actors::log::{Bounds, LogId, Member, NewTopic, TopicQuery, TopicRecord, Visibility};
-use tambour_actors::topic_key::{Scope, TopicKey, TopicKind};
+use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 
 /// The ends of a log: no row when it has no event, or is deleted. The whole is three index seeks.
 pub(super) const BOUNDS: &str = "
@@ -83,6 +83,42 @@ pub(super) fn find(conn: &Connection, key: &TopicKey) -> rusqlite::Result<Option
     let mut statement = conn.prepare_cached(FIND)?;
     let name = (key.tenant().as_str(), key.env().as_str(), key.kind().as_str(), key.id());
     statement.query_row(name, |row| record_of(&key.scope(), key.kind(), row)).optional()
+}
+
+const OF_LOG: &str = "
+    SELECT id, creator, title, visibility, members, incarnation, created_at_ms, topic, kind, tenant, env FROM topics
+    WHERE id = ?1";
+const OF_DELETED_LOG: &str = "
+    SELECT log, creator, title, visibility, members, incarnation, created_at_ms, topic, kind, tenant, env
+    FROM deleted_topics WHERE log = ?1";
+
+/// Whether a topic that is gone is looked for, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// As it was at the end.
+    Known,
+    /// It is none.
+    Unknown,
+}
+
+/// The topic that a log belongs to.
+pub(super) fn of_log(conn: &Connection, log: LogId, gone: Gone) -> rusqlite::Result<Option<TopicRecord>> {
+    let read = |row: &Row<'_>| {
+        let kind = TopicKind::parse(row.get_ref(8)?.as_str()?).ok_or_else(|| unreadable(8, "not a kind of topic"))?;
+        record_of(&scope_at(row, 9)?, kind, row)
+    };
+    let found = conn.prepare_cached(OF_LOG)?.query_row([log.0], read).optional()?;
+    if found.is_some() || gone == Gone::Unknown {
+        return Ok(found);
+    }
+    conn.prepare_cached(OF_DELETED_LOG)?.query_row([log.0], read).optional()
+}
+
+/// A tenant, and an env in the column behind it.
+pub(super) fn scope_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Scope> {
+    let tenant = Tenant::parse(row.get_ref(column)?.as_str()?).map_err(|_| unreadable(column, "not a tenant"))?;
+    let env = Env::parse(row.get_ref(column + 1)?.as_str()?).map_err(|_| unreadable(column + 1, "not an env"))?;
+    Ok(Scope { tenant, env })
 }
 
 /// The topics of `scope` that `query` asks for, ascending by id.

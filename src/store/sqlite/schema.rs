@@ -160,6 +160,57 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE stream_tokens ADD COLUMN within BLOB;
     CREATE INDEX stream_tokens_within ON stream_tokens (within, expires_at_ms) WHERE opened = 0 AND within IS NOT NULL;
 ",
+    // What happened beside the events of topics. `about` is the log of the topic that an event of `system/tenant` is about,
+    // and NULL on all others; such an event's log is a feed's id below zero. `floor` is the newest position that retention took.
+    // Of a deleted topic its rights stay, for the events about it. The texts of `audit` are chained by their hashes.
+    "
+    ALTER TABLE events ADD COLUMN about INTEGER;
+    CREATE TABLE feeds (
+        id INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        incarnation INTEGER NOT NULL,
+        floor INTEGER NOT NULL,
+        UNIQUE (tenant, env)
+    ) STRICT;
+    CREATE TABLE deleted_topics (
+        log INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        creator TEXT NOT NULL,
+        title TEXT,
+        visibility TEXT NOT NULL,
+        members TEXT NOT NULL,
+        incarnation INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        entry TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (tenant, env, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX audit_by_actor ON audit (tenant, env, actor, seq);
+    CREATE INDEX audit_by_action ON audit (tenant, env, action, seq);
+    CREATE INDEX audit_by_resource ON audit (tenant, env, resource, seq);
+    CREATE INDEX audit_by_time ON audit (tenant, env, at_ms, seq);
+    CREATE TABLE audit_heads (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        PRIMARY KEY (tenant, env)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What a connection is for.

@@ -12,6 +12,11 @@ const CREATE: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
     ON CONFLICT (tenant, env, kind, topic) DO NOTHING";
 
+const REMEMBER: &str = "
+    INSERT INTO deleted_topics (log, tenant, env, kind, topic, creator, title, visibility, members, incarnation, created_at_ms)
+    SELECT id, tenant, env, kind, topic, creator, title, visibility, members, incarnation, created_at_ms FROM topics
+    WHERE id = ?1";
+
 fn members_text(members: &[Member]) -> rusqlite::Result<String> {
     rows::members_text(members).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
@@ -36,12 +41,19 @@ pub(super) fn create(conn: &Connection, topic: &NewTopic) -> rusqlite::Result<Re
     Ok(Ok(TopicRecord { log: LogId(conn.last_insert_rowid()), topic: topic.clone() }))
 }
 
+/// A topic that was changed.
+pub(super) struct Changed {
+    pub(super) before: NewTopic,
+    pub(super) after: TopicRecord,
+}
+
 pub(super) fn change(
     conn: &Connection,
     key: &TopicKey,
     change: &TopicChange,
-) -> rusqlite::Result<Result<Option<TopicRecord>, ChangeError>> {
+) -> rusqlite::Result<Result<Option<Changed>, ChangeError>> {
     let Some(mut record) = rows::find(conn, key)? else { return Ok(Ok(None)) };
+    let before = record.topic.clone();
     if let Err(refused) = change.apply(&mut record.topic) {
         return Ok(Err(refused));
     }
@@ -53,13 +65,13 @@ pub(super) fn change(
         topic.visibility.as_str(),
         members,
     ))?;
-    Ok(Ok(Some(record)))
+    Ok(Ok(Some(Changed { before, after: record })))
 }
 
-/// The log of the topic that was deleted; `None` when there was none.
-pub(super) fn delete(conn: &Connection, key: &TopicKey) -> rusqlite::Result<Option<LogId>> {
-    let Some(record) = rows::find(conn, key)? else { return Ok(None) };
-    conn.prepare_cached("DELETE FROM topics WHERE id = ?1")?.execute([record.log.0])?;
-    conn.prepare_cached("INSERT INTO deleted_logs VALUES (?1)")?.execute([record.log.0])?;
-    Ok(Some(record.log))
+/// Takes a topic away. What rights there were stays known.
+pub(super) fn delete(conn: &Connection, record: &TopicRecord) -> rusqlite::Result<()> {
+    for sql in [REMEMBER, "DELETE FROM topics WHERE id = ?1", "INSERT INTO deleted_logs VALUES (?1)"] {
+        conn.prepare_cached(sql)?.execute([record.log.0])?;
+    }
+    Ok(())
 }

@@ -11,8 +11,8 @@ use tambour_actors::event::Seq;
 use tambour_actors::log::{Bounds, Unavailable};
 
 use super::command::Trim;
-use super::rows;
 use super::rows::sql_seq;
+use super::{feeds, rows};
 
 /// A slice ends behind the statement that passes this.
 const SLICE: Duration = Duration::from_millis(2);
@@ -23,7 +23,8 @@ const OTHER_WORK: u32 = 4;
 
 const REMOVE: &str = "
     DELETE FROM events WHERE position IN
-        (SELECT position FROM events WHERE log = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)";
+        (SELECT position FROM events WHERE log = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)
+    RETURNING position";
 
 /// What is still to be trimmed.
 #[derive(Default)]
@@ -63,7 +64,13 @@ impl Trimmer {
             // A log that was deleted has no head, and loses nothing here.
             let oldest = trim.oldest.min(bounds.head);
             while bounds.oldest < oldest {
-                let removed = remove.execute((trim.log.0, sql_seq(oldest), ROWS_PER_STATEMENT as i64))?;
+                let limit = ROWS_PER_STATEMENT as i64;
+                let gone = remove.query_map((trim.log.0, sql_seq(oldest), limit), |row| row.get::<_, i64>(0))?;
+                let gone = gone.collect::<rusqlite::Result<Vec<_>>>()?;
+                if let Some(floor) = gone.iter().max() {
+                    feeds::raise_floor(conn, trim.log, *floor)?;
+                }
+                let removed = gone.len();
                 slice.removed = true;
                 if removed < ROWS_PER_STATEMENT {
                     bounds = rows::bounds(conn, trim.log)?;

@@ -12,21 +12,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::{Connection, Statement};
 use tambour_actors::event::Event;
-use tambour_actors::log::{Append, AppendError};
 
 use super::checkpoint::Gate;
 use super::command::{Command, Outcome};
 use super::conditions::Conditions;
 use super::failure::{is_full, unavailable};
-use super::heads::{Head, Heads};
-use super::insert::{Insert, Place};
+use super::heads::Heads;
+use super::insert::Insert;
 use super::once::Keys;
 use super::queue::{Obituary, Queue, Taken, Weight};
-use super::redact::redact;
+use super::schema;
 use super::stats::Counters;
+use super::taps::Taps;
 use super::trim::Trimmer;
 use super::wipe::Wiper;
-use super::{administer, endings, rows, schema, tokens, topics};
 
 /// Most events in a transaction (a larger item has one of its own): about 25 ms of work, so
 /// that the first in line does not wait for a long line behind it.
@@ -61,24 +60,26 @@ pub(super) fn run(conn: &Connection, shared: &Shared) {
     }
 }
 
-struct Writer<'c> {
-    conn: &'c Connection,
+pub(super) struct Writer<'c> {
+    pub(super) conn: &'c Connection,
     shared: &'c Shared,
     begin: Statement<'c>,
     commit: Statement<'c>,
-    insert: Insert<'c>,
-    conditions: Conditions<'c>,
-    keys: Keys<'c>,
-    heads: Heads<'c>,
+    pub(super) insert: Insert<'c>,
+    pub(super) conditions: Conditions<'c>,
+    pub(super) keys: Keys<'c>,
+    pub(super) heads: Heads<'c>,
+    /// Who is told of commits.
+    pub(super) taps: Taps,
     /// Whether the transaction takes data away.
-    redacts: bool,
+    pub(super) redacts: bool,
     /// When a write is tried although nobody asks for one, if the store is failing still.
     probe_at: Option<Instant>,
     /// What the file is limited to, once that was looked at.
     file_bytes_max: Option<Option<u64>>,
     /// The position of the next event. Never one that was used before, not by events that are gone
     /// nor in a transaction that failed: the order of the whole store is by it.
-    next_position: i64,
+    pub(super) next_position: i64,
     wiper: Wiper,
     trimmer: Trimmer,
     /// When nobody will have written for [`QUIET`], as far as is known.
@@ -102,6 +103,7 @@ impl<'c> Writer<'c> {
             conditions: Conditions::new(conn)?,
             keys: Keys::new(conn)?,
             heads: Heads::new(conn)?,
+            taps: Taps::new(),
             redacts: false,
             probe_at: None,
             file_bytes_max: None,
@@ -152,15 +154,20 @@ impl<'c> Writer<'c> {
         if commands.is_empty() {
             return;
         }
+        // Whoever begins to listen does so behind everything of this transaction: it is in pages.
+        commands.sort_by_key(|command| matches!(command, Command::Tap { .. }));
         let mut outcomes = Vec::with_capacity(commands.len());
+        self.taps.begin();
         let done = self.transaction(|writer| {
             for command in &commands {
                 outcomes.push(writer.outcome(command)?);
             }
+            writer.taps.resolve(writer.conn)?;
             writer.keys.purge()
         });
         match done {
             Ok(()) => {
+                self.tell(&commands, &outcomes);
                 if commands.iter().any(Command::adds) {
                     self.shared.counters.well();
                 }
@@ -177,6 +184,17 @@ impl<'c> Writer<'c> {
                 if !others.is_empty() {
                     self.carry_out(others);
                 }
+            }
+        }
+    }
+
+    /// Tells whoever listens what was committed, and lets those begin who asked to.
+    fn tell(&mut self, commands: &[Command], outcomes: &[Outcome]) {
+        self.taps.committed(self.next_position.cast_unsigned().saturating_sub(1));
+        for asked in commands.iter().zip(outcomes) {
+            if let (Command::Tap { scope, tap, .. }, Outcome::Tapped(ends)) = asked {
+                tap.begin(ends.head);
+                self.taps.push(scope.clone(), tap);
             }
         }
     }
@@ -201,6 +219,7 @@ impl<'c> Writer<'c> {
             self.heads.clear();
             self.conditions.clear();
             self.keys.clear();
+            self.taps.failed();
             // Some errors end the transaction by themselves.
             if !self.conn.is_autocommit()
                 && let Err(error) = self.conn.execute_batch("ROLLBACK")
@@ -226,82 +245,6 @@ impl<'c> Writer<'c> {
                 Err(error) => tracing::error!(%error, "the size of the file can't be limited"),
             }
         }
-    }
-
-    fn outcome(&mut self, command: &Command) -> rusqlite::Result<Outcome> {
-        Ok(match command {
-            Command::Append { items, .. } => {
-                let answers: rusqlite::Result<Vec<_>> = items.iter().map(|item| self.append(item)).collect();
-                Outcome::Appended(answers?)
-            }
-            Command::Bounds { log, .. } => Outcome::Bounds(rows::bounds(self.conn, *log)?),
-            Command::Create { topic, .. } => {
-                let created = topics::create(self.conn, topic)?;
-                if let Ok(record) = &created {
-                    self.heads.set(record.log, Head::default());
-                }
-                Outcome::Created(created)
-            }
-            Command::Change { key, change, .. } => Outcome::Changed(topics::change(self.conn, key, change)?),
-            Command::Delete { key, .. } => {
-                let deleted = topics::delete(self.conn, key)?;
-                deleted.iter().for_each(|log| self.heads.forget(*log));
-                Outcome::Deleted(deleted.is_some())
-            }
-            Command::Administer { change, .. } => {
-                administer::keep(self.conn, change)?;
-                Outcome::Administered
-            }
-            Command::Ended { ending, .. } => {
-                endings::remove(self.conn, *ending)?;
-                Outcome::Administered
-            }
-            Command::Tokens { ask, .. } => Outcome::Tokens(tokens::carry_out(self.conn, ask)?),
-            Command::Trim(_) => unreachable!("trims are carried out in slices"),
-            #[cfg(test)]
-            Command::Panic => panic!("asked to by a test"),
-        })
-    }
-
-    fn append(&mut self, item: &Append) -> rusqlite::Result<Result<(), AppendError>> {
-        let Some(mut head) = self.heads.find(item.log)? else { return Ok(Err(AppendError::Gone)) };
-        let consecutive = item.events.iter().zip(head.seq + 1..).all(|(event, seq)| event.seq == seq);
-        if !consecutive {
-            return Ok(Err(AppendError::Conflict));
-        }
-        let checked = match self.conditions.check(item, &self.keys)? {
-            Ok(checked) => checked,
-            Err(rejected) => return Ok(Err(AppendError::Rejected(rejected))),
-        };
-        let mut appended_bytes = checked.appended_bytes.iter().copied();
-        for event in item.events.iter() {
-            head = Head { seq: event.seq, bytes: head.bytes + event.size_bytes() as u64 };
-            let is_append = event.target.is_some() && event.kind.as_str() == "append";
-            let place = Place {
-                position: self.next_position,
-                log: item.log,
-                log_bytes: head.bytes,
-                appended_bytes: if is_append { appended_bytes.next() } else { None },
-            };
-            self.insert.row(&place, event)?;
-            self.next_position += 1;
-        }
-        self.heads.set(item.log, head);
-        self.conditions.kept(item.log, checked);
-        for event in item.events.iter() {
-            if let Some(target) = event.target
-                && event.kind.as_str() == "redacted"
-            {
-                redact(self.conn, item.log, target)?;
-                self.redacts = true;
-            }
-        }
-        for write in &item.once {
-            let place = item.events.first().and_then(|first| write.places.first.checked_sub(first.seq));
-            let event = place.and_then(|place| item.events.get(usize::try_from(place).ok()?));
-            self.keys.remember(item.log, write, event.map_or(0, |event| event.time_ms))?;
-        }
-        Ok(Ok(()))
     }
 
     /// One slice of the events of deleted logs.

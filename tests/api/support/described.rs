@@ -33,7 +33,13 @@ pub(crate) fn check(ask: &Ask, answer: &Answer) {
     };
     let kind = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().to_owned();
     let content = contents.get(&kind).unwrap_or_else(|| panic!("the description has no {kind} for {what}"));
-    if kind.ends_with("json") {
+    if kind.ends_with("/x-ndjson") {
+        let mut wrong = Vec::new();
+        for line in answer.text().lines() {
+            look(&content["schema"], &serde_json::from_str(line).expect("a line is JSON"), "", &mut wrong);
+        }
+        assert!(wrong.is_empty(), "{wrong:?} in {what}");
+    } else if kind.ends_with("json") {
         let mut wrong = Vec::new();
         look(&content["schema"], &answer.json(), "", &mut wrong);
         assert!(wrong.is_empty(), "{wrong:?} in {what}");

@@ -82,7 +82,7 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         until(jti(), Role::Admin, 9, Some(5)),
     ];
     for change in before.iter().chain(&stays).chain(&behind) {
-        wait(store.administer(change.clone())).unwrap();
+        wait(store.administer(change.clone(), deed())).unwrap();
     }
     let mut expected: Vec<_> = stays.iter().map(|change| format!("{change:?}")).collect();
     expected.sort();
@@ -96,7 +96,7 @@ fn a_row_that_is_none_keeps_the_hub_from_starting() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let suspended = Change::PutPrincipal(scope("t_demo", Env::Dev), "bob".into(), order(State::Suspended, None));
-    wait(store.administer(suspended)).unwrap();
+    wait(store.administer(suspended, deed())).unwrap();
     raw(&dir).execute("UPDATE principals SET state = 'whatever'", []).unwrap();
     // Who is suspended must not come in because of it.
     assert!(wait(store.standing()).is_err());
@@ -109,7 +109,7 @@ fn revocations_go_when_their_tokens_are_over() {
     let revoke = |number: i64, at_ms, expires_at_ms| {
         let revocation = Revocation { authority: Role::Admin, at_ms, expires_at_ms };
         let revoked = Revoked::Jti(number.to_string().into());
-        wait(store.administer(Change::Revoke(scope("t_demo", Env::Dev), revoked, revocation))).unwrap();
+        wait(store.administer(Change::Revoke(scope("t_demo", Env::Dev), revoked, revocation), deed())).unwrap();
     };
     (0..100).for_each(|number| revoke(number, 0, Some(1)));
     (100..200).for_each(|number| revoke(number, 0, (number % 2 == 0).then_some(2)));
@@ -147,7 +147,7 @@ fn what_ends_tokens_is_left_until_it_was_carried_out() {
         Change::RemovePrincipal(demo.clone(), "carol".into()),
     ];
     for change in others.iter().chain(&ends) {
-        wait(store.administer(change.clone())).unwrap();
+        wait(store.administer(change.clone(), deed())).unwrap();
     }
     let expected: Vec<_> = ends.iter().map(|change| change.ends_tokens().unwrap()).collect();
     let left = |after| wait(store.endings(after)).unwrap();
@@ -157,8 +157,8 @@ fn what_ends_tokens_is_left_until_it_was_carried_out() {
     assert_eq!(which(&left(first[2].id)), expected[3..]);
     wait(store.ended(first[0].id)).unwrap();
     // Said once more while it is carried out: that one is left.
-    wait(store.administer(revoke(Role::Owner, 9))).unwrap();
-    wait(store.administer(revoke(Role::Owner, 8))).unwrap();
+    wait(store.administer(revoke(Role::Owner, 9), deed())).unwrap();
+    wait(store.administer(revoke(Role::Owner, 8), deed())).unwrap();
     wait(store.ended(first[1].id)).unwrap();
     let again = revoke(Role::Owner, 9).ends_tokens().unwrap();
     let expected = [&expected[2..], &[again]].concat();

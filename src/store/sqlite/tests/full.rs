@@ -41,7 +41,10 @@ fn a_full_disk_refuses_writers_and_serves_readers() {
     // when something large is gone.
     assert_eq!(wait(store.bounds(log)).unwrap().head, head);
     assert!(store.stats().failing, "a transaction without a change proves nothing");
-    assert_eq!(raw(&dir).execute("DELETE FROM events WHERE seq < ?1", [head.cast_signed()]).unwrap() as u64, head - 1);
+    assert_eq!(
+        raw(&dir).execute("DELETE FROM events WHERE log > 0 AND seq < ?1", [head.cast_signed()]).unwrap() as u64,
+        head - 1
+    );
     append(&store, log, events(head + 1..=head + 10, 2_000)).unwrap();
     assert!(!store.stats().failing && !store.stats().full);
     assert_eq!(store.stats().events, head + 10);
@@ -66,6 +69,23 @@ fn a_full_disk_is_told_to_everybody_who_wants_to_write() {
 }
 
 #[test]
+fn what_can_not_be_written_down_for_want_of_room_does_not_happen() {
+    let dir = TempDir::new().unwrap();
+    let (store, _, _) = full(&dir);
+    let topics = || raw(&dir).query_row("SELECT count(*) FROM topics", [], |row| row.get::<_, i64>(0)).unwrap();
+    let entries = || raw(&dir).query_row("SELECT count(*) FROM audit", [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = (topics(), entries());
+    let mut happened = Happened::done("thread/x".to_owned());
+    happened.after = Some("y".repeat(200_000).into());
+    assert!(wait(store.record(deed(), happened)).unwrap_err().full);
+    // The topic would fit, its deed does not: who did it has a long name.
+    let by = Arc::new(Deed { sub: "y".repeat(200_000).into(), ..(*deed()).clone() });
+    let refused = wait(store.create(new_topic("small"), by)).unwrap_err();
+    assert!(matches!(&refused, CreateError::Unavailable(error) if error.full), "{refused:?}");
+    assert_eq!((topics(), entries()), before);
+}
+
+#[test]
 fn a_store_that_was_full_finds_room_by_itself() {
     let dir = TempDir::new().unwrap();
     let (store, _, head) = full(&dir);
@@ -74,7 +94,7 @@ fn a_store_that_was_full_finds_room_by_itself() {
     let failures = store.stats().failures;
     eventually("the store tries to write", || store.stats().failures > failures);
     assert!(store.stats().failing && store.stats().full);
-    let removed = raw(&dir).execute("DELETE FROM events WHERE seq < ?1", [head.cast_signed()]).unwrap();
+    let removed = raw(&dir).execute("DELETE FROM events WHERE log > 0 AND seq < ?1", [head.cast_signed()]).unwrap();
     assert_eq!(removed as u64, head - 1);
     // Nobody asks for anything.
     eventually("the store finds out", || !store.stats().failing);
