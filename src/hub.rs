@@ -132,7 +132,7 @@ impl Hub {
         let directory = Directory::new(directory::Ground {
             log: log.clone(),
             topics,
-            feeds: None,
+            feeds: Some(Arc::new(store.clone())),
             limits: topic_limits(&settings),
             sleep_after_ms: sleep_after_ms(&settings),
             workers,

@@ -33,6 +33,17 @@ fn told(items: &[FeedItem]) -> Vec<String> {
 }
 
 #[test]
+fn passes_the_contract_of_the_feed() {
+    let dirs = Mutex::new(Vec::new());
+    tambour_actors::log::contract::feed::run(|| {
+        let dir = TempDir::new().unwrap();
+        let store = open(&dir);
+        dirs.lock().push(dir);
+        (store.clone(), store.clone(), store)
+    });
+}
+
+#[test]
 fn a_feed_is_everything_of_its_scope_in_commit_order() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
