@@ -69,11 +69,12 @@ export function retryAfterMs(header: string | null, now: number): number | undef
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }
 
-/** The refusal that an answer is. One that a proxy made has the code `http.<status>`. */
+/** The refusal that an answer is. One that a proxy made has the code `http.<status>`; one that was cut is none. */
 export async function errorOf(response: Response): Promise<HubError> {
+  const text = await response.text();
   let said: Record<string, any> = {};
   try {
-    said = JSON.parse(await response.text());
+    said = JSON.parse(text);
   } catch {
     // Not of the hub.
   }

@@ -73,15 +73,19 @@ class NativeStream implements Feed {
     this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), how), this.wires.openTimeoutMs);
   }
 
-  /** A status that it does not tell: 204 says that the topic is closed and was read to its end. */
+  /** A status that it does not tell: a refusal, or 204 for who has everything of a closed topic. A page says which. */
   async #gaveUp(): Promise<void> {
+    const { http } = this.wires;
+    const { topic, after, last } = this.ask;
+    const opened = this.#blocks.opened;
     try {
-      const topic = await this.wires.http.request<Topic>("GET", pathOf(this.ask.topic));
-      if (!this.#blocks.opened && topic.closed && this.ask.after === topic.cursor) {
+      if (!opened) await http.request("GET", `${pathOf(topic)}/events${query({ after, last, limit: last === undefined ? 1 : undefined })}`).catch(notGone);
+      const shown = await http.request<Topic>("GET", pathOf(topic));
+      if (!opened && shown.closed && after === shown.cursor) {
         if (!this.#end()) this.sink.ended("closed");
         return;
       }
-      this.#lose(network(undefined, "the EventSource gave up"), this.#blocks.opened ? "cut" : "unopened");
+      this.#lose(network(undefined, "the EventSource gave up"), opened ? "cut" : "unopened");
     } catch (error) {
       this.#lose(network(error), "refused");
     }
@@ -107,4 +111,9 @@ class NativeStream implements Feed {
   close(): void {
     this.#end();
   }
+}
+
+/** A cursor that can't be honoured is no refusal of a stream: that tells a gap. */
+function notGone(error: unknown): void {
+  if (!(error instanceof HubError && error.code === "cursor.gone")) throw error;
 }

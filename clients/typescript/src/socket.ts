@@ -58,6 +58,7 @@ export class Socket {
   #timer?: ReturnType<typeof setTimeout>;
   #beat?: ReturnType<typeof setInterval>;
   #heardAt = 0;
+  #requestId?: string;
   #refused?: HubError;
   #floorMs?: number;
   #capacity = TOPICS_MAX;
@@ -123,11 +124,12 @@ export class Socket {
 
   /** Asks for a sign of life; without one in time it is dead. */
   check(): void {
-    if (!this.ready) return;
+    // One question at a time: another must not put off the answer.
+    if (!this.ready || this.#timer !== undefined) return;
     const asked = Date.now();
     this.#ws!.send('{"t":"ping"}');
-    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       if (this.#heardAt < asked) this.#fail(network(undefined, "nothing was heard for too long"), "silent");
     }, this.wires.checkMs);
   }
@@ -170,10 +172,12 @@ export class Socket {
     }
   }
 
-  #welcome({ heartbeat_seconds }: Own): void {
+  #welcome({ heartbeat_seconds, request_id }: Own): void {
     if (this.#ready) return;
     this.#ready = true;
+    this.#requestId = request_id;
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#beat = setInterval(() => this.check(), (heartbeat_seconds || 25) * 1000);
     for (const entry of this.#topics.values()) this.#subscribe(entry);
   }
@@ -220,7 +224,8 @@ export class Socket {
   }
 
   #error(frame: Own): void {
-    const error = refusalOf(frame, 0, "client.network");
+    // Refusals of a session have the id of its upgrade.
+    const error = refusalOf({ request_id: this.#requestId, ...frame }, 0, "client.network");
     const ref = String(frame.ref ?? "");
     if (this.#asked.has(ref)) return this.#answer(ref, (asked) => asked.reject(error));
     if (ref === "") this.#refused = error;
