@@ -16,5 +16,6 @@ await build({
   minify: true,
   format: "esm",
   target: "es2022",
+  tsconfig: at("tsconfig.json"),
   legalComments: "none",
 });

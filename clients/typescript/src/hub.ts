@@ -1,6 +1,7 @@
 // A hub: where it is, who asks, and what all topics share.
 // It opens nothing before a topic is read or written.
 import type { Backoff } from "./backoff.js";
+import { HubError } from "./errors.js";
 import type { EventSourceClass } from "./eventsource.js";
 import { type Asked, type Fetch, Http } from "./http.js";
 import type { Transport } from "./ladder.js";
@@ -139,6 +140,8 @@ export class Hub {
       done: (error) => {
         this.#readers.delete(reader);
         signal?.removeEventListener("abort", abort);
+        // What was kept is no cursor; the next page begins where it is asked to.
+        if (kept !== undefined && error instanceof HubError && error.code === "cursor.malformed") keep(storage, key, undefined);
         out.done(error);
       },
     });
