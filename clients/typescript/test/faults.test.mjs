@@ -221,3 +221,40 @@ test("what is published offline is written once and in order when the hub is bac
   await Promise.all([first, third]);
   assert.deepEqual((await logged(t, real, token, "thread/x")).map(({ data }) => data.n), [...upTo(41), 43]);
 });
+
+test("a hub that drains is left and found again, by all transports, with everything in between", async (t) => {
+  const { real, token } = await hubOf(t);
+  const writer = client(t, real.url, token).topic("thread/x");
+  await writer.create();
+  const readers = Object.values(OVER).map((how) => reading(client(t, real.url, token, how).topic("thread/x")));
+  for (const seen of readers) await seen.live();
+  await writer.publish("note", 1);
+  const second = writer.publish("note", 2);
+  await real.drain();
+  await real.start(real.port);
+  assert.deepEqual([(await writer.publish("note", 3)).seq, (await second).seq], [3, 2]);
+  for (const seen of readers) {
+    await seen.has(3);
+    assert.deepEqual(seen.seqs(), [1, 2, 3]);
+    assert.deepEqual(seen.errors, []);
+  }
+});
+
+test("a hub that allows less than by default is served within that: topics and messages of a session, publishes", async (t) => {
+  const limits = { TAMBOUR__SESSION__TOPICS_MAX: "2", TAMBOUR__SESSION__MESSAGES_PER_SECOND: "4", TAMBOUR__RATES__PUBLISH_PER_MINUTE: "40" };
+  const { real, token } = await hubOf(t, limits);
+  const hub = client(t, real.url, token, { transports: ["ws"] });
+  const topics = upTo(5).map((n) => hub.topic(`thread/few-${n}`));
+  for (const topic of topics) await topic.create();
+  const readers = topics.map((topic) => reading(topic));
+  for (const seen of readers) await seen.live();
+  const { sessions } = await hub.request("GET", "/v1/sessions");
+  assert.ok(sessions.length >= 3 && sessions.every(({ topics }) => topics.length <= 2), JSON.stringify(sessions.map(({ topics }) => topics.length)));
+  const written = upTo(42).map((n) => topics[n % 5].publish("note", n));
+  await Promise.all(written);
+  for (const [at, seen] of readers.entries()) {
+    const expected = upTo(42).filter((n) => n % 5 === at);
+    await seen.has(expected.length);
+    assert.deepEqual(seen.items.map(({ data }) => data), expected);
+  }
+});
