@@ -44,6 +44,7 @@ class NativeStream implements Feed {
     const { http } = this.wires;
     const { topic, after, last, fold } = this.ask;
     try {
+      this.#blocks.token = await http.tokens.get();
       const body = JSON.stringify({ topics: [topic] });
       const { token } = await http.request<Issued>("POST", "/v1/stream-tokens", { body });
       if (this.#ended) return;

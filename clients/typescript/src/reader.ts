@@ -103,7 +103,7 @@ export class Reader {
       gap: (gap, cursor) => told(() => this.#gap(gap, cursor)),
       reached: (cursor) => told(() => this.#reached(cursor)),
       ended: (why) => told(() => this.#ended(why)),
-      expiring: (token) => told(() => this.#renew(link, token)),
+      expiring: (token) => told(() => void this.#renew(link, token)),
       lost: (error, how, floorMs, token) => told(() => this.#lost(link, error, how, floorMs ?? 0, token)),
     };
   }
@@ -177,10 +177,9 @@ export class Reader {
   }
 
   /** The token of a stream runs out: the next stream opens with another before this one ends. */
-  #renew(link: Link, token: string | undefined): void {
-    if (!this.board.means.http.tokens.renewable || this.#spare || link !== this.#link) return;
-    this.board.means.http.tokens.drop(token);
-    this.#spare = this.#open(link.transport);
+  async #renew(link: Link, token: string | undefined): Promise<void> {
+    const next = await this.board.means.http.tokens.renewed(token);
+    if (next && link === this.#link && !this.#spare) this.#spare = this.#open(link.transport);
   }
 
   #awaitBetter(): void {

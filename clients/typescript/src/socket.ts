@@ -257,15 +257,11 @@ export class Socket {
   }
 
   async #renew(): Promise<void> {
-    const { tokens } = this.wires.http;
-    if (!tokens.renewable) return;
-    tokens.drop(this.#token);
-    try {
-      this.#token = await tokens.get();
-      if (this.ready) this.#send(JSON.stringify({ t: "auth", ref: "auth", token: this.#token }));
-    } catch {
-      // The session ends with the old token, and is opened again.
-    }
+    const next = await this.wires.http.tokens.renewed(this.#token);
+    // Without one the session ends with its token, and is opened again.
+    if (!next || !this.ready) return;
+    this.#token = next;
+    this.#send(JSON.stringify({ t: "auth", ref: "auth", token: next }));
   }
 
   #answer(ref: string, how: (asked: Asked) => void): void {

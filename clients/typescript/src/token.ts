@@ -49,6 +49,14 @@ export class Tokens {
     if (token === this.#token) this.#token = undefined;
   }
 
+  /** Another token in place of one that runs out; nothing where none can be had, or the same is given again. */
+  async renewed(token: string | undefined): Promise<string | undefined> {
+    if (!this.renewable) return undefined;
+    this.drop(token);
+    const next = await this.get().catch(() => undefined);
+    return next === token ? undefined : next;
+  }
+
   async #ask(provider: () => string | Promise<string>): Promise<string> {
     try {
       this.#token = await provider();

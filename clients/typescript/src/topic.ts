@@ -168,11 +168,11 @@ export class Topic<M extends Types = Types> {
   }
 
   /** Makes the topic. Fails with `topic.exists` where it is there. */
-  create(about: { title?: string; visibility?: Shown["visibility"]; members?: Shown["members"] } = {}): Promise<Shown> {
+  create(about: { title?: string; visibility?: Shown["visibility"]; members?: Shown["members"] } = {}, signal?: AbortSignal): Promise<Shown> {
     const path = pathOf(this.name);
     const at = path.lastIndexOf("/");
     const body = JSON.stringify({ id: decodeURIComponent(path.slice(at + 1)), ...about });
-    return this.#core.http.request<Shown>("POST", path.slice(0, at), { body });
+    return this.#core.http.request<Shown>("POST", path.slice(0, at), { body, signal });
   }
 }
 

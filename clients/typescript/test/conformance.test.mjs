@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { FaultProxy, random } from "./fault-proxy.mjs";
-import { client, hubOf, OVER, reading, until, upTo } from "./support.mjs";
+import { client, defer, hubOf, OVER, reading, until, upTo } from "./support.mjs";
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 /** A seq may be larger than a number can say: such a one stays a text. */
@@ -110,7 +110,7 @@ for (const file of ["starts", "cursors", "endings", "trimmed"]) {
       const { real, token } = await hubOf(t);
       const next = random(SEED);
       const proxy = await FaultProxy.start(real.port);
-      t.after(() => proxy.stop());
+      defer(t, () => proxy.stop());
       // Two of three connections are cut, most of them within a block or frame.
       proxy.faults = () => (next() < 0.66 ? { cutAfter: 100 + Math.floor(next() * 3_000), delayMs: next() < 0.2 ? 5 : 0 } : {});
       let admin = client(t, real.url, token, { transports: ["poll"] });

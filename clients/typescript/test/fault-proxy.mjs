@@ -43,6 +43,7 @@ export class FaultProxy {
   }
 
   async stop() {
+    this.faults = () => ({ refuse: true });
     this.cutAll();
     this.#server.close();
     await once(this.#server, "close");

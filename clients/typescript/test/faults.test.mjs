@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FaultProxy, random } from "./fault-proxy.mjs";
-import { client, hubOf, OVER, reading, until, upTo } from "./support.mjs";
+import { client, defer, hubOf, OVER, reading, until, upTo } from "./support.mjs";
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const PUBLISHED = 150;
@@ -12,7 +12,7 @@ const CRASHES = 3;
 async function behindProxy(t, env) {
   const { real, token } = await hubOf(t, env);
   const proxy = await FaultProxy.start(real.port);
-  t.after(() => proxy.stop());
+  defer(t, () => proxy.stop());
   return { real, token, proxy };
 }
 
@@ -167,7 +167,7 @@ test("a network that swallows everything is found out by a check, and nothing is
   await admin.topic("thread/x").publish("note", 1);
   // As a page does when it is seen again.
   const looks = setInterval(() => page.dispatchEvent(new Event("visibilitychange")), 200);
-  t.after(() => clearInterval(looks));
+  defer(t, () => clearInterval(looks));
   for (const seen of readers) {
     await seen.has(1);
     assert.deepEqual(seen.seqs(), [1]);

@@ -96,6 +96,19 @@ test("a token is replaced before it ends, and the reader never stops", async (t)
   }
 });
 
+test("a provider that gives the same token again and again is not asked in a circle", async (t) => {
+  const { real } = await hubOf(t, { TAMBOUR__AUTH__LEEWAY_SECONDS: "0" });
+  for (const over of ["ws", "sse", "eventsource"]) {
+    const only = await shortToken(real, 3);
+    let asked = 0;
+    const seen = reading(client(t, real.url, () => (asked++, only), { ...OVER[over], backoff: { firstMs: 500, maxMs: 500 } }).topic("thread/welcome"));
+    await seen.live();
+    await until(() => seen.errors.length > 0, () => JSON.stringify([over, asked, seen.states.slice(-6)]));
+    assert.deepEqual([seen.errors[0].code, seen.sub.state], ["auth.token_expired", "ended"], over);
+    assert.ok(asked < 12, `${over}: ${asked}`);
+  }
+});
+
 test("behind a 401 the provider is asked once more, and no more than that", async (t) => {
   const { real, token } = await hubOf(t, { TAMBOUR__RATES__BAD_TOKENS_PER_MINUTE: "0" });
   for (const over of Object.keys(OVER)) {

@@ -12,10 +12,23 @@ export const FAST = { TAMBOUR__SESSION__SSE_RETRY_MS: "100" };
 const BACKOFF = { firstMs: 30, maxMs: 300 };
 const WITHIN_MS = 30_000;
 
+const deferred = new WeakMap();
+
+/** Done behind the test, the last first: clients end before what they are connected to. */
+export function defer(t, what) {
+  if (!deferred.has(t)) {
+    deferred.set(t, []);
+    t.after(async () => {
+      for (const one of deferred.get(t).reverse()) await one();
+    });
+  }
+  deferred.get(t).push(what);
+}
+
 /** A hub that runs, and is removed with the test; `token` is of alice. */
 export async function hubOf(t, env = {}) {
   const real = await Real.make({ ...FAST, ...env });
-  t.after(() => real.remove());
+  defer(t, () => real.remove());
   await real.start();
   const token = await real.token("alice");
   return { real, token };
@@ -32,7 +45,7 @@ export const OVER = {
 /** A client that ends with the test. */
 export function client(t, url, token, options = {}) {
   const hub = new Hub({ url, tenant: "t_demo", env: "dev", token, WebSocket, backoff: BACKOFF, openTimeoutMs: 3_000, checkMs: 300, ...options });
-  t.after(() => hub.close());
+  defer(t, () => hub.close());
   return hub;
 }
 
