@@ -70,8 +70,7 @@ class NativeStream implements Feed {
   /** `connected` must come within the time, now and whenever it comes back. */
   #await(): void {
     clearTimeout(this.#timer);
-    const how = this.#blocks.opened ? "cut" : "unopened";
-    this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), how), this.wires.openTimeoutMs);
+    this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), "silent"), this.wires.openTimeoutMs);
   }
 
   /** A status that it does not tell: a refusal, or 204 for who has everything of a closed topic. A page says which. */

@@ -4,8 +4,8 @@
 /** The ways to read, from the best to the one that works everywhere. */
 export type Transport = "ws" | "sse" | "poll";
 
-/** Failures of a transport that worked before it is given up; of one that never did, one is enough. */
-const FAILURES_MAX = 3;
+/** What a transport that worked may fail before it is left; one that never did has half of it. */
+const FAILURES_MAX = 4;
 /** The longest time until a better one is tried again, in milliseconds. */
 const BETTER_MS_MAX = 30 * 60_000;
 
@@ -31,23 +31,34 @@ export function ladder(rungs: readonly Transport[], worked: Transport | undefine
 /** The transport to use now. */
 export const current = (now: Ladder): Transport => now.rungs[now.at]!;
 
-/** It never opened, although the hub answers: perhaps the next one. Below the last is the first. */
-export function unopened(was: Ladder, transport: Transport, now: number): Ladder {
+/**
+ * It did not open, or was cut off by silence, although the hub answers: perhaps the next one. `weight` is 1 where it
+ * failed at once, as a connection may that was kept too long, and 2 where it was waited for. Below the last is the first.
+ */
+export function unopened(was: Ladder, transport: Transport, weight: number, now: number): Ladder {
   if (current(was) !== transport) return was;
-  const failures = was.failures + 1;
-  if (failures < (was.worked === transport ? FAILURES_MAX : 1)) return { ...was, failures };
+  const failures = was.failures + weight;
+  if (failures < (was.worked === transport ? FAILURES_MAX : FAILURES_MAX / 2)) return { ...was, failures };
   return { ...was, at: (was.at + 1) % was.rungs.length, failures: 0, betterAt: now + was.betterMs };
 }
 
-/** It opened. */
+/** It opened. One that is worse than what is used by now opened too late to count. */
 export function opened(was: Ladder, transport: Transport): Ladder {
   const at = was.rungs.indexOf(transport);
+  if (at > was.at) return was;
   return { ...was, at, failures: 0, worked: transport };
 }
 
-/** The better transport to try, if it is time. */
-export function better(now: Ladder, time: number): Transport | undefined {
-  return now.at > 0 && time >= now.betterAt ? now.rungs[0] : undefined;
+/** In how many milliseconds who reads over `transport` should try a better one; nothing where there is none. */
+export function betterInMs(now: Ladder, transport: Transport, time: number): number | undefined {
+  // Others have found it: there is nothing to wait for.
+  if (now.rungs.indexOf(transport) > now.at) return 0;
+  return now.at > 0 ? Math.max(0, now.betterAt - time) : undefined;
+}
+
+/** Which one: what others use, else the best. */
+export function better(now: Ladder, transport: Transport): Transport {
+  return now.rungs.indexOf(transport) > now.at ? current(now) : now.rungs[0]!;
 }
 
 /** That was in vain; several readers may say so of the same try. */

@@ -178,27 +178,29 @@ export class Reader {
 
   /** The token of a stream runs out: the next stream opens with another before this one ends. */
   async #renew(link: Link, token: string | undefined): Promise<void> {
-    const next = await this.board.means.http.tokens.renewed(token);
+    const next = await this.board.means.http.tokens.renewed(token, this.#abort.signal);
     if (next && link === this.#link && !this.#spare) this.#spare = this.#open(link.transport);
   }
 
-  #awaitBetter(): void {
+  /** Tries a better transport when it is time, beside the one in use; behind a vain try (`least`) not at once. */
+  #awaitBetter(least = 0): void {
     clearTimeout(this.#betterTimer);
-    const ms = this.board.betterInMs;
+    const link = this.#link;
+    const ms = link && this.board.betterInMs(link.transport);
     if (ms === undefined) return;
     this.#betterTimer = setTimeout(() => {
-      const { better } = this.board;
-      if (this.#link?.openedAt === undefined || this.#spare || this.#paused) return;
-      if (better && better !== this.#link.transport) this.#spare = this.#open(better);
-      else this.#awaitBetter();
-    }, Math.min(ms + 1, 0x7fff_ffff));
+      if (link !== this.#link || this.#spare) return;
+      // Meanwhile it may have been put off.
+      if (this.board.betterInMs(link!.transport) !== 0) return this.#awaitBetter();
+      this.#spare = this.#open(this.board.better(link!.transport));
+    }, Math.min(Math.max(ms, least), 0x7fff_ffff));
   }
 
   #lost(link: Link, error: HubError, how: Loss, floorMs: number, token: string | undefined): void {
     if (link === this.#spare) {
       this.#spare = undefined;
       this.board.inVain();
-      return this.#awaitBetter();
+      return this.#awaitBetter(this.board.means.betterMs);
     }
     this.#hangUp();
     const { tokens } = this.board.means.http;
@@ -224,7 +226,7 @@ export class Reader {
   async #comeBack(link: Link, how: Loss, floorMs: number): Promise<void> {
     const { board } = this;
     const isFault = how === "unopened" || how === "silent";
-    const moved = isFault && (await board.failed(link.transport));
+    const moved = isFault && (await board.failed(link.transport, how));
     if (!moved) {
       board.pace.fail(floorMs, link.openedAt === undefined ? 0 : Date.now() - link.openedAt);
       await board.pace.wait(this.#abort.signal);

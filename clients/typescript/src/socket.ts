@@ -48,7 +48,7 @@ export class Socket {
   #ws?: WebSocketLike;
   #token?: string;
   #ready = false;
-  #over = false;
+  readonly #ended = new AbortController();
   #topics = new Map<string, Subscribed>();
   #asked = new Map<string, Asked>();
   #refs = 0;
@@ -70,6 +70,10 @@ export class Socket {
     readonly gone: () => void,
   ) {}
 
+  get #over(): boolean {
+    return this.#ended.signal.aborted;
+  }
+
   /** Whether requests can be sent now. */
   get ready(): boolean {
     return this.#ready && !this.#over;
@@ -90,7 +94,7 @@ export class Socket {
       return this.#fail(network(error), "refused");
     }
     if (this.#over) return;
-    this.#timer = setTimeout(() => this.#fail(network(undefined, "no welcome in time"), "unopened"), openTimeoutMs);
+    this.#timer = setTimeout(() => this.#fail(network(undefined, "no welcome in time"), "silent"), openTimeoutMs);
     try {
       this.#ws = new this.Native(`${http.url.replace(/^http/, "ws")}/v1/ws`);
     } catch (error) {
@@ -257,7 +261,7 @@ export class Socket {
   }
 
   async #renew(): Promise<void> {
-    const next = await this.wires.http.tokens.renewed(this.#token);
+    const next = await this.wires.http.tokens.renewed(this.#token, this.#ended.signal);
     // Without one the session ends with its token, and is opened again.
     if (!next || !this.ready) return;
     this.#token = next;
@@ -305,7 +309,7 @@ export class Socket {
 
   #fail(error: HubError, how: Loss): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#ended.abort();
     clearTimeout(this.#timer);
     clearTimeout(this.#sending);
     clearInterval(this.#beat);

@@ -83,7 +83,7 @@ class Stream implements Feed {
     try {
       const token = (this.#blocks.token = await http.tokens.get());
       if (this.#abort.signal.aborted) return;
-      this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), "unopened"), openTimeoutMs);
+      this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), "silent"), openTimeoutMs);
       const { topic, after, last, fold } = ask;
       const response = await http.fetch(http.url + pathOf(topic) + "/events" + query({ after, last, fold, named: "false" }), {
         headers: { ...http.headers(token), accept: "text/event-stream" },

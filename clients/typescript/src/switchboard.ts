@@ -2,13 +2,13 @@
 // It never looks at what comes: that is a reader's.
 import { type Backoff, Pace } from "./backoff.js";
 import { type EventSourceClass, openEventSource } from "./eventsource.js";
-import { better, current, inVain, type Ladder, ladder, opened, type Transport, unopened } from "./ladder.js";
+import { better, betterInMs, current, inVain, type Ladder, ladder, opened, type Transport, unopened } from "./ladder.js";
 import { openPoll } from "./poll.js";
 import type { WebSocketClass } from "./socket.js";
 import { Sockets } from "./sockets.js";
 import { openStream } from "./stream.js";
 import type { CursorStorage } from "./types.js";
-import type { Ask, Feed, Sink, Wires } from "./wire.js";
+import type { Ask, Feed, Loss, Sink, Wires } from "./wire.js";
 
 /** What it is made of. */
 export interface Means extends Wires {
@@ -57,27 +57,27 @@ export class Switchboard {
   }
 
   /** It did not open, or fell silent. Whether another is to be used now: only if the hub answers, else nothing is its fault. */
-  async failed(transport: Transport): Promise<boolean> {
+  async failed(transport: Transport, how: Loss): Promise<boolean> {
     if (this.transport !== transport) return true;
     if (this.#ladder.rungs.length < 2) return false;
-    return (this.#judging ??= this.#judge(transport).finally(() => (this.#judging = undefined)));
+    return (this.#judging ??= this.#judge(transport, how).finally(() => (this.#judging = undefined)));
   }
 
-  async #judge(transport: Transport): Promise<boolean> {
+  async #judge(transport: Transport, how: Loss): Promise<boolean> {
     if (!(await this.means.http.answers())) return false;
-    this.#ladder = unopened(this.#ladder, transport, Date.now());
+    this.#ladder = unopened(this.#ladder, transport, how === "silent" ? 2 : 1, Date.now());
     // Behind the last comes the first, and that is to be waited for.
     return this.transport !== transport && this.#ladder.at > 0;
   }
 
-  /** When a better transport is to be tried, in milliseconds from now. */
-  get betterInMs(): number | undefined {
-    return this.#ladder.at > 0 ? Math.max(0, this.#ladder.betterAt - Date.now()) : undefined;
+  /** In how many milliseconds a better transport is to be tried than the one in use. */
+  betterInMs(transport: Transport): number | undefined {
+    return betterInMs(this.#ladder, transport, Date.now());
   }
 
-  /** Which one, if it is time. */
-  get better(): Transport | undefined {
-    return better(this.#ladder, Date.now());
+  /** Which one. */
+  better(transport: Transport): Transport {
+    return better(this.#ladder, transport);
   }
 
   /** That was in vain. */

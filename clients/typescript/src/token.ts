@@ -1,5 +1,6 @@
 // The token that says who the client is: asked for ahead of its end, once for all who need it, and again after a refusal.
 // It never keeps a token anywhere but in memory.
+import { sleep } from "./backoff.js";
 import { HubError } from "./errors.js";
 
 /** A token, or what gives one: called when there is none, before it expires, and after the hub refused it. */
@@ -18,10 +19,10 @@ export function expiryOf(token: string): number | undefined {
   }
 }
 
-/** Whether a token is to be replaced now. One that lives for less than twice that time is used for half of it. */
-export function isStale(takenAt: number, expiresAt: number | undefined, now: number): boolean {
-  if (expiresAt === undefined) return false;
-  return now >= expiresAt - Math.min(AHEAD_MS, (expiresAt - takenAt) / 2);
+/** In how many milliseconds a token is to be replaced. One that lives for less than twice the time ahead is used for half of its life. */
+export function staleInMs(takenAt: number, expiresAt: number | undefined, now: number): number {
+  if (expiresAt === undefined) return Infinity;
+  return Math.max(0, expiresAt - Math.min(AHEAD_MS, (expiresAt - takenAt) / 2) - now);
 }
 
 /** The token of one hub. */
@@ -40,7 +41,7 @@ export class Tokens {
   /** The token to use now. Fails with `client.token`. */
   async get(): Promise<string> {
     if (typeof this.provider === "string") return this.provider;
-    if (this.#token !== undefined && !isStale(this.#takenAt, expiryOf(this.#token), Date.now())) return this.#token;
+    if (this.#token !== undefined && staleInMs(this.#takenAt, expiryOf(this.#token), Date.now()) > 0) return this.#token;
     return (this.#asking ??= this.#ask(this.provider).finally(() => (this.#asking = undefined)));
   }
 
@@ -49,9 +50,15 @@ export class Tokens {
     if (token === this.#token) this.#token = undefined;
   }
 
-  /** Another token in place of one that runs out; nothing where none can be had, or the same is given again. */
-  async renewed(token: string | undefined): Promise<string | undefined> {
+  /**
+   * Another token in place of one that runs out, not before it is stale: a hub says so of a short one as soon as it
+   * sees it. Nothing where none can be had, or the same is given again.
+   */
+  async renewed(token: string | undefined, signal: AbortSignal): Promise<string | undefined> {
     if (!this.renewable) return undefined;
+    const ms = token === this.#token && token ? staleInMs(this.#takenAt, expiryOf(token), Date.now()) : 0;
+    if (ms < Infinity) await sleep(ms, signal);
+    if (signal.aborted) return undefined;
     this.drop(token);
     const next = await this.get().catch(() => undefined);
     return next === token ? undefined : next;

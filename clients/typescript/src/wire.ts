@@ -17,7 +17,7 @@ export interface Ask {
 /** Why nothing more ends a feed. */
 export type End = Ended["reason"] | "replaced";
 
-/** How a feed was lost: it never opened although it was tried; the hub said no; it broke; nothing was heard for too long. */
+/** How a feed was lost: it failed before it opened; the hub said no; it broke; nothing was heard for too long. */
 export type Loss = "unopened" | "refused" | "cut" | "silent";
 
 /** Who is told. */

@@ -107,14 +107,15 @@ with sqlite3.connect(sys.argv[1]) as database:
 for (const file of ["starts", "cursors", "endings", "trimmed"]) {
   for (const over of Object.keys(OVER)) {
     test(`${file} over ${over}`, async (t) => {
+      const all = cases(file).map((kase, index) => ({ kase, name: `${index % 2 ? "canvas" : "thread"}/${over}-${index}` }));
       const { real, token } = await hubOf(t);
       const next = random(SEED);
       const proxy = await FaultProxy.start(real.port);
       defer(t, () => proxy.stop());
-      // Two of three connections are cut, most of them within a block or frame.
-      proxy.faults = () => (next() < 0.66 ? { cutAfter: 100 + Math.floor(next() * 3_000), delayMs: next() < 0.2 ? 5 : 0 } : {});
+      // The first of each case is cut early, most of the others later, within a block or frame.
+      const cut = (number) => (number < all.length ? 50 + Math.floor(next() * 500) : 100 + Math.floor(next() * 3_000));
+      proxy.faults = (number) => (number < all.length || next() < 0.5 ? { cutAfter: cut(number), delayMs: next() < 0.2 ? 5 : 0 } : {});
       let admin = client(t, real.url, token, { transports: ["poll"] });
-      const all = cases(file).map((kase, index) => ({ kase, name: `${index % 2 ? "canvas" : "thread"}/${over}-${index}` }));
       for (const one of all) one.prepared = await prepare(admin, one.kase, one.name);
       const trims = all.filter(({ kase }) => kase.trim).map(({ kase, name }) => [name.split("/")[1], kase.trim]);
       if (trims.length > 0) {

@@ -123,12 +123,19 @@ test("a WebSocket that never opens: SSE; a proxy that buffers: long polls; and u
   await second.live();
   assert.deepEqual(second.states[0], ["connecting", "poll"], "what worked is remembered");
 
+  // All topics go up, wherever they are.
+  await hub.topic("thread/y").create();
+  await hub.topic("thread/z").create();
+  const others = [reading(hub.topic("thread/y")), reading(hub.topic("thread/z"))];
+  for (const other of others) await other.live();
   proxy.faults = () => ({});
   await until(() => seen.sub.transport === "ws", () => JSON.stringify(seen.states));
+  for (const other of others) await until(() => other.sub.transport === "ws", () => JSON.stringify(other.states));
   await topic.publish("note", 2);
   await seen.has(2);
   assert.deepEqual(seen.seqs(), [1, 2]);
-  assert.ok(!seen.states.some(([state]) => state === "waiting" && seen.states.indexOf(["live", "poll"]) > 0), "the old one lived until then");
+  const lives = seen.states.slice(seen.states.findIndex(([state]) => state === "live"));
+  assert.deepEqual(lives, [["live", "poll"], ["live", "ws"]], "the old one lived until then");
   assert.ok([...kept.values()].includes("ws"));
 });
 
@@ -142,6 +149,17 @@ test("only SSE is held: WebSocket stays; only WebSocket is refused: SSE", async 
     await seen.live();
     assert.equal(seen.sub.transport, expected);
   }
+  proxy.faults = () => ({});
+  // Connections for requests are kept, with the fault that they had.
+  proxy.cutAll();
+  for (const [options, expected] of [[{ WebSocket: false }, "sse"], [{ WebSocket: false, transports: ["ws", "poll"] }, "poll"]]) {
+    const seen = reading(client(t, proxy.url, token, options).topic("thread/ws"));
+    await seen.live();
+    assert.equal(seen.sub.transport, expected);
+  }
+  const none = reading(client(t, proxy.url, token, { WebSocket: false, transports: ["ws"] }).topic("thread/ws"));
+  await until(() => none.errors.length > 0, "it is refused");
+  assert.equal(none.errors[0].code, "client.unsupported");
 });
 
 test("a hub that is away is not the transport's fault", async (t) => {

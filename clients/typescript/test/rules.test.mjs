@@ -6,12 +6,12 @@ import { failed, NOT_WAITING, STABLE_MS, waitMs } from "../dist/backoff.js";
 import { take } from "../dist/bucket.js";
 import { retryAfterMs, verdict } from "../dist/errors.js";
 import { pathOf, query } from "../dist/http.js";
-import { better, current, inVain, ladder, opened, unopened } from "../dist/ladder.js";
+import { better, betterInMs, current, inVain, ladder, opened, unopened } from "../dist/ladder.js";
 import { gapFrom } from "../dist/poll.js";
 import { behind, behindGap, judge, seqOf } from "../dist/position.js";
 import { fix, MERGED_TEXT_MAX, offer, settled, without } from "../dist/queue.js";
 import { SseParser } from "../dist/sse.js";
-import { expiryOf, isStale } from "../dist/token.js";
+import { expiryOf, staleInMs } from "../dist/token.js";
 
 const BOUNDS = { firstMs: 500, maxMs: 30_000 };
 
@@ -63,26 +63,28 @@ test("what an event is to a reader", () => {
   for (const [cursor, seq] of seqs) assert.equal(seqOf(cursor), seq);
 });
 
-test("a transport that never opens gives way, one that worked only behind three failures, and a better one is tried again", () => {
+test("a transport that never opens gives way, one that worked later, and a better one is tried again", () => {
   const rungs = ["ws", "sse", "poll"];
   let now = ladder(rungs, undefined, 1_000, 0);
   assert.equal(current(now), "ws");
-  now = unopened(now, "ws", 10);
+  assert.equal(current(unopened(now, "ws", 1, 10)), "ws", "once at once says little");
+  now = unopened(now, "ws", 2, 10);
   assert.equal(current(now), "sse");
-  assert.equal(unopened(now, "ws", 10), now, "what another reader says of a transport that was left");
+  assert.equal(unopened(now, "ws", 2, 10), now, "what another reader says of a transport that was left");
   now = opened(now, "sse");
-  for (const expected of ["sse", "sse", "poll", "ws"]) {
-    now = unopened(now, current(now), 20);
+  for (const [weight, expected] of [[2, "sse"], [1, "sse"], [1, "poll"], [1, "poll"], [1, "ws"]]) {
+    now = unopened(now, current(now), weight, 20);
     assert.equal(current(now), expected);
   }
-  now = unopened(now, "ws", 100);
-  assert.equal(better(now, 1_099), undefined);
-  assert.equal(better(now, 1_100), "ws");
+  now = unopened(now, "ws", 2, 100);
+  assert.deepEqual([betterInMs(now, "sse", 1_099), betterInMs(now, "sse", 9_999), better(now, "sse")], [1, 0, "ws"]);
+  assert.deepEqual([betterInMs(now, "poll", 0), better(now, "poll")], [0, "sse"], "another reader has found a better one");
   now = inVain(now, 1_100);
   assert.deepEqual([now.betterAt, now.betterMs], [3_100, 2_000]);
   assert.equal(inVain(now, 1_100), now, "several readers tried the same");
   assert.equal(current(opened(now, "ws")), "ws");
-  assert.equal(better(opened(now, "ws"), 9_999), undefined);
+  assert.equal(betterInMs(opened(now, "ws"), "ws", 9_999), undefined);
+  assert.equal(current(opened(opened(now, "ws"), "sse")), "ws", "a worse one that opens late");
   assert.equal(current(ladder(rungs, "poll", 1_000, 0)), "poll", "remembered");
   assert.equal(current(ladder(rungs, "carrier pigeon", 1_000, 0)), "ws");
 });
@@ -132,8 +134,8 @@ test("a token is replaced ahead of its end, a short one behind half of its life"
   const token = (claims) => `h.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.s`;
   assert.equal(expiryOf(token({ exp: 12, sub: "ä>?" })), 12_000);
   for (const none of [token({}), "tst_abc", "a.b", ""]) assert.equal(expiryOf(none), undefined);
-  const table = [[0, 3_600_000, 3_539_999, false], [0, 3_600_000, 3_540_000, true], [0, 10_000, 4_999, false], [0, 10_000, 5_000, true], [0, undefined, 1e15, false]];
-  for (const [taken, expires, now, expected] of table) assert.equal(isStale(taken, expires, now), expected);
+  const table = [[0, 3_600_000, 3_539_999, 1], [0, 3_600_000, 3_540_000, 0], [0, 10_000, 4_999, 1], [0, 10_000, 5_500, 0], [0, undefined, 1e15, Infinity]];
+  for (const [taken, expires, now, expected] of table) assert.equal(staleInMs(taken, expires, now), expected);
 });
 
 test("what is done about an error", () => {
