@@ -10,22 +10,26 @@ import type { Gap } from "./types.js";
 
 /** A page waits so long, in seconds: below what proxies cut. */
 const WAIT_SECONDS = 25;
+/** It is answered by then, in milliseconds; else the network is dead, as behind a sleep. */
+const ANSWERED_MS = (WAIT_SECONDS + 5) * 1_000;
 /** An empty page that comes sooner than this says that it is no use to wait, in milliseconds. */
 const EARLY_MS = 1_000;
 
 /** Opens it. */
 export function openPoll(wires: Wires, ask: Ask, sink: Sink): Feed {
   const abort = new AbortController();
-  void poll(wires, ask, sink, abort).catch((error: unknown) => {
+  const asked = { at: Date.now() };
+  const lose = (error: unknown) => {
     if (abort.signal.aborted) return;
     abort.abort();
-    const lost = network(error);
+    const lost = network(error, "no answer in time");
     sink.lost(lost, lost.code === "client.network" ? "cut" : "refused", lost.retryAfterMs);
-  });
-  return { close: () => abort.abort(), check: () => {} };
+  };
+  void poll(wires, ask, sink, abort, asked).catch(lose);
+  return { close: () => abort.abort(), check: () => Date.now() - asked.at > ANSWERED_MS && lose(undefined) };
 }
 
-async function poll({ http }: Wires, ask: Ask, sink: Sink, abort: AbortController): Promise<void> {
+async function poll({ http }: Wires, ask: Ask, sink: Sink, abort: AbortController, asked: { at: number }): Promise<void> {
   const { signal } = abort;
   const path = `${pathOf(ask.topic)}/events`;
   const page = (from: Record<string, string | number | undefined>, wait?: number) =>
@@ -52,9 +56,9 @@ async function poll({ http }: Wires, ask: Ask, sink: Sink, abort: AbortControlle
     }
     next = came.cursor;
     sink.reached(next);
-    const asked = Date.now();
+    asked.at = Date.now();
     came = await page({ after: next }, WAIT_SECONDS);
-    if (came.events.length === 0 && Date.now() - asked < EARLY_MS && (await isOver(http, ask.topic, came, signal))) {
+    if (came.events.length === 0 && Date.now() - asked.at < EARLY_MS && (await isOver(http, ask.topic, came, signal))) {
       if (signal.aborted) return;
       abort.abort();
       return sink.ended("closed");

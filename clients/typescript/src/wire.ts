@@ -40,7 +40,7 @@ export interface Sink {
 export interface Feed {
   close(): void;
   /** Finds out now whether it lives still. */
-  check(): void;
+  check(): unknown;
 }
 
 /** What transports share. */
