@@ -60,12 +60,21 @@ export class Hub {
   }
 
   /** Ends it as a crash does. */
-  async kill() {
+  kill() {
+    return this.#end("SIGKILL");
+  }
+
+  /** Ends it as an upgrade does: it drains. */
+  drain() {
+    return this.#end("SIGTERM");
+  }
+
+  async #end(signal) {
     const child = this.#process;
     this.#process = null;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
-    child.kill("SIGKILL");
+    child.kill(signal);
     await gone;
   }
 
