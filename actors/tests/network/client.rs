@@ -3,45 +3,21 @@
 
 mod own;
 mod several;
+mod truth;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
 use serde_json::Value;
 use tambour_actors::cursor::{Cursor, Mark};
-use tambour_actors::event::Seq;
 use tambour_actors::frame::Wire;
 use tambour_actors::session::Wanted;
 use tambour_actors::topic::state::Start;
 
+pub(crate) use self::truth::Truth;
 use super::hub::{Hub, MEMBER, Visit, key};
 use super::socket::Net;
 use super::view::{self, View};
 use super::wire::{header_bytes, masked, sse_block, ws_frame};
-
-/// What all clients of a test know together.
-#[derive(Clone, Default)]
-pub(crate) struct Truth {
-    /// The data of every event that anybody saw.
-    seen: Arc<Mutex<HashMap<Cursor, String>>>,
-    trimmed: Arc<Mutex<HashMap<Mark, Seq>>>,
-}
-
-impl Truth {
-    pub(crate) fn of(hub: &Hub) -> Self {
-        Self { seen: Arc::default(), trimmed: hub.trimmed.clone() }
-    }
-
-    /// The data of an event, if anybody saw it.
-    pub(crate) fn data(&self, cursor: Cursor) -> Option<String> {
-        self.seen.lock().get(&cursor).cloned()
-    }
-
-    fn trimmed(&self, mark: Mark) -> Seq {
-        self.trimmed.lock().get(&mark).copied().unwrap_or(0)
-    }
-}
 
 /// A subscription as the client knows it.
 #[derive(Debug, Clone)]
