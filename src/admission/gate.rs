@@ -4,20 +4,22 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tambour_actors::directory::TopicHandle;
+use tambour_actors::entry::Entry;
 use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::{Principal, Proof};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proved, Proving, Right};
+use tambour_actors::session::gate::{Admission, Gate, Greeter, Hold, Identity, Proved, Proving, Right};
 use tambour_actors::topic_key::{TopicKey, TopicKind};
 
 use super::permit::Permit;
 use super::proving::Shown;
+use super::standing::Standing;
+use super::standing::kill_switch::Doing;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, ScopeGiven};
 use crate::identity::{origin, stream_tokens};
-use crate::routes::Rate;
+use crate::routes::{ROUTES, Rate};
 
 /// Admits what sessions ask for. One per worker.
 pub struct Gatekeeper(pub Arc<Ground>);
@@ -28,32 +30,27 @@ impl Gate for Gatekeeper {
             Ok(key) => key,
             Err(error) => return Admission::Now(Err(Refusal::new(Code::NameInvalid, error.to_string()))),
         };
-        let allow = move |handle: TopicHandle, principal: &Principal| {
-            rights::check(principal, &handle.record.topic, right).map(|()| handle)
-        };
-        if right == Right::Write {
-            let action = match key.kind() {
-                TopicKind::Thread => "threads.publish",
-                TopicKind::Canvas => "canvases.publish",
-                TopicKind::System | TopicKind::Feed => return Admission::Now(Err(rights::not_written())),
-            };
-            let (_, verdict) = self.0.terms().rates.take(Rate::Publish, action, principal);
-            if let Err(refusal) = verdict {
-                return Admission::Now(Err(refusal));
-            }
+        let allowed = doing(key.kind(), right).and_then(|doing| {
+            self.0.standing.allows(principal, doing)?;
+            if doing.writes { self.0.terms().rates.take(Rate::Publish, doing.action, principal).1 } else { Ok(()) }
+        });
+        if let Err(refusal) = allowed {
+            return Admission::Now(Err(refusal));
         }
         if let Some(handle) = self.0.directory.find_awake(&key) {
-            return Admission::Now(allow(handle, principal));
+            return Admission::Now(rights::check(principal, &handle.record.topic, right).map(|()| handle));
         }
         let principal = principal.clone();
         Admission::Later(Box::pin(async move {
             let found = self.0.directory.find(&key).await.map_err(|error| unavailable(&error))?;
-            allow(found.ok_or_else(Refusal::topic_unknown)?, &principal)
+            let handle = found.ok_or_else(Refusal::topic_unknown)?;
+            // It may have taken long.
+            may(&self.0.standing, &principal, &handle.record, right).map(|()| handle)
         }))
     }
 
     fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal> {
-        rights::check(principal, &record.topic, right)
+        may(&self.0.standing, principal, record, right)
     }
 
     fn renew(self: Rc<Self>, identity: &Identity, from: IpAddr, token: String) -> Proving<Identity> {
@@ -84,6 +81,35 @@ impl Gate for Gatekeeper {
     fn review(&self, principal: &Arc<Principal>) -> Reviewed {
         self.0.review(principal)
     }
+
+    fn goes_on(&self, principal: &Principal, hold: &dyn Hold) -> Result<(), Refusal> {
+        match ROUTES.get(usize::from(hold.opened_by())) {
+            Some(route) => self.0.standing.allows(principal, route.doing()),
+            None => Ok(()),
+        }
+    }
+
+    fn reads(&self, principal: &Principal, kind: TopicKind) -> Result<(), Refusal> {
+        self.0.standing.allows(principal, Doing::read(kind))
+    }
+
+    fn writes(&self, principal: &Principal, entry: &Entry) -> Result<(), Refusal> {
+        self.0.standing.allows_entry(principal, entry)
+    }
+}
+
+/// What a frame does that wants this of a topic of a kind.
+fn doing(kind: TopicKind, right: Right) -> Result<Doing, Refusal> {
+    match right {
+        Right::Read => Ok(Doing::read(kind)),
+        Right::Write | Right::Manage => Doing::publish(kind).ok_or_else(rights::not_written),
+    }
+}
+
+/// Whether a principal has a right on a topic, and it is not switched off.
+fn may(standing: &Standing, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal> {
+    standing.allows(principal, doing(record.topic.key.kind(), right)?)?;
+    rights::check(principal, &record.topic, right)
 }
 
 /// Whether a token is the one that its principal's session lives by.
@@ -114,6 +140,9 @@ impl Greeter for Handshake {
             let shown = Shown { token: &token, given: &given, is_stream: true, act_as };
             let proved = self.ground.prove(&terms, &shown).await;
             let principal = proved.map_err(|refusal| terms.rates.refused(self.permit.address(), refusal))?;
+            if let Some(route) = ROUTES.get(usize::from(self.permit.opened_by())) {
+                self.ground.standing.allows(&principal, route.doing())?;
+            }
             self.permit.prove(&principal, &terms.settings.limits)?;
             let origin = self.context.origin(&principal);
             Ok(Identity { proved: self.ground.proved(Arc::new(principal)).await?, origin })

@@ -30,6 +30,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use tambour_actors::deed::Deed;
 use tambour_actors::directory::{Directory, TopicHandle};
+use tambour_actors::entry::Entry;
 use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
@@ -46,6 +47,7 @@ pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use proving::Shown;
 use standing::Standing;
+use standing::kill_switch::Doing;
 use terms::{InForce, Terms};
 
 use crate::config::Settings;
@@ -179,7 +181,7 @@ pub struct Caller {
     terms: Arc<Terms>,
     address: Address,
     permit: Option<Rc<Permit>>,
-    action: &'static str,
+    route: &'static RouteSpec,
 }
 
 /// Right to a topic that a caller has.
@@ -195,8 +197,8 @@ impl Caller {
     /// also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`, `permission.denied`, `rate.limited`, `limit.*`.
-    pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &RouteSpec) -> Result<Self, Problem> {
+    /// `auth.*`, `context.*`, `permission.denied`, `kill_switch.blocked`, `rate.limited`, `limit.*`.
+    pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &'static RouteSpec) -> Result<Self, Problem> {
         let Visitor { context, permit, address, terms, rated } = visitor;
         let proved = async {
             let token = context.token()?.text.expose();
@@ -208,12 +210,14 @@ impl Caller {
             if let Access::Permission(permission) = route.access {
                 rights::require(&principal, permission)?;
             }
+            ground.standing.allows(&principal, route.doing())?;
             if let Some(rate) = route.rate().filter(|_| !is_stream) {
                 let (allowance, verdict) = terms.rates.take(rate, route.action, &principal);
                 rated.0.set(allowance);
                 verdict?;
             }
             if let Some(permit) = &permit {
+                permit.opens(route);
                 permit.prove(&principal, &terms.settings.limits)?;
             }
             Ok(principal)
@@ -221,7 +225,7 @@ impl Caller {
         match proved.await {
             Ok(principal) => {
                 let (context, principal) = (Rc::new(context), Arc::new(principal));
-                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit, action: route.action })
+                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit, route })
             }
             Err(refusal) => Err(Problem::new(refusal, &context)),
         }
@@ -286,7 +290,7 @@ impl Caller {
         let (principal, ids) = (&self.principal, &self.context.ids);
         Arc::new(Deed {
             scope: principal.scope.clone(),
-            action: self.action,
+            action: self.route.action,
             sub: principal.sub.clone(),
             actor_type: principal.actor_type,
             role: principal.role,
@@ -313,7 +317,8 @@ impl Caller {
     /// A right on a topic: 404 when it is unknown here, 403 when it is not the caller's to use.
     ///
     /// # Errors
-    /// `topic.unknown`, `permission.denied`, `store.unavailable`; `auth.*` when the caller has no standing any more.
+    /// `topic.unknown`, `permission.denied`, `store.unavailable`; `auth.*` when the caller has no standing any more, and
+    /// `kill_switch.blocked` when what they do was switched off meanwhile.
     pub async fn grant(&self, key: &TopicKey, right: Right) -> Result<Grant, Problem> {
         let found = self.ground.directory.record(key).await;
         let record = found
@@ -325,12 +330,31 @@ impl Caller {
         Ok(Grant { caller: self.clone(), record })
     }
 
-    /// Who the caller is by what is said of them now: a request may take long from its proof to what it does.
+    /// Who the caller is by what is said of them now, if they may still do what they came for: a request may take long from
+    /// its proof to what it does.
     ///
     /// # Errors
-    /// `auth.token_revoked`, `auth.suspended`.
+    /// `auth.token_revoked`, `auth.suspended`, `kill_switch.blocked`.
     pub fn current(&self) -> Result<Arc<Principal>, Refusal> {
-        Ok(self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone()))
+        let principal = self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone());
+        self.allows(self.route.doing())?;
+        Ok(principal)
+    }
+
+    /// Whether something is not switched off that the caller does besides what their route is for.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    pub fn allows(&self, doing: Doing) -> Result<(), Refusal> {
+        self.ground.standing.allows(&self.principal, doing)
+    }
+
+    /// The same of an entry that the caller publishes.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    pub fn allows_entry(&self, entry: &Entry) -> Result<(), Refusal> {
+        self.ground.standing.allows_entry(&self.principal, entry)
     }
 
     /// How long the caller's body may take to come.

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tambour_actors::composite::Composite;
 use tambour_actors::cursor::{Incarnation, Mark};
 use tambour_actors::directory::{Directory, Ground, Seat, TopicHandle};
+use tambour_actors::entry::Entry;
 use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
@@ -29,7 +30,7 @@ use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Wh
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic::state::{Published, TopicLimits, Write};
-use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
+use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -84,6 +85,8 @@ pub(crate) struct Hub {
     pub(crate) stale: Arc<Mutex<Option<TopicHandle>>>,
     /// Why nobody's identity is good any more, when a session begins.
     pub(crate) over: Arc<Mutex<Option<Code>>>,
+    /// Topics of a kind that nobody may read any more.
+    pub(crate) off: Arc<Mutex<Option<TopicKind>>>,
     /// How every session that was opened is told something, in the order in which they were.
     pub(crate) sessions: Arc<Mutex<Vec<Recipient<ToSession>>>>,
     incarnations: AtomicUsize,
@@ -126,12 +129,17 @@ impl Hold for Permit {
     fn address(&self) -> IpAddr {
         Ipv4Addr::LOCALHOST.into()
     }
+
+    fn opened_by(&self) -> u8 {
+        0
+    }
 }
 
 struct TestGate {
     directory: Directory,
     stale: Arc<Mutex<Option<TopicHandle>>>,
     over: Arc<Mutex<Option<Code>>>,
+    off: Arc<Mutex<Option<TopicKind>>>,
 }
 
 impl Gate for TestGate {
@@ -168,6 +176,18 @@ impl Gate for TestGate {
 
     fn review(&self, _: &Arc<Principal>) -> Reviewed {
         self.over.lock().map_or(Ok(None), |code| Err(code.into()))
+    }
+
+    fn goes_on(&self, _: &Principal, _: &dyn Hold) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn reads(&self, _: &Principal, kind: TopicKind) -> Result<(), Refusal> {
+        if *self.off.lock() == Some(kind) { Err(Code::KillSwitch.into()) } else { Ok(()) }
+    }
+
+    fn writes(&self, _: &Principal, _: &Entry) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 
@@ -248,6 +268,7 @@ impl Hub {
             trimmed: Arc::default(),
             stale: Arc::default(),
             over: Arc::default(),
+            off: Arc::default(),
             sessions: Arc::default(),
             incarnations: AtomicUsize::new(1),
             connections: AtomicUsize::new(1),

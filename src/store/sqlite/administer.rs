@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Role};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
-use super::endings;
+use super::{endings, kill_switches};
 use super::rows::unreadable;
 use crate::admission::standing::change::{Change, KEPT_BEHIND_MS, Order, Revocation, Revoked, State};
 use crate::identity::service_key::{Rotated, ServiceKey};
@@ -77,6 +77,7 @@ pub(super) fn keep(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
             let row = (tenant, env, kind, &**name, authority.as_str(), at_ms, expires_at_ms);
             conn.prepare_cached(REVOKE)?.execute(row)?;
         }
+        Change::PutKillSwitch(scope, put) => kill_switches::put(conn, scope, put)?,
     }
     change.ends_tokens().map_or(Ok(()), |which| endings::add(conn, &which))
 }
@@ -109,7 +110,9 @@ type Read = fn(&Row<'_>) -> rusqlite::Result<Change>;
 /// Everything that is kept.
 pub(super) fn kept(conn: &Connection) -> rusqlite::Result<Vec<Change>> {
     let mut all = Vec::new();
-    for (sql, read) in [(KEYS, key as Read), (PRINCIPALS, principal), (REVOCATIONS, revocation)] {
+    let all_of =
+        [(KEYS, key as Read), (PRINCIPALS, principal), (REVOCATIONS, revocation), (kill_switches::ALL, kill_switches::read)];
+    for (sql, read) in all_of {
         for change in conn.prepare_cached(sql)?.query_map([], read)? {
             all.push(change?);
         }

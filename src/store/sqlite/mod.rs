@@ -16,6 +16,7 @@ mod failure;
 mod fold;
 mod heads;
 mod insert;
+mod kill_switches;
 mod once;
 mod overdue;
 mod pages;

@@ -160,6 +160,17 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE stream_tokens ADD COLUMN within BLOB;
     CREATE INDEX stream_tokens_within ON stream_tokens (within, expires_at_ms) WHERE opened = 0 AND within IS NOT NULL;
 ",
+    // What is switched off, as JSON: it is read whole, when the hub starts.
+    "
+    CREATE TABLE kill_switches (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        body TEXT NOT NULL,
+        changed_by TEXT NOT NULL,
+        changed_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, env)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What a connection is for.
