@@ -149,7 +149,10 @@ fn problem() -> RefOr<Schema> {
             "permission",
             shapes::of::<shapes::Permission>("With `permission.denied`: the permission key that is lacking."),
         )
-        .property("action", shapes::of::<shapes::Action>("With `kill_switch.blocked`: the action that is switched off."))
+        .property(
+            "action",
+            shapes::of::<shapes::Action>("With `kill_switch.blocked`: the action that is switched off."),
+        )
         .property(
             "provider",
             shapes::of::<shapes::Provider>("With `kill_switch.blocked`: the provider that is switched off."),

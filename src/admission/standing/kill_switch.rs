@@ -181,7 +181,9 @@ fn kept(
 fn above(entry: &str) -> Refusal {
     Refusal::new(
         Code::Forbidden,
-        format!("{entry} was switched off by a higher role than yours: you can't switch it on; say it again with the rest"),
+        format!(
+            "{entry} was switched off by a higher role than yours: you can't switch it on; say it again with the rest"
+        ),
     )
 }
 

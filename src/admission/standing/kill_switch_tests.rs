@@ -123,7 +123,9 @@ proptest! {
 #[test]
 fn what_is_read_by_frames_and_streams_is_the_action_of_its_pages() {
     for kind in [TopicKind::Thread, TopicKind::Canvas] {
-        let of = |last: &str| ROUTES.iter().find(|route| route.kind() == Some(kind) && route.action.ends_with(last)).unwrap();
+        let of = |last: &str| {
+            ROUTES.iter().find(|route| route.kind() == Some(kind) && route.action.ends_with(last)).unwrap()
+        };
         assert_eq!(Doing::read(kind), of(".read").doing());
         assert_eq!(Doing::publish(kind), Some(of(".publish").doing()));
         let also = ALSO.iter().find(|(own, _)| *own == of(".stream").action);

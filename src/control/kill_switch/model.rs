@@ -72,7 +72,9 @@ fn check_provider(name: &str) -> Result<(), Refusal> {
     if (1..=PROVIDER_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_letter) {
         return Ok(());
     }
-    Err(invalid(format!("disable_providers: a provider has 1 to {PROVIDER_BYTES_MAX} characters of a-z, 0-9, _, . and -")))
+    Err(invalid(format!(
+        "disable_providers: a provider has 1 to {PROVIDER_BYTES_MAX} characters of a-z, 0-9, _, . and -"
+    )))
 }
 
 impl PutKillSwitch {
@@ -199,7 +201,8 @@ mod tests {
     #[test]
     fn bodies() {
         assert_eq!(asked("{}"), Ok(Asked::default()));
-        let all = r#"{"disabled_actions":["*","*"],"disable_autonomy":true,"disable_providers":["a.b-c_1"],"reason":"x"}"#;
+        let all =
+            r#"{"disabled_actions":["*","*"],"disable_autonomy":true,"disable_providers":["a.b-c_1"],"reason":"x"}"#;
         let all = asked(all).unwrap();
         assert_eq!((all.actions.len(), all.autonomy, all.providers.len()), (1, true, 1));
         let list = |name: &str, count: usize| format!(r#"{{"{name}":[{}]}}"#, vec![r#""sessions.*""#; count].join(","));

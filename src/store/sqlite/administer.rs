@@ -9,8 +9,8 @@ use rusqlite::{Connection, Row};
 use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Role};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
-use super::{endings, kill_switches};
 use super::rows::unreadable;
+use super::{endings, kill_switches};
 use crate::admission::standing::change::{Change, KEPT_BEHIND_MS, Order, Revocation, Revoked, State};
 use crate::identity::service_key::{Rotated, ServiceKey};
 
@@ -110,8 +110,12 @@ type Read = fn(&Row<'_>) -> rusqlite::Result<Change>;
 /// Everything that is kept.
 pub(super) fn kept(conn: &Connection) -> rusqlite::Result<Vec<Change>> {
     let mut all = Vec::new();
-    let all_of =
-        [(KEYS, key as Read), (PRINCIPALS, principal), (REVOCATIONS, revocation), (kill_switches::ALL, kill_switches::read)];
+    let all_of = [
+        (KEYS, key as Read),
+        (PRINCIPALS, principal),
+        (REVOCATIONS, revocation),
+        (kill_switches::ALL, kill_switches::read),
+    ];
     for (sql, read) in all_of {
         for change in conn.prepare_cached(sql)?.query_map([], read)? {
             all.push(change?);

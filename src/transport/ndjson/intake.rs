@@ -183,11 +183,8 @@ impl Intake {
         let mark = self.grant.record.mark();
         let mut turn = turn::form(&self.queue, mark, &caller.principal.sub, self.place, self.split)?;
         let writes = std::mem::take(&mut turn.writes);
-        let to = Addressee {
-            record: self.grant.record.clone(),
-            origin: caller.context.origin(&caller.principal),
-            caller,
-        };
+        let to =
+            Addressee { record: self.grant.record.clone(), origin: caller.context.origin(&caller.principal), caller };
         let pause = self.busy.map(|(_, pause)| pause);
         let answers = Box::pin(async move {
             if let Some(pause) = pause {
@@ -306,8 +303,13 @@ impl Addressee {
         if now_ms() >= principal.expires_at_ms {
             return Err(Code::TokenExpired.into());
         }
-        let found =
-            self.caller.ground().directory.find(&self.record.topic.key).await.map_err(|error| gate::unavailable(&error))?;
+        let found = self
+            .caller
+            .ground()
+            .directory
+            .find(&self.record.topic.key)
+            .await
+            .map_err(|error| gate::unavailable(&error))?;
         let topic = found.filter(|topic| topic.record.log == self.record.log).ok_or_else(Refusal::topic_unknown)?;
         rights::check(&principal, &topic.record.topic, Right::Write)?;
         Ok(topic)

@@ -113,7 +113,8 @@ fn a_row_that_is_none_keeps_the_hub_from_starting() {
     let store = open(&dir);
     let suspended = Change::PutPrincipal(scope("t_demo", Env::Dev), "bob".into(), order(State::Suspended, None));
     wait(store.administer(suspended)).unwrap();
-    wait(store.administer(Change::PutKillSwitch(scope("t_demo", Env::Dev), kill_switch(&[("*", Role::Owner)])))).unwrap();
+    wait(store.administer(Change::PutKillSwitch(scope("t_demo", Env::Dev), kill_switch(&[("*", Role::Owner)]))))
+        .unwrap();
     raw(&dir).execute("UPDATE principals SET state = 'whatever'", []).unwrap();
     // Who is suspended must not come in because of it.
     assert!(wait(store.standing()).is_err());
