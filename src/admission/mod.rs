@@ -8,6 +8,7 @@
 mod administer;
 pub mod bodies;
 pub mod counts;
+mod current;
 mod draining;
 pub(crate) mod gate;
 pub mod leases;
@@ -30,7 +31,6 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use tambour_actors::deed::Deed;
 use tambour_actors::directory::{Directory, TopicHandle};
-use tambour_actors::entry::Entry;
 use tambour_actors::log::TopicRecord;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
@@ -47,7 +47,6 @@ pub use named::{Kind, Named};
 use permit::{Address, Permit, Permits, Used};
 use proving::Shown;
 use standing::Standing;
-use standing::kill_switch::Doing;
 use terms::{InForce, Terms};
 
 use crate::config::Settings;
@@ -328,33 +327,6 @@ impl Caller {
         let principal = self.current().map_err(|refusal| self.problem(refusal))?;
         rights::check(&principal, &record.topic, right).map_err(|refusal| self.problem(refusal))?;
         Ok(Grant { caller: self.clone(), record })
-    }
-
-    /// Who the caller is by what is said of them now, if they may still do what they came for: a request may take long from
-    /// its proof to what it does.
-    ///
-    /// # Errors
-    /// `auth.token_revoked`, `auth.suspended`, `kill_switch.blocked`.
-    pub fn current(&self) -> Result<Arc<Principal>, Refusal> {
-        let principal = self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone());
-        self.allows(self.route.doing())?;
-        Ok(principal)
-    }
-
-    /// Whether something is not switched off that the caller does besides what their route is for.
-    ///
-    /// # Errors
-    /// `kill_switch.blocked`.
-    pub fn allows(&self, doing: Doing) -> Result<(), Refusal> {
-        self.ground.standing.allows(&self.principal, doing)
-    }
-
-    /// The same of an entry that the caller publishes.
-    ///
-    /// # Errors
-    /// `kill_switch.blocked`.
-    pub fn allows_entry(&self, entry: &Entry) -> Result<(), Refusal> {
-        self.ground.standing.allows_entry(&self.principal, entry)
     }
 
     /// How long the caller's body may take to come.

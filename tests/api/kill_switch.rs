@@ -34,9 +34,9 @@ fn off(addr: SocketAddr, names: &[&str]) -> Instant {
     begun
 }
 
-fn post(addr: SocketAddr, ask: Ask, kind: &str, data: Value) -> Answer {
+fn post(addr: SocketAddr, ask: Ask, kind: &str, data: impl Into<Value>) -> Answer {
     let ask = Ask { path: PATH.to_owned(), ..ask };
-    ask.json(json!({ "type": kind, "data": data })).send(addr)
+    ask.json(json!({ "type": kind, "data": data.into() })).send(addr)
 }
 
 #[test]

@@ -343,7 +343,7 @@ impl Hub {
         let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
         let sessions = self.sessions.clone();
         let Visit { worker, wire, sub, topics, composite } = visit;
-        let (stale, over) = (self.stale.clone(), self.over.clone());
+        let (stale, over, off) = (self.stale.clone(), self.over.clone(), self.off.clone());
         let connection_id = Uuid::from_u128(self.connections.fetch_add(1, Ordering::SeqCst) as u128);
         self.on(worker, move |worker| {
             let principal = Principal {
@@ -369,7 +369,7 @@ impl Hub {
                 topics,
                 composite,
                 hold: Rc::new(permit),
-                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over }),
+                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over, off }),
                 limits: Arc::new(SessionLimits {
                     messages_per_second: 0,
                     frame_bytes_max: 1 << 18,

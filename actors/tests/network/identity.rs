@@ -16,7 +16,7 @@ use tambour_actors::review::{Review, Seen, Survey};
 use tambour_actors::session::Wanted;
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::state::Start;
-use tambour_actors::topic_key::{Env, Scope};
+use tambour_actors::topic_key::{Env, Scope, TopicKind};
 use tokio::sync::oneshot;
 
 use super::client::{Client, Truth};
