@@ -2,7 +2,9 @@
 //!
 //! That every route and frame looks at it is in `matrix::switched_off`.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -225,6 +227,47 @@ fn what_opened_a_stream_ends_it() {
     switch(addr, &json!({}));
     bob();
     assert_eq!(live.sse.event()["data"], "uploaded");
+}
+
+#[test]
+fn nothing_falls_between_a_check_and_the_beginning_of_a_stream() {
+    let hub = Running::with(|set| set.limits.connections_per_principal_max = 1_000);
+    let addr = hub.addr();
+    create_both(addr, "alice", &json!({ "id": "x" }));
+    let opened = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let openers = [PATH, "/v1/stream?topics=thread/x"].repeat(2).into_iter().map(|path| {
+            let opened = &opened;
+            scope.spawn(move || {
+                let mut streams = VecDeque::new();
+                loop {
+                    let mut connection = Connection::open(addr);
+                    connection.send(&Ask::stream("bob", path).bytes());
+                    let head = connection.head();
+                    if head.status != 200 {
+                        assert_eq!(head.status, 403, "{path}");
+                        return streams;
+                    }
+                    opened.fetch_add(1, Ordering::SeqCst);
+                    streams.push_back(connection);
+                    if streams.len() > 8 {
+                        streams.pop_front();
+                    }
+                }
+            })
+        });
+        let openers: Vec<_> = openers.collect();
+        eventually("many were opened", || (opened.load(Ordering::SeqCst) > 60).then_some(()));
+        off(addr, &["threads.read"]);
+        let streams: Vec<_> = openers.into_iter().flat_map(|opener| opener.join().unwrap()).collect();
+        assert!(!streams.is_empty());
+        for mut stream in streams {
+            // To its end: one that goes on would keep the test waiting.
+            let told = String::from_utf8(stream.rest()).unwrap();
+            let ends = ["event: refused\ndata: {\"code\":\"kill_switch.blocked\"", "event: subscription_ended\n"];
+            assert!(ends.iter().any(|end| told.contains(end)), "{told}");
+        }
+    });
 }
 
 #[test]
