@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, Route};
 use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
-use crate::openapi::{Doc, audit, authority, events, limits, public, sockets, stream_tokens, topics};
+use crate::admission::standing::kill_switch::{self, Doing};
+use crate::openapi::{Doc, audit, authority, events, kill_switches, limits, public, sockets, stream_tokens, topics};
 
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,25 @@ impl RouteSpec {
         }
     }
 
+    /// What it does, as kill switches ask.
+    #[must_use]
+    pub fn doing(&self) -> Doing {
+        Doing { action: self.action, writes: (self.method)() != Method::GET }
+    }
+
+    /// Whether it can be switched off.
+    #[must_use]
+    pub fn can_be_off(&self) -> bool {
+        self.access != Access::Public && kill_switch::can_be_off(self.action)
+    }
+
+    /// Where it stands in the table.
+    #[must_use]
+    pub fn place(&self) -> u8 {
+        let place = ROUTES.iter().position(|route| route.action == self.action);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+    }
+
     /// What the route counts against. Opening streams is bound by the limits on connections alone.
     #[must_use]
     pub fn rate(&self) -> Option<Rate> {
@@ -130,6 +150,8 @@ routes! {
     GET "/v1/principals/{sub}" "principals.get" Permission(PrincipalsWrite) crate::control::authority::principals::get, authority::get_principal;
     PUT "/v1/principals/{sub}" "principals.put" Permission(PrincipalsWrite) crate::control::authority::principals::put, authority::put_principal;
     POST "/v1/revocations" "revocations.create" Permission(PrincipalsWrite) crate::control::authority::principals::revoke, authority::revoke;
+    GET "/v1/kill-switch" "kill_switches.show" Caller crate::control::kill_switch::routes::show, kill_switches::show;
+    PUT "/v1/kill-switch" "kill_switches.put" Permission(KillSwitchesWrite) crate::control::kill_switch::routes::put, kill_switches::put;
     GET "/v1/sessions" "sessions.list" Caller crate::control::authority::sessions::list, authority::list_sessions;
     DELETE "/v1/sessions" "sessions.end" Caller crate::control::authority::sessions::end, authority::end_sessions;
     GET "/v1/audit" "audit.list" Permission(AuditRead) crate::control::audit::routes::list, audit::list;
@@ -170,6 +192,35 @@ routes! {
 mod tests {
     use super::*;
 
+    /// What is never switched off: with it nobody could see what is, or switch it on again.
+    const NEVER_OFF: [&str; 10] = [
+        "audit.list",
+        "audit.verify",
+        "audit.export",
+        "console.show",
+        "console.file",
+        "health.live",
+        "health.ready",
+        "openapi.show",
+        "kill_switches.show",
+        "kill_switches.put",
+    ];
+
+    #[test]
+    fn what_can_be_switched_off() {
+        for route in ROUTES {
+            assert_eq!(route.can_be_off(), !NEVER_OFF.contains(&route.action), "{}", route.action);
+        }
+        assert!(NEVER_OFF.iter().all(|action| ROUTES.iter().any(|route| route.action == *action)));
+    }
+
+    #[test]
+    fn every_route_has_a_place_by_its_action() {
+        for (index, route) in ROUTES.iter().enumerate() {
+            assert_eq!(usize::from(route.place()), index, "{}", route.action);
+        }
+    }
+
     #[test]
     fn what_is_rated() {
         let of = |rate: Option<Rate>| ROUTES.iter().filter(move |route| route.rate() == rate).map(|route| route.action);
@@ -186,6 +237,8 @@ mod tests {
             "audit.list",
             "audit.verify",
             "audit.export",
+            "kill_switches.show",
+            "kill_switches.put",
         ];
         let is_known = |action: &&str| unrated.contains(action) || EMERGENCIES.contains(action);
         assert_eq!(of(None).filter(|action| !is_known(action)).collect::<Vec<_>>(), [""; 0]);

@@ -6,7 +6,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::refusal::{Code, Refusal};
@@ -61,10 +64,10 @@ macro_rules! catalogue {
 catalogue! {
     "chat_message" { "text" Text, "role" Text, "reply_to" Text, "parts" List }
     "token_chunk" { "text" Text needed, "run_id" Text, "index" Number }
-    "run_start" { "run_id" Text, "model" Text }
+    "run_start" { "run_id" Text, "model" Text, "provider" Text }
     "run_end" { "run_id" Text, "event_id" Text, "reason" Text, "usage" Object }
     "stop" { "event_id" Text, "run_id" Text, "reason" Text }
-    "tool_call" { "id" Text, "name" Text needed, "arguments" Object, "run_id" Text }
+    "tool_call" { "id" Text, "name" Text needed, "arguments" Object, "run_id" Text, "provider" Text }
     "tool_result" { "id" Text needed, "error" Text }
     "error" { "message" Text, "code" Text, "run_id" Text }
     "canvas_commit" { "rev" Number, "ops" List }
@@ -107,6 +110,51 @@ pub fn check(kind: &str, data: &RawValue) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The member by which a well-known type that starts work says with whom.
+const PROVIDER: &str = "provider";
+
+/// Whether a type is one that starts work, and so may name its provider.
+#[must_use]
+pub fn names_provider(kind: &str) -> bool {
+    let known = CATALOGUE.iter().find(|known| known.kind == kind);
+    known.is_some_and(|known| known.members.iter().any(|member| member.name == PROVIDER))
+}
+
+/// The providers that data names. A member may be there twice in JSON, and readers take the one or the other: so all of
+/// them are told. Data that is no object, or null, names none.
+#[must_use]
+pub fn providers(data: &[u8]) -> Vec<String> {
+    serde_json::from_slice(data).map_or_else(|_| Vec::new(), |Providers(named)| named)
+}
+
+struct Providers(Vec<String>);
+
+impl<'de> Deserialize<'de> for Providers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Providers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Providers, A::Error> {
+                let mut named = Vec::new();
+                while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+                    let value = members.next_value::<&RawValue>()?;
+                    if name == PROVIDER {
+                        // What is no text names nobody.
+                        named.extend(serde_json::from_str::<String>(value.get()).ok());
+                    }
+                }
+                Ok(Providers(named))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
 impl Shape {
@@ -163,6 +211,25 @@ mod tests {
         accepts("token_chunk", "null", false);
         accepts("error", "5", false);
         accepts("note", "5", true);
+    }
+
+    #[test]
+    fn what_starts_work_names_its_provider() {
+        assert_eq!(
+            CATALOGUE.iter().map(|known| known.kind).filter(|kind| names_provider(kind)).collect::<Vec<_>>(),
+            ["run_start", "tool_call"]
+        );
+        assert!(!names_provider("note"));
+        for (data, expected) in [
+            (r#"{"provider":"acme"}"#, &["acme"][..]),
+            (r#"{"name":"x","arguments":{"provider":"inner"},"pro\u0076ider":"ac\u006de"}"#, &["acme"]),
+            (r#"{"provider":"acme","provider":"other"}"#, &["acme", "other"]),
+            (r#"{"provider":null,"a":[1]}"#, &[]),
+            ("{}", &[]),
+            ("null", &[]),
+        ] {
+            assert_eq!(providers(data.as_bytes()), expected, "{data}");
+        }
     }
 
     #[test]

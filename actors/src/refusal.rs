@@ -32,6 +32,16 @@ macro_rules! codes {
             #[must_use]
             pub fn close(self) -> Option<u16> { match self { $(Self::$name => $close),+ } }
 
+            /// The close code of a session that ends with this refusal, whatever ended it.
+            #[must_use]
+            pub fn ends(self) -> u16 {
+                match self.close() {
+                    Some(code) => code,
+                    None if self.status() == 403 => close::FORBIDDEN,
+                    None => close::MALFORMED,
+                }
+            }
+
             /// What the code says, in a few words.
             #[must_use]
             pub fn title(self) -> &'static str { match self { $(Self::$name => $title),+ } }

@@ -4,21 +4,23 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tambour_actors::directory::TopicHandle;
+use tambour_actors::entry::Entry;
 use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::{Principal, Proof};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Greeter, Identity, Proved, Proving, Right};
+use tambour_actors::session::gate::{Admission, Gate, Greeter, Hold, Identity, Proved, Proving, Right};
 use tambour_actors::topic_key::{TopicKey, TopicKind};
 
 use super::permit::Permit;
 use super::proving::Shown;
 use super::refused::Known;
+use super::standing::Standing;
+use super::standing::kill_switch::Doing;
 use super::{Ground, rights};
 use crate::identity::context::{RequestContext, ScopeGiven};
 use crate::identity::{origin, stream_tokens};
-use crate::routes::Rate;
+use crate::routes::{ROUTES, Rate};
 
 /// The action of a first frame.
 const OPEN: &str = "session.open";
@@ -34,32 +36,30 @@ impl Gate for Gatekeeper {
             Ok(key) => key,
             Err(error) => return Admission::Now(Err(Refusal::new(Code::NameInvalid, error.to_string()))),
         };
-        let allow = move |handle: TopicHandle, principal: &Principal| {
-            rights::check(principal, &handle.record.topic, right).map(|()| handle)
-        };
-        if right == Right::Write {
-            if matches!(key.kind(), TopicKind::System | TopicKind::Feed) {
-                return Admission::Now(Err(self.refused(principal, &key, right, rights::not_written())));
-            }
-            let (_, verdict) = self.0.terms().rates.take(Rate::Publish, action(key.kind(), right), principal);
-            if let Err(refusal) = verdict {
-                return Admission::Now(Err(self.refused(principal, &key, right, refusal)));
-            }
+        let allowed = doing(key.kind(), right).and_then(|doing| {
+            self.0.standing.allows(principal, doing)?;
+            if doing.writes { self.0.terms().rates.take(Rate::Publish, doing.action, principal).1 } else { Ok(()) }
+        });
+        if let Err(refusal) = allowed {
+            return Admission::Now(Err(self.refused(principal, &key.topic(), key.kind(), right, refusal)));
         }
         if let Some(handle) = self.0.directory.find_awake(&key) {
-            let allowed = allow(handle, principal);
-            return Admission::Now(allowed.map_err(|refusal| self.refused(principal, &key, right, refusal)));
+            let allowed = rights::check(principal, &handle.record.topic, right).map(|()| handle);
+            let refused = |refusal| self.refused(principal, &key.topic(), key.kind(), right, refusal);
+            return Admission::Now(allowed.map_err(refused));
         }
         let principal = principal.clone();
         Admission::Later(Box::pin(async move {
             let found = self.0.directory.find(&key).await.map_err(|error| unavailable(&error))?;
-            let allowed = allow(found.ok_or_else(Refusal::topic_unknown)?, &principal);
-            allowed.map_err(|refusal| self.refused(&principal, &key, right, refusal))
+            let handle = found.ok_or_else(Refusal::topic_unknown)?;
+            // It may have taken long.
+            let allowed = may(&self.0.standing, &principal, &handle.record, right).map(|()| handle);
+            allowed.map_err(|refusal| self.refused(&principal, &key.topic(), key.kind(), right, refusal))
         }))
     }
 
     fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal> {
-        rights::check(principal, &record.topic, right)
+        may(&self.0.standing, principal, record, right)
     }
 
     fn renew(self: Rc<Self>, identity: &Identity, from: IpAddr, token: String) -> Proving<Identity> {
@@ -93,6 +93,36 @@ impl Gate for Gatekeeper {
     fn review(&self, principal: &Arc<Principal>) -> Reviewed {
         self.0.review(principal)
     }
+
+    fn goes_on(&self, principal: &Principal, hold: &dyn Hold) -> Result<(), Refusal> {
+        match ROUTES.get(usize::from(hold.opened_by())) {
+            Some(route) => self.0.standing.allows(principal, route.doing()),
+            None => Ok(()),
+        }
+    }
+
+    fn reads(&self, principal: &Principal, kind: TopicKind) -> Result<(), Refusal> {
+        self.0.standing.allows(principal, Doing::read(kind))
+    }
+
+    fn writes(&self, principal: &Principal, entry: &Entry) -> Result<(), Refusal> {
+        let allowed = self.0.standing.allows_entry(principal, entry);
+        allowed.map_err(|refusal| self.refused(principal, "session", TopicKind::Thread, Right::Write, refusal))
+    }
+}
+
+/// What a frame does that wants this of a topic of a kind.
+fn doing(kind: TopicKind, right: Right) -> Result<Doing, Refusal> {
+    match right {
+        Right::Read => Ok(Doing::read(kind)),
+        Right::Write | Right::Manage => Doing::publish(kind).ok_or_else(rights::not_written),
+    }
+}
+
+/// Whether a principal has a right on a topic, and it is not switched off.
+fn may(standing: &Standing, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal> {
+    standing.allows(principal, doing(record.topic.key.kind(), right)?)?;
+    rights::check(principal, &record.topic, right)
 }
 
 /// Whether a token is the one that its principal's session lives by.
@@ -105,23 +135,19 @@ fn is_held(principal: &Principal, token: &str) -> bool {
 
 impl Gatekeeper {
     /// What a frame asked for is refused: that is written down.
-    fn refused(&self, principal: &Principal, key: &TopicKey, right: Right, refusal: Refusal) -> Refusal {
+    fn refused(
+        &self,
+        principal: &Principal,
+        resource: &str,
+        kind: TopicKind,
+        right: Right,
+        refusal: Refusal,
+    ) -> Refusal {
         let known = Known::default();
-        known.asks(action(key.kind(), right), None);
+        known.asks(doing(kind, right).map_or("feed.publish", |doing| doing.action), None);
         known.is(principal);
-        self.0.refused(&known, &key.topic(), None, &refusal);
+        self.0.refused(&known, resource, None, &refusal);
         refusal
-    }
-}
-
-/// The action of the route that does the same.
-fn action(kind: TopicKind, right: Right) -> &'static str {
-    match (kind, right) {
-        (TopicKind::Thread, Right::Write) => "threads.publish",
-        (TopicKind::Canvas, Right::Write) => "canvases.publish",
-        (TopicKind::Thread, _) => "threads.stream",
-        (TopicKind::Canvas, _) => "canvases.stream",
-        (TopicKind::System | TopicKind::Feed, _) => "feed.stream",
     }
 }
 
@@ -149,6 +175,12 @@ impl Greeter for Handshake {
             let proved =
                 proved.inspect_err(|refusal| self.ground.refused(&known, "session", Some(&self.context.ids), refusal));
             let principal = proved.map_err(|refusal| terms.rates.refused(self.permit.address(), refusal))?;
+            if let Some(route) = ROUTES.get(usize::from(self.permit.opened_by())) {
+                let allowed = self.ground.standing.allows(&principal, route.doing());
+                allowed.inspect_err(|refusal| {
+                    self.ground.refused(&known, "session", Some(&self.context.ids), refusal);
+                })?;
+            }
             self.permit.prove(&principal, &terms.settings.limits)?;
             let origin = self.context.origin(&principal);
             Ok(Identity { proved: self.ground.proved(Arc::new(principal)).await?, origin })

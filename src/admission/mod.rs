@@ -8,6 +8,7 @@
 mod administer;
 pub mod bodies;
 pub mod counts;
+mod current;
 mod draining;
 pub(crate) mod gate;
 pub mod leases;
@@ -188,7 +189,7 @@ pub struct Caller {
     terms: Arc<Terms>,
     address: Address,
     permit: Option<Rc<Permit>>,
-    action: &'static str,
+    route: &'static RouteSpec,
 }
 
 /// Right to a topic that a caller has.
@@ -204,8 +205,8 @@ impl Caller {
     /// also that there is room for it.
     ///
     /// # Errors
-    /// `auth.*`, `context.*`, `permission.denied`, `rate.limited`, `limit.*`.
-    pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &RouteSpec) -> Result<Self, Problem> {
+    /// `auth.*`, `context.*`, `permission.denied`, `kill_switch.blocked`, `rate.limited`, `limit.*`.
+    pub async fn prove(ground: &Arc<Ground>, visitor: Visitor, route: &'static RouteSpec) -> Result<Self, Problem> {
         let Visitor { context, permit, address, terms, rated, known } = visitor;
         let proved = async {
             let token = context.token()?.text.expose();
@@ -218,12 +219,14 @@ impl Caller {
             if let Access::Permission(permission) = route.access {
                 rights::require(&principal, permission)?;
             }
+            ground.standing.allows(&principal, route.doing())?;
             if let Some(rate) = route.rate().filter(|_| !is_stream) {
                 let (allowance, verdict) = terms.rates.take(rate, route.action, &principal);
                 rated.0.set(allowance);
                 verdict?;
             }
             if let Some(permit) = &permit {
+                permit.opens(route);
                 permit.prove(&principal, &terms.settings.limits)?;
             }
             Ok(principal)
@@ -231,7 +234,7 @@ impl Caller {
         match proved.await {
             Ok(principal) => {
                 let (context, principal) = (Rc::new(context), Arc::new(principal));
-                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit, action: route.action })
+                Ok(Self { context, principal, ground: ground.clone(), terms, address, permit, route })
             }
             Err(refusal) => Err(Problem::new(refusal, &context)),
         }
@@ -296,7 +299,7 @@ impl Caller {
         let (principal, ids) = (&self.principal, &self.context.ids);
         Arc::new(Deed {
             scope: principal.scope.clone(),
-            action: self.action,
+            action: self.route.action,
             sub: principal.sub.clone(),
             actor_type: principal.actor_type,
             role: principal.role,
@@ -323,7 +326,8 @@ impl Caller {
     /// A right on a topic: 404 when it is unknown here, 403 when it is not the caller's to use.
     ///
     /// # Errors
-    /// `topic.unknown`, `permission.denied`, `store.unavailable`; `auth.*` when the caller has no standing any more.
+    /// `topic.unknown`, `permission.denied`, `store.unavailable`; `auth.*` when the caller has no standing any more, and
+    /// `kill_switch.blocked` when what they do was switched off meanwhile.
     pub async fn grant(&self, key: &TopicKey, right: Right) -> Result<Grant, Problem> {
         let found = self.ground.directory.record(key).await;
         let record = found
@@ -333,14 +337,6 @@ impl Caller {
         let principal = self.current().map_err(|refusal| self.problem(refusal))?;
         rights::check(&principal, &record.topic, right).map_err(|refusal| self.problem(refusal))?;
         Ok(Grant { caller: self.clone(), record })
-    }
-
-    /// Who the caller is by what is said of them now: a request may take long from its proof to what it does.
-    ///
-    /// # Errors
-    /// `auth.token_revoked`, `auth.suspended`.
-    pub fn current(&self) -> Result<Arc<Principal>, Refusal> {
-        Ok(self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone()))
     }
 
     /// How long the caller's body may take to come.

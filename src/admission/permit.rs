@@ -3,7 +3,7 @@
 //! The counting itself is in [`super::counts`]; here it is shared by all workers. Checking and taking are one step
 //! under one lock, so racing openers never exceed a limit.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tambour_actors::session::gate::Hold;
 pub use super::counts::{Address, Used};
 use super::counts::{Counts, Holder};
 use crate::config::Limits;
+use crate::routes::RouteSpec;
 
 /// Counts the connections of a hub. Clones count the same ones.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub struct Permits(Arc<Mutex<Counts>>);
 pub struct Permit {
     permits: Permits,
     address: Address,
+    /// Where its route stands in the table; before that is known, behind its end.
+    opened_by: Cell<u8>,
     holder: OnceCell<Arc<Holder>>,
 }
 
@@ -39,7 +42,7 @@ impl Permits {
     /// `limit.connections_ip`.
     pub fn enter(&self, address: Address, limits: &Limits) -> Result<Rc<Permit>, Refusal> {
         self.0.lock().enter(address, limits).map_err(|full| full.refusal(limits))?;
-        Ok(Rc::new(Permit { permits: self.clone(), address, holder: OnceCell::new() }))
+        Ok(Rc::new(Permit { permits: self.clone(), address, opened_by: Cell::new(u8::MAX), holder: OnceCell::new() }))
     }
 
     /// How many connections there are.
@@ -60,6 +63,11 @@ impl Permit {
     #[must_use]
     pub fn address(&self) -> Address {
         self.address
+    }
+
+    /// A route opens the connection.
+    pub fn opens(&self, route: &RouteSpec) {
+        self.opened_by.set(route.place());
     }
 
     /// The connection is this principal's: takes room of theirs, of their tenant and of the hub. What a permit
@@ -84,6 +92,10 @@ impl Hold for Permit {
 
     fn address(&self) -> IpAddr {
         self.address.into()
+    }
+
+    fn opened_by(&self) -> u8 {
+        self.opened_by.get()
     }
 }
 

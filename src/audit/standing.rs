@@ -2,13 +2,17 @@
 //!
 //! Of tokens there is nothing in it, not even their digests; of the id of a token the first characters.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tambour_actors::frame::time_text;
-use tambour_actors::principal::Permission;
+use tambour_actors::principal::{Permission, Role};
 use tambour_actors::system::SystemType;
 
 use super::entry::Happened;
 use crate::admission::standing::change::{Change, Order, Revoked};
+use crate::admission::standing::kill_switch::KillSwitch;
 use crate::identity::service_key::ServiceKey;
 
 /// Characters of a token's id that are shown.
@@ -62,6 +66,30 @@ fn revoked(what: &Revoked) -> Happened {
     happened.told(SystemType::TokensRevoked, &told, None)
 }
 
+fn switch_shown(switch: Option<&KillSwitch>) -> Value {
+    let names = |entries: Option<&BTreeMap<Arc<str>, Role>>| -> Vec<String> {
+        entries.into_iter().flatten().map(|(entry, _)| entry.to_string()).collect()
+    };
+    json!({
+        "disabled_actions": names(switch.map(|switch| &switch.actions)),
+        "disable_autonomy": switch.is_some_and(|switch| switch.autonomy.is_some()),
+        "disable_providers": names(switch.map(|switch| &switch.providers)),
+        "reason": switch.and_then(|switch| switch.reason.as_deref()),
+    })
+}
+
+fn switched(before: Option<&KillSwitch>, after: &KillSwitch) -> Option<Happened> {
+    let said = |switch: &KillSwitch| (switch.actions.clone(), switch.autonomy, switch.providers.clone());
+    let (old, new) = (switch_shown(before), switch_shown(Some(after)));
+    // Whose word it is counts, too: a lower role can't lift it any more.
+    if old == new && before.is_none_or(|before| said(before) == said(after)) {
+        return None;
+    }
+    let mut happened = Happened::done("kill_switch".to_owned());
+    (happened.before, happened.after) = (Some(old), Some(new.clone()));
+    Some(happened.told(SystemType::KillSwitchChanged, &new, None))
+}
+
 /// What a change comes to where `before` was said of the same until now; `None`: nothing is another than before.
 #[must_use]
 pub fn changed(before: Option<&Change>, change: &Change) -> Option<Happened> {
@@ -91,5 +119,7 @@ pub fn changed(before: Option<&Change>, change: &Change) -> Option<Happened> {
         }
         (_, Change::RemovePrincipal(..)) => None,
         (_, Change::Revoke(_, what, _)) => Some(revoked(what)),
+        (Some(Change::PutKillSwitch(_, before)), Change::PutKillSwitch(_, after)) => switched(Some(before), after),
+        (_, Change::PutKillSwitch(_, after)) => switched(None, after),
     }
 }

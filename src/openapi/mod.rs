@@ -10,6 +10,7 @@ mod doc;
 mod entries;
 pub mod event;
 pub mod events;
+pub mod kill_switches;
 pub mod limits;
 mod parameters;
 pub mod public;

@@ -38,6 +38,7 @@ const CALLER: &[Code] = &[
     Code::Suspended,
     // Of whom `X-Act-As` is not taken.
     Code::Forbidden,
+    Code::KillSwitch,
     Code::Internal,
 ];
 /// What a stream request can be besides; every GET becomes one by its headers.
@@ -147,6 +148,14 @@ fn problem() -> RefOr<Schema> {
         .property(
             "permission",
             shapes::of::<shapes::Permission>("With `permission.denied`: the permission key that is lacking."),
+        )
+        .property(
+            "action",
+            shapes::of::<shapes::Action>("With `kill_switch.blocked`: the action that is switched off."),
+        )
+        .property(
+            "provider",
+            shapes::of::<shapes::Provider>("With `kill_switch.blocked`: the provider that is switched off."),
         )
         .property("line", number().description(Some("Of NDJSON: the number of the line, from 1.")))
         .property("retry_after_ms", number().description(Some("Of a rate: in how many milliseconds to try again.")))

@@ -15,6 +15,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, RefBuilder, Schema, Sc
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::admission::standing::kill_switch::{PROVIDER_BYTES_MAX, REASON_BYTES_MAX};
 use crate::config::TOKEN_TTL_SECONDS_MAX;
 use crate::control::authority::model::JTI_BYTES_MAX;
 use crate::control::topics::routes as topics;
@@ -88,6 +89,14 @@ shapes! {
     Role = one_of(["owner", "admin", "member", "viewer"]);
     /// A permission key.
     Permission = one_of(principal::Permission::ALL.iter().map(|permission| permission.as_str()));
+    /// An action, as the `operationId`s name it.
+    Action = form(r"^[a-z_]+(\.[a-z_]+)+$").examples(["threads.publish"]);
+    /// An action, a family of them, or all: what never can be switched off can't be named.
+    SwitchedAction = form(r"^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$").examples(["threads.publish", "threads.*", "*"]);
+    /// A provider of models or tools, as `run_start` and `tool_call` name it.
+    Provider = form(format!("^[a-z0-9_.-]{{1,{PROVIDER_BYTES_MAX}}}$")).examples(["acme"]);
+    /// Why, for people: bytes are counted, and none of it is a control character.
+    Reason = form(NO_CONTROL).min_length(Some(1)).max_length(Some(REASON_BYTES_MAX)).examples(["the agents run wild"]);
     /// Whether somebody may come in.
     PrincipalState = one_of(["active", "suspended"]);
     /// The id of a service key.

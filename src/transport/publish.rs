@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::places::{Place, Places};
 use super::{body, ndjson};
-use crate::admission::{Grant, Named};
+use crate::admission::{Caller, Grant, Named};
 use crate::problem::Problem;
 
 /// The handler. Answers when everything is on disk.
@@ -33,7 +33,11 @@ pub async fn publish(named: Named, request: HttpRequest, payload: web::Payload) 
     let most = BATCH_BYTES_MAX.min(caller.settings().http.body_bytes_max);
     let read = body::read(caller, &request, payload, most).await;
     // It is counted until it is written: by then its text is that of the events.
-    let asked = read.and_then(|body| Ok((Asked::parse(&body)?, body.parsed())));
+    let asked = read.and_then(|body| {
+        let asked = Asked::parse(&body)?;
+        asked.allowed(caller)?;
+        Ok((asked, body.parsed()))
+    });
     let (asked, _in_hand) = asked.map_err(|refusal| caller.problem(refusal))?;
     let grant = named.grant(Right::Write).await?;
     let mark = grant.record.mark();
@@ -102,6 +106,20 @@ impl Asked {
             return Ok(Self::Array(entries(&array.events.0)?, conditions));
         }
         Ok(Self::One(Box::new(body::parse::<RawEntry<'_>>(body)?.parse()?)))
+    }
+
+    /// Whether nothing of it starts what is switched off.
+    fn allowed(&self, caller: &Caller) -> Result<(), Refusal> {
+        match self {
+            Self::One(entry) => caller.allows_entry(entry),
+            Self::Array(entries, _) => entries.iter().enumerate().try_for_each(|(index, entry)| {
+                let named = |refusal: Refusal| Refusal {
+                    detail: format!("event {index}: {}", refusal.detail).into(),
+                    ..refusal
+                };
+                caller.allows_entry(entry).map_err(named)
+            }),
+        }
     }
 
     /// Of an array, how many entries it has.

@@ -16,6 +16,7 @@ use utoipa::IntoParams;
 
 use super::read::behind_the_end;
 use super::{Ready, hand_over, sse};
+use crate::admission::standing::kill_switch::Doing;
 use crate::admission::{Caller, Grant};
 use crate::openapi::shapes;
 use crate::problem::Problem;
@@ -117,6 +118,7 @@ pub async fn open(
     let keys = streaming.keys(&caller).map_err(refused)?;
     let mut grants = Vec::with_capacity(keys.len());
     for key in &keys {
+        caller.allows(Doing::read(key.kind())).map_err(refused)?;
         grants.push(caller.grant(key, Right::Read).await?);
     }
     if !caller.context.takes_socket {

@@ -33,6 +33,7 @@ pub async fn open(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
         Some(permit) if anonymous && visitor.context.is_upgrade => {
             let (permit, context, ground) = (permit.clone(), Rc::new(visitor.context), ground.clone());
             let head = handshake(&request)?;
+            permit.opens(route);
             (Who::Unknown(Rc::new(Handshake { context, ground, permit: permit.clone() })), permit, head)
         }
         _ => {

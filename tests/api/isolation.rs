@@ -58,6 +58,8 @@ impl World {
         }
         let key = json!({ "name": mark, "actor_type": "agent", "role": "member" });
         self.ask("POST", "/v1/keys").json(key).send(addr).ok(201);
+        let off = json!({ "disable_providers": [mark], "reason": mark });
+        self.ask("PUT", "/v1/kill-switch").json(off).send(addr).ok(200);
     }
 
     /// What each reading route answers here, with its ids taken out.

@@ -27,6 +27,7 @@ mod full;
 mod hostile;
 mod isolation;
 mod issuers;
+mod kill_switch;
 mod limits;
 mod matrix;
 mod ndjson;

@@ -81,7 +81,10 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "principals.put" => shape("", Stream::No, ask.json(json!({ "state": "active" }))),
             "revocations.create" => shape("", Stream::No, ask.json(json!({ "jti": "of-nobody" }))),
             "keys.list" | "keys.rotate" | "keys.revoke" | "principals.get" => shape("", Stream::No, ask),
-            "sessions.list" | "audit.list" | "audit.verify" | "audit.export" => shape("", Stream::No, ask),
+            "kill_switches.show" | "sessions.list" | "audit.list" | "audit.verify" | "audit.export" => {
+                shape("", Stream::No, ask)
+            }
+            "kill_switches.put" => shape("", Stream::No, ask.json(json!({}))),
             "sessions.end" => shape("", Stream::No, ask.query("principal=alice")),
             "stream_tokens.create" => shape("", Stream::No, ask.json(json!({ "rights": ["read"] }))),
             "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),

@@ -77,6 +77,18 @@ test("by hand: a stream drops, goes on with the same URL, and ends when its toke
   for (const text of ["before the drop", "while nobody looked"]) assert.equal(said.split(text).length, 2, said);
 });
 
+test("by hand: agents, a provider, an action and everything are switched off, and on again", async () => {
+  // Of olga everything was revoked.
+  const make = commands("Make a stream token").replaceAll("olga", "otto");
+  const said = await bash(make, commands("Switch something off"));
+  const states = said.split("\n").filter((line) => line.includes("disabled_actions")).map((line) => JSON.parse(line));
+  const off = states.map(({ disabled_actions, disable_autonomy, disable_providers }) => [disabled_actions, disable_autonomy, disable_providers]);
+  assert.deepEqual(off, [[[], true, []], [[], false, ["acme"]], [["threads.publish"], false, []], [["*"], false, []], [["*"], false, []], [[], false, []]]);
+  const page = await bash("tambour publish -q thread/welcome 'on again'", ...make.split("\n").slice(0, 3), 'curl -sS -H "Authorization: Bearer $main" "${where[@]}" "$hub/v1/threads/welcome/events"');
+  assert.match(page, /on again/);
+  assert.doesNotMatch(page, /nobody reads this/);
+});
+
 test("in a browser: the page goes on over a crash, and gives up when its token is taken back", async () => {
   // A login in the second of a revocation counts as before it, so this begins where there was none: olga is somebody else.
   const somebody = (text) => text.replaceAll("olga", "oskar");

@@ -8,12 +8,14 @@ use actix::Recipient;
 use futures_util::future::LocalBoxFuture;
 
 use crate::directory::TopicHandle;
+use crate::entry::Entry;
 use crate::event::Origin;
 use crate::log::TopicRecord;
 use crate::outlet::messages::ToSession;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::review::Reviewed;
+use crate::topic_key::TopicKind;
 
 /// What somebody wants of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub trait Gate {
     /// Whether a principal still has a right on a topic whose record was changed.
     ///
     /// # Errors
-    /// `permission.denied`.
+    /// `permission.denied`, `kill_switch.blocked`.
     fn may(&self, principal: &Principal, record: &TopicRecord, right: Right) -> Result<(), Refusal>;
 
     /// A session renews, from an address: the token must be the same principal's. By the one that it lives by it goes on
@@ -85,6 +87,24 @@ pub trait Gate {
     /// # Errors
     /// Why it is over.
     fn review(&self, principal: &Arc<Principal>) -> Reviewed;
+
+    /// Whether a session that was opened so may go on at all: asked when it begins, and behind every review.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    fn goes_on(&self, principal: &Principal, hold: &dyn Hold) -> Result<(), Refusal>;
+
+    /// Whether topics of a kind may be read at all: asked behind every review.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    fn reads(&self, principal: &Principal, kind: TopicKind) -> Result<(), Refusal>;
+
+    /// Whether an entry may be written at all, whatever the topic: asked right before it is sent.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    fn writes(&self, principal: &Principal, entry: &Entry) -> Result<(), Refusal>;
 }
 
 /// Proves the identity of a session that opened without a token.
@@ -103,4 +123,7 @@ pub trait Hold {
 
     /// The same as an address to count by: of a network that is kept, the first.
     fn address(&self) -> IpAddr;
+
+    /// By what the connection was opened: a number that means something to who made this.
+    fn opened_by(&self) -> u8;
 }

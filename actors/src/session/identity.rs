@@ -10,6 +10,7 @@ use crate::frame::control::{self, Control, Ref};
 use crate::principal::{Principal, Proof};
 use crate::refusal::{Code, Refusal};
 use crate::review::{Reading, Review, Seen, Survey};
+use crate::topic_key::TopicKey;
 
 /// What an `EventSource` whose stream was taken over is told to wait before it connects again: for so long that two
 /// tabs with one URL do not chase each other.
@@ -80,7 +81,22 @@ impl Session {
                     self.check_all(ctx);
                 }
             }
-            Err(refusal) => self.dismiss(&refusal),
+            Err(refusal) => return self.dismiss(&refusal),
+        }
+        self.look_again();
+    }
+
+    /// What is switched off is over: the session, or what it reads of a kind of topic.
+    fn look_again(&mut self) {
+        let Some(principal) = self.principal().cloned() else { return };
+        if let Err(refusal) = self.gate.goes_on(&principal, &*self.hold) {
+            return self.dismiss(&refusal);
+        }
+        let is_over = |key: &TopicKey| self.gate.reads(&principal, key.kind()).is_err();
+        let over = self.subscriptions.iter().filter(|subscription| is_over(&subscription.key));
+        let over: Vec<_> = over.map(|subscription| (subscription.key.clone(), subscription.ticket)).collect();
+        for (key, ticket) in over {
+            self.forbid(&key, ticket);
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Session, WAITING_BYTES_MAX, Waiting};
 use crate::directory::TopicHandle;
 use crate::frame::Wire;
 use crate::outlet::messages::FromSession;
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 /// After so many messages a session lets others of its thread go first.
 const MESSAGES_PER_POLL: usize = 64;
@@ -111,6 +111,10 @@ impl Session {
                 (Waiting::Identity(reference, _), Came::Identity(proved)) => {
                     if let Err(refusal) = self.proved(proved, &reference, ctx) {
                         self.refuse_request(&refusal, &reference);
+                        // Of `hello`: not something that the session asked for is switched off, but it itself.
+                        if refusal.code == Code::KillSwitch {
+                            self.finish(refusal.code.ends(), refusal.code.as_str());
+                        }
                     }
                 }
                 _ => unreachable!("what came is what was waited for"),

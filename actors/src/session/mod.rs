@@ -278,7 +278,7 @@ impl Session {
         if self.wire == Wire::Ws && !self.ending {
             self.control(&control::error(refusal, &None));
         }
-        self.finish(refusal.code.close().unwrap_or(close::MALFORMED), refusal.code.as_str());
+        self.finish(refusal.code.ends(), refusal.code.as_str());
     }
 
     /// Ends as soon as the client has taken what waits for it.

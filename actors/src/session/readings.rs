@@ -210,7 +210,8 @@ impl Session {
         self.principal().is_some_and(|principal| self.gate.may(principal, record, Right::Read).is_ok())
     }
 
-    fn forbid(&mut self, key: &TopicKey, ticket: u32) {
+    /// It may not be read any more: nothing more of it follows what the client is told.
+    pub(super) fn forbid(&mut self, key: &TopicKey, ticket: u32) {
         self.with_line(|line, _| line.mute(ticket));
         self.ask_outlet(FromSession::Unsubscribe { line: self.line, key: key.clone() });
         self.ended(key, ticket, EndReason::Forbidden);

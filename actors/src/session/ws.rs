@@ -200,6 +200,7 @@ impl Session {
     ) -> Result<(), Refusal> {
         let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
         let (session, mark) = (ctx.address(), topic.record.mark());
+        self.gate.writes(&identity.proved.principal, &entry)?;
         let write = entry.write(mark, &identity.proved.principal.sub, None)?;
         let reply = Reply::new(move |result| session.do_send(Answered { reference, result, mark }));
         let publish = Publish { write, origin: identity.origin.clone(), reply };

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tambour_actors::composite::Composite;
 use tambour_actors::cursor::{Incarnation, Mark};
 use tambour_actors::directory::{Directory, Ground, Seat, TopicHandle};
+use tambour_actors::entry::Entry;
 use tambour_actors::event::{EventType, NewEvent, Origin, Seq};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::appender::Appender;
@@ -84,6 +85,8 @@ pub(crate) struct Hub {
     pub(crate) stale: Arc<Mutex<Option<TopicHandle>>>,
     /// Why nobody's identity is good any more, when a session begins.
     pub(crate) over: Arc<Mutex<Option<Code>>>,
+    /// Topics of a kind that nobody may read any more.
+    pub(crate) off: Arc<Mutex<Option<TopicKind>>>,
     /// How every session that was opened is told something, in the order in which they were.
     pub(crate) sessions: Arc<Mutex<Vec<Recipient<ToSession>>>>,
     incarnations: AtomicUsize,
@@ -133,12 +136,17 @@ impl Hold for Permit {
     fn address(&self) -> IpAddr {
         Ipv4Addr::LOCALHOST.into()
     }
+
+    fn opened_by(&self) -> u8 {
+        0
+    }
 }
 
 struct TestGate {
     directory: Directory,
     stale: Arc<Mutex<Option<TopicHandle>>>,
     over: Arc<Mutex<Option<Code>>>,
+    off: Arc<Mutex<Option<TopicKind>>>,
 }
 
 impl Gate for TestGate {
@@ -178,6 +186,18 @@ impl Gate for TestGate {
 
     fn review(&self, _: &Arc<Principal>) -> Reviewed {
         self.over.lock().map_or(Ok(None), |code| Err(code.into()))
+    }
+
+    fn goes_on(&self, _: &Principal, _: &dyn Hold) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn reads(&self, _: &Principal, kind: TopicKind) -> Result<(), Refusal> {
+        if *self.off.lock() == Some(kind) { Err(Code::KillSwitch.into()) } else { Ok(()) }
+    }
+
+    fn writes(&self, _: &Principal, _: &Entry) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 
@@ -259,6 +279,7 @@ impl Hub {
             trimmed: Arc::default(),
             stale: Arc::default(),
             over: Arc::default(),
+            off: Arc::default(),
             sessions: Arc::default(),
             incarnations: AtomicUsize::new(1),
             connections: AtomicUsize::new(1),
@@ -333,7 +354,7 @@ impl Hub {
         let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
         let sessions = self.sessions.clone();
         let Visit { worker, wire, sub, topics, composite, rights: (role, permissions) } = visit;
-        let (stale, over) = (self.stale.clone(), self.over.clone());
+        let (stale, over, off) = (self.stale.clone(), self.over.clone(), self.off.clone());
         let connection_id = Uuid::from_u128(self.connections.fetch_add(1, Ordering::SeqCst) as u128);
         self.on(worker, move |worker| {
             let principal = Principal {
@@ -359,7 +380,7 @@ impl Hub {
                 topics,
                 composite,
                 hold: Rc::new(permit),
-                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over }),
+                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over, off }),
                 limits: Arc::new(SessionLimits {
                     messages_per_second: 0,
                     frame_bytes_max: 1 << 18,

@@ -16,7 +16,7 @@ use tambour_actors::review::{Review, Seen, Survey};
 use tambour_actors::session::Wanted;
 use tambour_actors::topic::messages::ToOutlet;
 use tambour_actors::topic::state::Start;
-use tambour_actors::topic_key::{Env, Scope};
+use tambour_actors::topic_key::{Env, Scope, TopicKind};
 use tokio::sync::oneshot;
 
 use super::client::{Client, Truth};
@@ -178,6 +178,34 @@ fn a_lesser_role_is_in_force_in_a_live_session() {
             hub.publish(topic, "1").await.unwrap();
         }
         until("the other goes on", || bob.at("thread/b").is_some_and(|at| at.seq == 1)).await;
+        bob.net.end_input();
+        hub.expect_nothing_left().await;
+    });
+}
+
+#[test]
+fn what_may_not_be_read_any_more_at_all_ends_and_the_rest_goes_on() {
+    run(async || {
+        let (hub, truth) = hub().await;
+        let mut bob = Client::ws_of("bob", &hub, &truth, 0).await;
+        bob.subscribe("thread/a", Start::Earliest);
+        until("subscribed", || bob.at("thread/a").is_some()).await;
+        let nothing_said: Review = Arc::new(|_: &Arc<Principal>| Ok(None));
+        for (off, ended) in [(TopicKind::Canvas, vec![]), (TopicKind::Thread, vec![("thread/a", "forbidden")])] {
+            *hub.off.lock() = Some(off);
+            send(&hub, &nothing_said);
+            bob.send(&json!({"t": "ping"}));
+            let ended: Vec<_> = ended.into_iter().map(|(topic, why)| (topic.to_owned(), why.to_owned())).collect();
+            until("told", || {
+                bob.read();
+                bob.ended == ended
+            })
+            .await;
+        }
+        *hub.off.lock() = None;
+        bob.subscribe("thread/b", Start::Earliest);
+        hub.publish("thread/b", "1").await.unwrap();
+        until("the session goes on", || bob.at("thread/b").is_some_and(|at| at.seq == 1)).await;
         bob.net.end_input();
         hub.expect_nothing_left().await;
     });

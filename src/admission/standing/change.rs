@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tambour_actors::principal::Role;
 use tambour_actors::topic_key::Scope;
 
+use super::kill_switch::KillSwitch;
 use crate::identity::service_key::ServiceKey;
 use crate::identity::stream_tokens::Revoke;
 
@@ -98,6 +99,8 @@ pub enum Change {
     RemovePrincipal(Scope, Arc<str>),
     /// Something is revoked.
     Revoke(Scope, Revoked, Revocation),
+    /// This is switched off from now on, and nothing else.
+    PutKillSwitch(Scope, KillSwitch),
 }
 
 impl Change {
@@ -109,7 +112,8 @@ impl Change {
             Self::RemoveKey(scope, _)
             | Self::PutPrincipal(scope, ..)
             | Self::RemovePrincipal(scope, _)
-            | Self::Revoke(scope, ..) => scope,
+            | Self::Revoke(scope, ..)
+            | Self::PutKillSwitch(scope, _) => scope,
         }
     }
 
@@ -127,7 +131,7 @@ impl Change {
             Self::PutPrincipal(scope, sub, order) if order.state == State::Suspended => {
                 Some(Revoke::Sub(scope.clone(), sub.clone(), order.authority, until(order.changed_at_ms)))
             }
-            Self::PutKey(_) | Self::PutPrincipal(..) | Self::RemovePrincipal(..) => None,
+            Self::PutKey(_) | Self::PutPrincipal(..) | Self::RemovePrincipal(..) | Self::PutKillSwitch(..) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Prin
 use tambour_actors::refusal::{Code, Refusal};
 
 use super::change::{Change, Order, Revocation, Revoked, State};
+use super::kill_switch::{Asked, Doing, KillSwitch};
 use super::table::Table;
 use crate::admission::rights;
 use crate::identity::jwt::KEY_SUB_PREFIX;
@@ -56,6 +57,8 @@ pub enum Wish {
         /// Of one token: when it expires, in milliseconds since 1970, if that is known.
         expires_at_ms: Option<i64>,
     },
+    /// That this is switched off, and nothing else.
+    PutKillSwitch(Asked),
 }
 
 impl Wish {
@@ -64,6 +67,19 @@ impl Wish {
         match self {
             Self::MakeKey(_) | Self::RotateKey { .. } | Self::RemoveKey { .. } => Permission::KeysWrite,
             Self::PutPrincipal { .. } | Self::Revoke { .. } => Permission::PrincipalsWrite,
+            Self::PutKillSwitch(_) => Permission::KillSwitchesWrite,
+        }
+    }
+
+    /// The action of its route.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::MakeKey(_) => "keys.create",
+            Self::RotateKey { .. } => "keys.rotate",
+            Self::RemoveKey { .. } => "keys.revoke",
+            Self::PutPrincipal { .. } => "principals.put",
+            Self::Revoke { .. } => "revocations.create",
+            Self::PutKillSwitch(_) => "kill_switches.put",
         }
     }
 }
@@ -106,11 +122,14 @@ fn within(count: usize, most: usize, what: &str) -> Result<(), Refusal> {
 /// Decides on a wish.
 ///
 /// # Errors
-/// `permission.denied`, `key.unknown`, `body.invalid`, `limit.authority`.
+/// `permission.denied`, `kill_switch.blocked`, `key.unknown`, `body.invalid`, `limit.authority`.
 pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<Change, Refusal> {
     let scope = &by.scope;
     // Looked at again: who had it when the request came may have waited for their turn.
     rights::require(by, wish.needs())?;
+    if let Some(kill_switch) = table.kill_switch(scope) {
+        kill_switch.check(by.actor_type, Doing { action: wish.action(), writes: true })?;
+    }
     let key = |id: &str| table.key(scope, id).ok_or_else(unknown_key);
     // Whoever has a token that was replaced is perhaps who it was replaced because of.
     let own = by.key().and_then(|(id, token)| Some((table.key(scope, id)?, token)));
@@ -133,6 +152,10 @@ pub fn decide(table: &Table, by: &Principal, wish: Wish, now_ms: i64) -> Result<
         }
         Wish::PutPrincipal { sub, state, role } => order(table, by, sub, state, role, now_ms),
         Wish::Revoke { revoked, expires_at_ms } => revoke(table, by, revoked, expires_at_ms, now_ms),
+        Wish::PutKillSwitch(asked) => {
+            let put = KillSwitch::replaced(table.kill_switch(scope), asked, by, now_ms)?;
+            Ok(Change::PutKillSwitch(scope.clone(), put))
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Standing: what of an identity is in force beside what its token says. Orders about principals, revocations, service
-//! keys.
+//! Standing: what is in force beside what tokens say. Orders about principals, revocations, service keys, kill switches.
 //!
 //! The table in memory answers every check. It is loaded from the store when the hub starts and changes only behind a
 //! commit, one change at a time, so that its order is that of the disk. Nothing here reads a token.
 
 pub mod change;
 pub mod decide;
+pub mod kill_switch;
 pub mod table;
 
 #[cfg(test)]
@@ -13,8 +13,11 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
+use tambour_actors::catalogue;
+use tambour_actors::entry::{Entry, EntryWhat};
 use tambour_actors::principal::{Digest, Granted, Principal};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
@@ -25,6 +28,7 @@ use crate::config::Roles;
 use crate::identity::service_key::ServiceKey;
 use change::{Change, Order, State};
 use decide::Wish;
+use kill_switch::{Doing, KillSwitch};
 use table::Table;
 
 /// The standing of everybody; one per hub.
@@ -35,6 +39,8 @@ pub struct Standing {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Of each tenant and env in which somebody waits to be told.
     changes: Mutex<HashMap<Scope, watch::Sender<()>>>,
+    /// Whether something is switched off anywhere: while nothing is, nobody looks.
+    has_kill_switch: AtomicBool,
 }
 
 /// What is said of a principal.
@@ -56,7 +62,8 @@ impl Standing {
             _ => true,
         };
         kept.into_iter().filter(is_needed).for_each(|change| table.apply(change));
-        Self { table: RwLock::new(table), ..Self::default() }
+        let has_kill_switch = table.has_kill_switch().into();
+        Self { table: RwLock::new(table), has_kill_switch, ..Self::default() }
     }
 
     /// The principal that a service key's token proves. Whether it stands, [`Standing::review`] says.
@@ -106,7 +113,13 @@ impl Standing {
     /// Applies a change that is on disk.
     pub(super) fn apply(&self, change: Change) {
         let scope = change.scope().clone();
-        self.table.write().apply(change);
+        let is_kill_switch = matches!(change, Change::PutKillSwitch(..));
+        let mut table = self.table.write();
+        table.apply(change);
+        if is_kill_switch {
+            self.has_kill_switch.store(table.has_kill_switch(), Ordering::Release);
+        }
+        drop(table);
         if let Some(told) = self.changes.lock().get(&scope) {
             told.send_replace(());
         }
@@ -133,6 +146,49 @@ impl Standing {
     #[must_use]
     pub fn keys(&self, scope: &Scope, after: &str, limit: usize) -> Vec<ServiceKey> {
         self.table.read().keys(scope, after, limit)
+    }
+
+    /// What was said last of what is switched off.
+    #[must_use]
+    pub fn kill_switch(&self, scope: &Scope) -> Option<KillSwitch> {
+        self.table.read().kill_switch(scope).cloned()
+    }
+
+    /// Whether what somebody is about to do is not switched off where they are.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    pub fn allows(&self, principal: &Principal, doing: Doing) -> Result<(), Refusal> {
+        self.with_kill_switch(principal, |kill_switch| kill_switch.check(principal.actor_type, doing))
+    }
+
+    /// Whether what an entry starts is not started with a provider that is switched off. Of what starts nothing, and while
+    /// no provider is switched off, nothing is parsed.
+    ///
+    /// # Errors
+    /// `kill_switch.blocked`.
+    pub fn allows_entry(&self, principal: &Principal, entry: &Entry) -> Result<(), Refusal> {
+        let EntryWhat::Event(event) = &entry.what else { return Ok(()) };
+        if !catalogue::names_provider(event.kind.as_str()) {
+            return Ok(());
+        }
+        self.with_kill_switch(principal, |kill_switch| {
+            if kill_switch.providers.is_empty() {
+                return Ok(());
+            }
+            catalogue::providers(&event.data).iter().try_for_each(|provider| kill_switch.check_provider(provider))
+        })
+    }
+
+    fn with_kill_switch(
+        &self,
+        principal: &Principal,
+        check: impl FnOnce(&KillSwitch) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        if !self.has_kill_switch.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.table.read().kill_switch(&principal.scope).map_or(Ok(()), check)
     }
 
     /// What is said of a principal.

@@ -12,6 +12,7 @@ use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::Scope;
 
 use super::change::{Change, Order, Revocation, Revoked, State};
+use super::kill_switch::KillSwitch;
 use crate::config::Roles;
 use crate::identity::service_key::ServiceKey;
 
@@ -23,6 +24,7 @@ struct Said {
     /// Revocations that are not for ever, by the time when they may be forgotten.
     passing: BTreeSet<(i64, Role, Revoked)>,
     keys: BTreeMap<Arc<str>, ServiceKey>,
+    kill_switch: Option<KillSwitch>,
 }
 
 /// Most revocations that one call forgets.
@@ -113,6 +115,7 @@ impl Table {
             Change::PutPrincipal(_, sub, order) => drop(said.principals.insert(sub, order)),
             Change::RemovePrincipal(_, sub) => drop(said.principals.remove(&sub)),
             Change::Revoke(_, revoked, revocation) => said.revoke(revoked, &revocation),
+            Change::PutKillSwitch(_, put) => said.kill_switch = Some(put),
         }
     }
 
@@ -157,6 +160,19 @@ impl Table {
     #[must_use]
     pub fn order(&self, scope: &Scope, sub: &str) -> Option<&Order> {
         self.scopes.get(scope)?.principals.get(sub)
+    }
+
+    /// What was said last of what is switched off in a scope.
+    #[must_use]
+    pub fn kill_switch(&self, scope: &Scope) -> Option<&KillSwitch> {
+        self.scopes.get(scope)?.kill_switch.as_ref()
+    }
+
+    /// Whether something is switched off in any scope.
+    #[must_use]
+    pub fn has_kill_switch(&self) -> bool {
+        let is_on = |said: &Said| said.kill_switch.as_ref().is_some_and(|kill_switch| !kill_switch.is_idle());
+        self.scopes.values().any(is_on)
     }
 
     /// When the tokens of somebody were revoked the last time, by whomever.

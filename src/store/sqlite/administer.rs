@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use tambour_actors::principal::{ActorType, Digest, Permission, Permissions, Role};
 use tambour_actors::topic_key::{Env, Scope, Tenant};
 
-use super::endings;
 use super::rows::unreadable;
+use super::{endings, kill_switches};
 use crate::admission::standing::change::{Change, KEPT_BEHIND_MS, Order, Revocation, Revoked, State};
 use crate::identity::service_key::{Rotated, ServiceKey};
 
@@ -77,13 +77,20 @@ pub(super) fn keep(conn: &Connection, change: &Change) -> rusqlite::Result<()> {
             let row = (tenant, env, kind, &**name, authority.as_str(), at_ms, expires_at_ms);
             conn.prepare_cached(REVOKE)?.execute(row)?;
         }
+        Change::PutKillSwitch(scope, put) => kill_switches::put(conn, scope, put)?,
     }
     change.ends_tokens().map_or(Ok(()), |which| endings::add(conn, &which))
 }
 
 /// What is said of the same until now, as the change that made it; `None`: nothing, or a revocation, which takes nothing back.
 pub(super) fn before(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>> {
+    let scope = change.scope();
+    let (tenant, env) = (scope.tenant.as_str(), scope.env.as_str());
     let (known, read, id) = match change {
+        Change::PutKillSwitch(..) => {
+            let sql = format!("{} WHERE tenant = ?1 AND env = ?2", kill_switches::ALL);
+            return conn.prepare_cached(&sql)?.query_row((tenant, env), kill_switches::read).optional();
+        }
         Change::PutKey(put) => (KEYS, key as Read, &put.id),
         Change::RemoveKey(_, id) => (KEYS, key as Read, id),
         Change::PutPrincipal(_, sub, _) | Change::RemovePrincipal(_, sub) => (PRINCIPALS, principal as Read, sub),
@@ -91,9 +98,8 @@ pub(super) fn before(conn: &Connection, change: &Change) -> rusqlite::Result<Opt
     };
     let column = if known == KEYS { "id" } else { "sub" };
     let sql = format!("{known} WHERE tenant = ?1 AND env = ?2 AND {column} = ?3");
-    let scope = change.scope();
     let mut found = conn.prepare_cached(&sql)?;
-    found.query_row((scope.tenant.as_str(), scope.env.as_str(), &**id), read).optional()
+    found.query_row((tenant, env, &**id), read).optional()
 }
 
 fn put_key(conn: &Connection, key: &ServiceKey) -> rusqlite::Result<()> {
@@ -124,7 +130,13 @@ type Read = fn(&Row<'_>) -> rusqlite::Result<Change>;
 /// Everything that is kept.
 pub(super) fn kept(conn: &Connection) -> rusqlite::Result<Vec<Change>> {
     let mut all = Vec::new();
-    for (sql, read) in [(KEYS, key as Read), (PRINCIPALS, principal), (REVOCATIONS, revocation)] {
+    let all_of = [
+        (KEYS, key as Read),
+        (PRINCIPALS, principal),
+        (REVOCATIONS, revocation),
+        (kill_switches::ALL, kill_switches::read),
+    ];
+    for (sql, read) in all_of {
         for change in conn.prepare_cached(sql)?.query_map([], read)? {
             all.push(change?);
         }

@@ -19,6 +19,7 @@ mod feeds;
 mod fold;
 mod heads;
 mod insert;
+mod kill_switches;
 mod once;
 mod overdue;
 mod pages;

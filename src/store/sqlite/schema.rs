@@ -211,6 +211,17 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (tenant, env)
     ) STRICT, WITHOUT ROWID;
 ",
+    // What is switched off, as JSON: it is read whole, when the hub starts.
+    "
+    CREATE TABLE kill_switches (
+        tenant TEXT NOT NULL,
+        env TEXT NOT NULL,
+        body TEXT NOT NULL,
+        changed_by TEXT NOT NULL,
+        changed_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, env)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What a connection is for.

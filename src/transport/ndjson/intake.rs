@@ -14,7 +14,6 @@ use futures_util::StreamExt as _;
 use tambour_actors::directory::{Directory, TopicHandle};
 use tambour_actors::event::{Origin, Seq};
 use tambour_actors::log::TopicRecord;
-use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::messages::{Publish, Reply};
@@ -26,7 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::lines::{Bad, Line, Lines};
 use super::turn::{self, Place, Then, Turn};
 use crate::admission::bodies::InHand;
-use crate::admission::{Grant, Ground, gate, rights};
+use crate::admission::{Caller, Grant, gate, rights};
 
 /// Most bytes of lines that are held, but for the piece of the body that goes beyond.
 const HELD_BYTES_MAX: usize = 1024 * 1024;
@@ -120,7 +119,7 @@ impl Intake {
                     self.stop(Refusal::new(Code::Draining, "the hub is going; send the rest again in a moment"));
                 }
                 _ = changes.changed(), if !ended => {
-                    if let Err(refusal) = ground.review(&self.grant.caller.principal) {
+                    if let Err(refusal) = self.grant.caller.current() {
                         self.stop(refusal);
                     }
                 }
@@ -163,19 +162,29 @@ impl Intake {
         }
     }
 
+    /// A line that starts what is switched off, and what is behind it, is not written.
+    fn cut_off(&mut self) -> Result<(), Bad> {
+        let caller = &self.grant.caller;
+        let blocked = |(index, line): (usize, &Line)| Some((index, caller.allows_entry(&line.entry).err()?));
+        let Some((index, refusal)) = self.queue.iter().enumerate().find_map(blocked) else { return Ok(()) };
+        let bad = Bad { line: self.queue[index].number, refusal };
+        if index == 0 {
+            return Err(bad);
+        }
+        self.held_bytes -= self.queue.drain(index..).map(|line| line.bytes).sum::<usize>();
+        self.bad = Some(bad);
+        Ok(())
+    }
+
     /// Sends the next turn.
     fn begin(&mut self) -> Result<Flight, Bad> {
-        let caller = &self.grant.caller;
-        let principal = caller.principal.clone();
+        self.cut_off()?;
+        let caller = self.grant.caller.clone();
         let mark = self.grant.record.mark();
-        let mut turn = turn::form(&self.queue, mark, &principal.sub, self.place, self.split)?;
+        let mut turn = turn::form(&self.queue, mark, &caller.principal.sub, self.place, self.split)?;
         let writes = std::mem::take(&mut turn.writes);
-        let to = Addressee {
-            ground: caller.ground().clone(),
-            record: self.grant.record.clone(),
-            origin: caller.context.origin(&principal),
-            principal,
-        };
+        let to =
+            Addressee { record: self.grant.record.clone(), origin: caller.context.origin(&caller.principal), caller };
         let pause = self.busy.map(|(_, pause)| pause);
         let answers = Box::pin(async move {
             if let Some(pause) = pause {
@@ -242,9 +251,8 @@ async fn landed(flight: &mut Option<Flight>) -> Answers {
 
 /// The topic that the lines are for, and from whom they are.
 struct Addressee {
-    ground: Arc<Ground>,
     record: Arc<TopicRecord>,
-    principal: Arc<Principal>,
+    caller: Caller,
     origin: Origin,
 }
 
@@ -291,12 +299,17 @@ impl Addressee {
 
     /// The topic, if it is still the same and may still be written to.
     async fn find(&self) -> Result<TopicHandle, Refusal> {
-        let principal = self.ground.review(&self.principal)?.unwrap_or_else(|| self.principal.clone());
+        let principal = self.caller.current()?;
         if now_ms() >= principal.expires_at_ms {
             return Err(Code::TokenExpired.into());
         }
-        let found =
-            self.ground.directory.find(&self.record.topic.key).await.map_err(|error| gate::unavailable(&error))?;
+        let found = self
+            .caller
+            .ground()
+            .directory
+            .find(&self.record.topic.key)
+            .await
+            .map_err(|error| gate::unavailable(&error))?;
         let topic = found.filter(|topic| topic.record.log == self.record.log).ok_or_else(Refusal::topic_unknown)?;
         rights::check(&principal, &topic.record.topic, Right::Write)?;
         Ok(topic)

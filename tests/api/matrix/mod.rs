@@ -4,6 +4,7 @@
 //! route that it does not know). What a route does when nothing is wrong is tested elsewhere.
 
 mod rights;
+mod switched_off;
 mod wires;
 
 use std::collections::BTreeSet;

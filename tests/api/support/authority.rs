@@ -46,6 +46,19 @@ pub(crate) fn revoke(addr: SocketAddr, body: &Value) -> Value {
     admin("POST", "/v1/revocations").json(body).send(addr).ok(201)
 }
 
+/// Replaces what is switched off, as an owner.
+#[track_caller]
+pub(crate) fn switch(addr: SocketAddr, body: &Value) -> Value {
+    by("olga", "owner", "PUT", "/v1/kill-switch").json(body).send(addr).ok(200)
+}
+
+/// Of a refusal because of the kill switch: what it names.
+#[track_caller]
+pub(crate) fn blocked(answer: &Answer, member: &str) -> Value {
+    assert_eq!(answer.refusal_with(&[member]), (403, "kill_switch.blocked".to_owned()), "{}", answer.text());
+    answer.json()[member].clone()
+}
+
 /// Makes a key: its id and its token.
 #[track_caller]
 pub(crate) fn key(addr: SocketAddr, more: Value) -> (String, String) {

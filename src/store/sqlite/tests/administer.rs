@@ -4,6 +4,7 @@ use tambour_actors::principal::{ActorType, Permission, Role};
 
 use super::*;
 use crate::admission::standing::change::{Change, KEPT_BEHIND_MS, Order, Revocation, Revoked, State};
+use crate::admission::standing::kill_switch::KillSwitch;
 use crate::identity::service_key::ServiceKey;
 
 fn scope(tenant: &str, env: Env) -> Scope {
@@ -28,6 +29,17 @@ fn service_key(scope: Scope, id: &str) -> ServiceKey {
 
 fn order(state: State, role: Option<Role>) -> Order {
     Order { state, role, authority: Role::Owner, changed_by: "alice".into(), changed_at_ms: 3 }
+}
+
+fn kill_switch(actions: &[(&str, Role)]) -> KillSwitch {
+    KillSwitch {
+        actions: actions.iter().map(|(action, role)| ((*action).into(), *role)).collect(),
+        autonomy: (!actions.is_empty()).then_some(Role::Owner),
+        providers: actions.iter().map(|(_, role)| ("acme".into(), *role)).collect(),
+        reason: (!actions.is_empty()).then(|| "\"quoted\" \\ ünïcode".into()),
+        changed_by: "alice".into(),
+        changed_at_ms: 3,
+    }
 }
 
 /// In an order that does not matter.
@@ -59,6 +71,8 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         revoke(sub(), Role::Admin, 9),
         revoke(sub(), Role::Owner, 8),
         until(Revoked::Jti("longest".into()), Role::Admin, 9, Some(30)),
+        Change::PutKillSwitch(demo.clone(), kill_switch(&[("*", Role::Owner), ("threads.read", Role::Admin)])),
+        Change::PutKillSwitch(other.clone(), kill_switch(&[])),
     ];
     let before = [
         Change::PutKey(Box::new(service_key(demo.clone(), "key:a"))),
@@ -67,6 +81,8 @@ fn what_is_kept_comes_back_and_what_is_removed_does_not() {
         Change::PutPrincipal(demo.clone(), "carol".into(), order(State::Suspended, None)),
         revoke(sub(), Role::Admin, 4),
         until(Revoked::Jti("longest".into()), Role::Admin, 3, Some(20)),
+        Change::PutKillSwitch(demo.clone(), kill_switch(&[("canvases.*", Role::Admin)])),
+        Change::PutKillSwitch(other.clone(), kill_switch(&[("*", Role::Member)])),
         // For ever once is for ever.
         until(jti(), Role::Admin, 9, Some(5)),
     ];
@@ -97,8 +113,15 @@ fn a_row_that_is_none_keeps_the_hub_from_starting() {
     let store = open(&dir);
     let suspended = Change::PutPrincipal(scope("t_demo", Env::Dev), "bob".into(), order(State::Suspended, None));
     wait(store.administer(suspended, deed())).unwrap();
+    let off = Change::PutKillSwitch(scope("t_demo", Env::Dev), kill_switch(&[("*", Role::Owner)]));
+    wait(store.administer(off, deed())).unwrap();
     raw(&dir).execute("UPDATE principals SET state = 'whatever'", []).unwrap();
     // Who is suspended must not come in because of it.
+    assert!(wait(store.standing()).is_err());
+    raw(&dir).execute("UPDATE principals SET state = 'suspended'", []).unwrap();
+    assert!(wait(store.standing()).is_ok());
+    // Nor may what is switched off be on.
+    raw(&dir).execute("UPDATE kill_switches SET body = '{\"actions\":{},\"providers\":{},\"more\":1}'", []).unwrap();
     assert!(wait(store.standing()).is_err());
 }
 
