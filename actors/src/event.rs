@@ -51,6 +51,7 @@ pub const RESERVED_TYPES: &[&str] = &[
     "subscription_ended",
     "append",
     "redacted",
+    "progress",
 ];
 
 /// Why a text can't be the type of a published event.

@@ -154,6 +154,10 @@ pub fn topic_event(deed: TopicDeed, topic: &NewTopic, member: Option<&Member>) -
             }
             data["visibility"] = topic.visibility.as_str().into();
             data["creator"] = (*topic.creator).into();
+            if deed == TopicDeed::Created && !topic.members.is_empty() {
+                // Who they are is in the thread itself, and in the audit: a list of a thousand is no event.
+                data["members"] = topic.members.len().into();
+            }
         }
     }
     Some((kind, data.to_string().into()))

@@ -80,6 +80,8 @@ pub struct Ground {
     pub leases: Leases,
     /// Told when stream tokens are over by a change.
     endings: Notify,
+    /// Whose turn it is to end sessions of others.
+    pub dismissing: tokio::sync::Mutex<()>,
     /// Writes down what is refused to whom.
     pub refusals: Refusals,
 }
@@ -103,9 +105,9 @@ impl Ground {
     #[must_use]
     pub fn new(terms: Terms, directory: Directory, store: SqliteStore, standing: Standing, leases: Leases) -> Self {
         let (permits, bodies, draining) = (Permits::default(), Bodies::default(), Draining::default());
-        let (endings, refusals) = (Notify::new(), Refusals::default());
+        let (endings, dismissing, refusals) = (Notify::new(), tokio::sync::Mutex::default(), Refusals::default());
         let terms = InForce::new(terms);
-        Self { terms, directory, store, standing, permits, bodies, draining, leases, endings, refusals }
+        Self { terms, directory, store, standing, permits, bodies, draining, leases, endings, dismissing, refusals }
     }
 
     /// What is in force now. Who needs it more than once for the same thing keeps it.

@@ -11,7 +11,7 @@ use tambour_actors::principal::{Permission, Role};
 use tambour_actors::system::SystemType;
 
 use super::entry::Happened;
-use crate::admission::standing::change::{Change, Order, Revoked};
+use crate::admission::standing::change::{Change, Order, Revocation, Revoked};
 use crate::admission::standing::kill_switch::KillSwitch;
 use crate::identity::service_key::ServiceKey;
 
@@ -53,7 +53,7 @@ fn principal(sub: &str, before: Option<&Order>, after: Option<&Order>) -> Option
     Some(happened.told(SystemType::PrincipalChanged, &told, None))
 }
 
-fn revoked(what: &Revoked) -> Happened {
+fn revoked(what: &Revoked, revocation: &Revocation) -> Happened {
     let (resource, told) = match what {
         Revoked::Jti(jti) => {
             let begin: String = jti.chars().take(JTI_CHARS).collect();
@@ -62,7 +62,11 @@ fn revoked(what: &Revoked) -> Happened {
         Revoked::Sub(sub) => (format!("principal/{sub}"), json!({ "sub": &**sub })),
     };
     let mut happened = Happened::done(resource);
-    happened.after = Some(json!({ "tokens": "revoked" }));
+    let mut after = json!({ "tokens": "revoked" });
+    if let Some(expires_at_ms) = revocation.expires_at_ms {
+        after["expires_at"] = time_text(expires_at_ms).into();
+    }
+    happened.after = Some(after);
     happened.told(SystemType::TokensRevoked, &told, None)
 }
 
@@ -118,7 +122,7 @@ pub fn changed(before: Option<&Change>, change: &Change) -> Option<Happened> {
             principal(sub, Some(before), None)
         }
         (_, Change::RemovePrincipal(..)) => None,
-        (_, Change::Revoke(_, what, _)) => Some(revoked(what)),
+        (_, Change::Revoke(_, what, revocation)) => Some(revoked(what, revocation)),
         (Some(Change::PutKillSwitch(_, before)), Change::PutKillSwitch(_, after)) => switched(Some(before), after),
         (_, Change::PutKillSwitch(_, after)) => switched(None, after),
     }

@@ -35,7 +35,12 @@ fn shown_member(topic: &NewTopic, sub: &str) -> Value {
 #[must_use]
 pub fn created(record: &TopicRecord) -> Happened {
     let mut happened = about(record);
-    happened.after = Some(shown(&record.topic));
+    let mut after = shown(&record.topic);
+    if !record.topic.members.is_empty() {
+        let members = record.topic.members.iter().map(|member| shown_member(&record.topic, &member.sub));
+        after["members"] = members.collect::<Vec<_>>().into();
+    }
+    happened.after = Some(after);
     told(&mut happened, TopicDeed::Created, record, None);
     happened
 }

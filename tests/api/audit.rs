@@ -135,7 +135,7 @@ fn what_is_refused_to_whom_is_known_has_an_entry_up_to_a_bound() {
     let expected: BTreeSet<_> = [
         "threads.get thread/private refused",
         "keys.list /v1/keys refused",
-        "threads.stream thread/private refused",
+        "threads.read thread/private refused",
         "threads.publish thread/private refused",
     ]
     .map(str::to_owned)

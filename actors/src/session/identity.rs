@@ -124,7 +124,9 @@ impl Session {
 
     /// Answers a survey of its scope.
     pub(super) fn seen(&self, survey: &dyn Survey, topics: Vec<Reading>) {
-        let Some(principal) = self.principal().filter(|principal| principal.scope == *survey.scope()) else { return };
+        // Who was told to go is not there any more, however long the goodbye takes.
+        let is_there = |principal: &&std::sync::Arc<Principal>| principal.scope == *survey.scope() && !self.ending;
+        let Some(principal) = self.principal().filter(is_there) else { return };
         let (connection_id, wire, from) = (self.connection_id, self.wire, self.hold.from());
         survey.seen(Seen { connection_id, principal: principal.clone(), from, wire, topics });
     }

@@ -128,6 +128,8 @@ pub async fn end(caller: Caller, query: web::Query<EndQuery>) -> Result<HttpResp
         rights::require(&caller.principal, Permission::SessionsWrite).map_err(|refusal| caller.problem(refusal))?;
     }
     let directory = &caller.ground().directory;
+    // Who ends the same sessions in the same moment finds them ended, and writes nothing down.
+    let _turn = caller.ground().dismissing.lock().await;
     let (count, complete) = roll::count(directory, &caller.principal, sub).await;
     if (count, complete) == (0, true) {
         return Ok(HttpResponse::Ok().json(Ended { ended: 0 }));

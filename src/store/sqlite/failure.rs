@@ -10,6 +10,15 @@ pub(super) fn is_full(error: &Error) -> bool {
     failure.code == ErrorCode::DiskFull || failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE
 }
 
+/// Whether the engine is well, and what was asked met rows that are not as this hub writes them: then it is one caller's
+/// failure, and nobody else's.
+pub(super) fn is_of_rows(error: &Error) -> bool {
+    match error {
+        Error::SqliteFailure(failure, _) => failure.code == ErrorCode::ConstraintViolation,
+        _ => true,
+    }
+}
+
 /// The answer to whoever asked for what failed.
 pub(super) fn unavailable(error: &Error) -> Unavailable {
     Unavailable { full: is_full(error), why: error.to_string() }
@@ -25,5 +34,8 @@ mod tests {
         assert!(full(ffi::SQLITE_FULL) && full(ffi::SQLITE_IOERR_SHMSIZE));
         assert!(!full(ffi::SQLITE_IOERR_WRITE) && !full(ffi::SQLITE_CORRUPT) && !full(ffi::SQLITE_BUSY));
         assert!(!is_full(&Error::QueryReturnedNoRows));
+        let of_rows = |code| is_of_rows(&Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(of_rows(ffi::SQLITE_CONSTRAINT_PRIMARYKEY) && is_of_rows(&Error::QueryReturnedNoRows));
+        assert!(!of_rows(ffi::SQLITE_FULL) && !of_rows(ffi::SQLITE_IOERR_WRITE) && !of_rows(ffi::SQLITE_CORRUPT));
     }
 }

@@ -16,7 +16,7 @@ use tambour_actors::event::Event;
 use super::checkpoint::Gate;
 use super::command::{Command, Outcome};
 use super::conditions::Conditions;
-use super::failure::{is_full, unavailable};
+use super::failure::{is_full, is_of_rows, unavailable};
 use super::heads::Heads;
 use super::insert::Insert;
 use super::once::Keys;
@@ -39,6 +39,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(2);
 /// How long behind a failure the writer tries by itself whether it can write again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How far above the limit of the file it may grow by what makes room: a topic that goes is written down, too.
+const SPARE_BYTES: u64 = 256 * 1024;
 /// Room that it tries to get: what a few events need.
 const PROBE_BYTES: i64 = 64 * 1024;
 
@@ -75,6 +77,8 @@ pub(super) struct Writer<'c> {
     pub(super) redacts: bool,
     /// When a write is tried although nobody asks for one, if the store is failing still.
     probe_at: Option<Instant>,
+    /// Whether what makes room may be written down above the limit of the file.
+    spares: bool,
     /// What the file is limited to, once that was looked at.
     file_bytes_max: Option<Option<u64>>,
     /// The position of the next event. Never one that was used before, not by events that are gone
@@ -106,6 +110,7 @@ impl<'c> Writer<'c> {
             taps: Taps::new(),
             redacts: false,
             probe_at: None,
+            spares: false,
             file_bytes_max: None,
             next_position,
             wiper: Wiper::load(conn)?,
@@ -174,16 +179,25 @@ impl<'c> Writer<'c> {
                 self.count(&commands, &outcomes);
                 commands.into_iter().zip(outcomes).for_each(|(command, outcome)| command.answer(outcome));
             }
+            Err(error) if commands.len() > 1 && is_of_rows(&error) => {
+                // One of them is to blame: the halves are tried by themselves, until it stands alone.
+                let later = commands.split_off(commands.len() / 2);
+                self.carry_out(commands);
+                self.carry_out(later);
+            }
             Err(error) => {
                 let why = unavailable(&error);
                 // What adds nothing may come through alone: readers ask for ends, and deletes make room.
                 let (refused, others): (Vec<_>, Vec<_>) =
                     commands.into_iter().partition(|command| !why.full || command.adds());
-                let (refused, others) = if refused.is_empty() { (others, refused) } else { (refused, others) };
+                let first = !std::mem::replace(&mut self.spares, true);
+                // The second time there is no room even above the limit.
+                let (refused, others) = if first || !refused.is_empty() { (refused, others) } else { (others, refused) };
                 refused.into_iter().for_each(|command| command.refuse(&why));
                 if !others.is_empty() {
                     self.carry_out(others);
                 }
+                self.spares = false;
             }
         }
     }
@@ -212,10 +226,14 @@ impl<'c> Writer<'c> {
         });
         let redacts = std::mem::take(&mut self.redacts);
         if let Err(error) = &done {
-            if shared.counters.failed(is_full(error)) {
-                tracing::error!(%error, "the store can't be written; it is tried again every second");
+            if is_of_rows(error) {
+                tracing::error!(%error, "a change is refused, because of rows that are not as this hub writes them");
+            } else {
+                if shared.counters.failed(is_full(error)) {
+                    tracing::error!(%error, "the store can't be written; it is tried again every second");
+                }
+                self.probe_at.get_or_insert_with(|| Instant::now() + PROBE_EVERY);
             }
-            self.probe_at.get_or_insert_with(|| Instant::now() + PROBE_EVERY);
             self.heads.clear();
             self.conditions.clear();
             self.keys.clear();
@@ -238,7 +256,8 @@ impl<'c> Writer<'c> {
 
     /// Takes another limit of the file over.
     fn limit(&mut self) {
-        let wanted = *self.shared.file_bytes_max.lock();
+        let spare = if self.spares { SPARE_BYTES } else { 0 };
+        let wanted = self.shared.file_bytes_max.lock().map(|bytes| bytes.saturating_add(spare));
         if self.file_bytes_max != Some(wanted) {
             match schema::limit(self.conn, wanted) {
                 Ok(()) => self.file_bytes_max = Some(wanted),
