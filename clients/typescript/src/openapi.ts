@@ -1,6 +1,12 @@
 // The types of the hub's HTTP interface. Made from openapi.json by `npm run types`; not to be changed by hand.
 // It holds types alone, and never says what a hub does with them: docs/protocol.md does.
 
+/** An action, as the `operationId`s name it. */
+export type Action = string;
+
+/** An action, or how one begins, with `*` behind. */
+export type ActionFilter = string;
+
 /** The rate of one action. */
 export type ActionLimit = {
   action: string;
@@ -33,7 +39,7 @@ export type AskToken = {
   rights?: StreamRights;
   /** It opens one stream, and is then worth nothing. */
   single_use?: boolean;
-  topics?: Array<TopicName>;
+  topics?: Array<TopicOrFeed>;
   /** How long it lives without a stream, in seconds; `tokens.ttl_seconds` when it is missing. */
   ttl_seconds?: TokenTtl;
 };
@@ -41,6 +47,95 @@ export type AskToken = {
 /** How many there may be. */
 export type AtMost = {
   max: number;
+};
+
+/** Who did it. */
+export type AuditActor = {
+  /** On whose behalf. */
+  acts_for?: Sub;
+  role: Role;
+  sub: Sub;
+  type: ActorType;
+};
+
+/** An entry: its text as it was written, and its hash behind the rest. */
+export type AuditEntry = {
+  /** The action of the route, which is the `operationId` of its operation. */
+  action: string;
+  actor: AuditActor;
+  /** How many things were changed or ended. */
+  affected_count: number;
+  /** What changed, as it is. */
+  after?: Record<string, unknown>;
+  /** What changed, as it was. */
+  before?: Record<string, unknown>;
+  /** Of what was refused: the code of the refusal. */
+  code?: string | null;
+  /** What was counted at that moment. */
+  count_snapshot?: Record<string, unknown>;
+  env: Env;
+  /** SHA-256 of the entry's text without this member. */
+  hash: AuditHash;
+  /** The client's address; of IPv6 its /64. */
+  ip?: string | null;
+  outcome: AuditOutcome;
+  /** The hash of the entry before; of the first one zeros. */
+  prev: AuditHash;
+  /** Absent of frames of a WebSocket. */
+  request_id?: string | null;
+  /** To what. */
+  resource: string;
+  /** 1, 2, 3… in the tenant and env. */
+  seq: Seq;
+  /** Refusals of the same principal before this one that have no entry. */
+  suppressed?: number | null;
+  tenant_id: Tenant;
+  time: Time;
+  trace_id?: string | null;
+};
+
+/** What a file of entries is. */
+export type AuditFormat = "ndjson" | "json" | "csv";
+
+/** SHA-256 in hexadecimal. */
+export type AuditHash = string;
+
+/** An entry, to remember it by. */
+export type AuditHead = {
+  hash: AuditHash;
+  seq: Seq;
+};
+
+/** Entries, the newest first. */
+export type AuditList = {
+  entries: Array<AuditEntry>;
+  /** Whether there are more: `before` the seq of the last. */
+  has_more: boolean;
+};
+
+/** How what an entry of the audit tells of ended. */
+export type AuditOutcome = "done" | "refused";
+
+/** Whether a chain is whole. */
+export type AuditVerdict = {
+  /** How many were found good. */
+  entries: number;
+  /** The first that is not as it was written. */
+  first_bad?: number | null;
+  /** The newest of them: who remembers it can tell later whether it is there still. */
+  head: AuditHead;
+  /** Whether every entry is as it was written, and none is missing. */
+  ok: boolean;
+  /** What is wrong with it. */
+  why?: string | null;
+};
+
+/** How many bytes of bodies may be in hand at once. */
+export type BodyLimits = {
+  /** In all. */
+  all: AtMost;
+  /** Of the caller. */
+  principal: InUse;
 };
 
 /** What a member may do. */
@@ -145,6 +240,8 @@ export type Env = "dev" | "staging" | "prod";
 export type Event = {
   /** What was published; `null` once it is redacted. */
   data: unknown;
+  /** In the feed: where it stands there. */
+  feed_id?: Cursor;
   /** With `fold=true`: what was appended to it. */
   fold?: Fold;
   /** The event's cursor. */
@@ -195,6 +292,7 @@ export type EventEntry = {
 } | {
   data: {
     model?: string | null;
+    provider?: string | null;
     run_id?: string | null;
   };
   /** Written only if this is the topic's newest event. */
@@ -227,6 +325,7 @@ export type EventEntry = {
     arguments?: Record<string, unknown> | null;
     id?: string | null;
     name: string;
+    provider?: string | null;
     run_id?: string | null;
   };
   /** Written only if this is the topic's newest event. */
@@ -434,6 +533,7 @@ export type EventOfArray = {
 } | {
   data: {
     model?: string | null;
+    provider?: string | null;
     run_id?: string | null;
   };
   type: "run_start";
@@ -457,6 +557,7 @@ export type EventOfArray = {
     arguments?: Record<string, unknown> | null;
     id?: string | null;
     name: string;
+    provider?: string | null;
     run_id?: string | null;
   };
   type: "tool_call";
@@ -590,6 +691,12 @@ export type EventPage = {
 /** The type of an event. */
 export type EventType = string;
 
+/** Names of topics with commas between them; `system/tenant` is what happens beside topics. */
+export type FeedTopics = string;
+
+/** Types of events, or what they begin with and then `*`, with commas between them. */
+export type FeedTypes = string;
+
 /** What was appended to an event. */
 export type Fold = {
   /** How many appends it was; as `text`. */
@@ -599,6 +706,9 @@ export type Fold = {
   /** The cursor of the last of them: what is appended behind it is still to be added. */
   until: Cursor;
 };
+
+/** Why a cursor can't be honoured. */
+export type GoneReason = "trimmed" | "reset" | "unknown";
 
 /** How the hub is. */
 export type Health = {
@@ -678,11 +788,25 @@ export type KeyWithToken = Key & {
   token: KeyToken;
 };
 
+/** What is switched off. */
+export type KillSwitch = {
+  changed_at?: Time;
+  /** Who said it last. Missing where nothing was ever switched off. */
+  changed_by?: Sub;
+  /** Whether agents may only read. */
+  disable_autonomy: boolean;
+  disable_providers: Array<Provider>;
+  /** Actions, families of them, or `*`. */
+  disabled_actions: Array<SwitchedAction>;
+  reason?: Reason;
+};
+
 /** How many events before the head a reader starts. */
 export type Last = number;
 
 /** What is in force. */
 export type Limits = {
+  bodies: BodyLimits;
   connections: ConnectionLimits;
   events: EventLimits;
   pages: PageLimits;
@@ -734,7 +858,7 @@ export type PageLimits = {
 };
 
 /** A permission key. */
-export type Permission = "threads:read" | "threads:write" | "canvases:read" | "canvases:write" | "sessions:read" | "sessions:write" | "keys:write" | "principals:write" | "principals:act" | "principals:sign_in";
+export type Permission = "threads:read" | "threads:write" | "canvases:read" | "canvases:write" | "sessions:read" | "sessions:write" | "keys:write" | "principals:write" | "principals:act" | "feed:read" | "audit:read" | "kill_switches:write" | "principals:sign_in";
 
 /** Where an event stands. */
 export type Place = {
@@ -776,6 +900,8 @@ export type PrincipalState = "active" | "suspended";
 export type Problem = {
   /** Of NDJSON: how many lines are written. */
   accepted?: number;
+  /** With `kill_switch.blocked`: the action that is switched off. */
+  action?: Action;
   /** What to program against. */
   code: string;
   /** What the caller can do about it. Not to be programmed against. */
@@ -784,8 +910,16 @@ export type Problem = {
   head?: Cursor;
   /** Of NDJSON: the number of the line, from 1. */
   line?: number;
+  /** With `cursor.gone`: as on a page. */
+  newest?: Cursor;
+  /** With `cursor.gone`: as on a page. */
+  oldest?: Cursor;
   /** With `permission.denied`: the permission key that is lacking. */
   permission?: Permission;
+  /** With `kill_switch.blocked`: the provider that is switched off. */
+  provider?: Provider;
+  /** With `cursor.gone`: why. */
+  reason?: GoneReason;
   /** As in `X-Request-Id`. */
   request_id: string;
   /** Of a rate: in how many milliseconds to try again. */
@@ -796,6 +930,20 @@ export type Problem = {
   title: string;
   /** `urn:tambour:problem:` and the code. */
   type: string;
+};
+
+/** A provider of models or tools, as `run_start` and `tool_call` name it. */
+export type Provider = string;
+
+/** The body: what is to be switched off, in place of everything that is. */
+export type PutKillSwitch = {
+  /** Whether agents may only read. */
+  disable_autonomy?: boolean;
+  /** Providers that no `run_start` and no `tool_call` may name; at most 64. */
+  disable_providers?: Array<Provider>;
+  /** Actions by their names, families of them, or `*` for all; at most 64. */
+  disabled_actions?: Array<SwitchedAction>;
+  reason?: Reason;
 };
 
 /** The body of a member. */
@@ -819,6 +967,8 @@ export type RateLimits = {
   actions: Array<ActionLimit>;
   /** Tokens of the caller's address that are not accepted. */
   bad_tokens_per_minute: number;
+  /** Part of each of them, in percent, that the caller alone may use. */
+  principal_share_percent: number;
   /** Publishes of the caller. */
   publish_per_minute: number;
 };
@@ -834,6 +984,9 @@ export type Reading = {
   topic: TopicName;
 };
 
+/** Why, for people: bytes are counted, and none of it is a control character. */
+export type Reason = string;
+
 /** What a request may be. */
 export type RequestLimits = {
   body_bytes_max: number;
@@ -848,6 +1001,10 @@ export type RequestLimits = {
 
 /** What was revoked. */
 export type Revocation = {
+  /** It reaches tokens that give no higher role than this: that of who revoked them. */
+  authority: Role;
+  /** Of a `jti`: when the token expires. Missing: the revocation is kept for ever. */
+  expires_at?: Time;
   jti?: Jti;
   /** Of a `sub`: tokens that were made up to then are revoked. */
   revoked_at: Time;
@@ -856,6 +1013,8 @@ export type Revocation = {
 
 /** The body of a revocation: one of the two. */
 export type Revoke = {
+  /** Of a `jti`: when the token expires, its `exp`. The revocation is kept until then and a little longer; without it, for ever. */
+  expires_at?: Time;
   /** The id of one main token. */
   jti?: Jti;
   /** Whose tokens, all that were made so far. */
@@ -889,6 +1048,8 @@ export type Routing = {
   step_id?: string;
   /** `X-Surface-Id` of the request. */
   surface_id?: string;
+  /** `tenant`, if it tells of what happened beside topics. */
+  system_id?: string;
   /** The tenant. */
   tenant_id: Tenant;
   /** The thread, if it is one's. */
@@ -954,6 +1115,7 @@ export type StreamToken = string;
 export type StreamTokenLimits = {
   life_max_seconds: number;
   outstanding_max: number;
+  outstanding_per_key_max: number;
   topics_max: number;
   ttl_seconds: number;
   ttl_seconds_max: number;
@@ -961,6 +1123,9 @@ export type StreamTokenLimits = {
 
 /** The `sub` of somebody's token: bytes are counted, and none of it is a control character. */
 export type Sub = string;
+
+/** An action, a family of them, or all: what never can be switched off can't be named. */
+export type SwitchedAction = string;
 
 /** A tenant. */
 export type Tenant = string;
@@ -1017,6 +1182,9 @@ export type TopicName = string;
 
 /** Names of topics with commas between them. */
 export type TopicNames = string;
+
+/** A topic, or `feed`. */
+export type TopicOrFeed = string;
 
 /** Who may see a topic: its members, everybody of the tenant who reads such topics, everybody of the tenant. */
 export type Visibility = "private" | "team" | "public";

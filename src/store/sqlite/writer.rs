@@ -192,7 +192,8 @@ impl<'c> Writer<'c> {
                     commands.into_iter().partition(|command| !why.full || command.adds());
                 let first = !std::mem::replace(&mut self.spares, true);
                 // The second time there is no room even above the limit.
-                let (refused, others) = if first || !refused.is_empty() { (refused, others) } else { (others, refused) };
+                let (refused, others) =
+                    if first || !refused.is_empty() { (refused, others) } else { (others, refused) };
                 refused.into_iter().for_each(|command| command.refuse(&why));
                 if !others.is_empty() {
                     self.carry_out(others);
