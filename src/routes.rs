@@ -72,6 +72,7 @@ impl RouteSpec {
         match (segments.next(), segments.next()) {
             (Some("v1"), Some("threads")) => Some(TopicKind::Thread),
             (Some("v1"), Some("canvases")) => Some(TopicKind::Canvas),
+            (Some("v1"), Some("feed")) => Some(TopicKind::Feed),
             _ => None,
         }
     }
@@ -162,6 +163,7 @@ routes! {
     GET "/v1/canvases/{id}/events" "canvases.read" Topic crate::transport::read::read, events::read;
     DELETE "/v1/canvases/{id}/events/{event_id}" "canvases.redact" Topic crate::transport::redact::redact, events::redact;
     GET "/v1/canvases/{id}/ws" "canvases.stream" Topic crate::transport::ws::topic, sockets::topic;
+    GET "/v1/feed" "feed.read" Permission(FeedRead) crate::transport::read::read, events::feed;
     GET "/v1/stream" "stream.open" Topic crate::transport::stream::open, events::stream;
     GET "/v1/ws" "session.open" Hello crate::transport::ws::open, sockets::open;
 }

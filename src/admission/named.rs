@@ -21,11 +21,11 @@ use crate::routes::{self, RouteSpec};
 pub struct Kind {
     /// Who.
     pub caller: Caller,
-    /// Threads or canvases.
+    /// Threads, canvases, or the feed.
     pub kind: TopicKind,
 }
 
-/// A caller, and the topic that the path names. Whether it exists, and what the caller may do there, [`Named::grant`] says.
+/// A caller, and the topic that the path names; the feed has no other name. Whether it exists, and what the caller may do there, [`Named::grant`] says.
 #[derive(Clone)]
 pub struct Named {
     /// Who.
@@ -84,7 +84,10 @@ impl FromRequest for Named {
         let (request, caller) = (request.clone(), Caller::from_request(request, payload));
         Box::pin(async move {
             let kind = Kind::of(request.clone(), caller).await?;
-            let key = kind.key(request.match_info().get("id").unwrap_or_default())?;
+            let key = match kind.kind {
+                TopicKind::Feed => TopicKey::feed(kind.caller.scope()),
+                _ => kind.key(request.match_info().get("id").unwrap_or_default())?,
+            };
             Ok(Self { caller: kind.caller, key })
         })
     }

@@ -42,6 +42,10 @@ pub struct Event {
     pub fold: Option<Fold>,
     /// The request that published it.
     pub meta: Meta,
+    /// In the feed: where it stands there.
+    #[serde(default)]
+    #[schema(value_type = shapes::Cursor)]
+    pub feed_id: Option<String>,
 }
 
 /// What was appended to an event.
@@ -79,6 +83,10 @@ pub struct Routing {
     #[serde(default)]
     #[schema(value_type = shapes::TopicId)]
     pub canvas_id: Option<String>,
+    /// `tenant`, if it tells of what happened beside topics.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub system_id: Option<String>,
     /// Who sent it, by their token.
     #[schema(value_type = shapes::Sub)]
     pub actor_id: String,

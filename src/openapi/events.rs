@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tambour_actors::event::{APPENDED_BYTES_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
+use tambour_actors::log::feed::FEED_ROWS_MAX;
 use tambour_actors::refusal::Code;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
@@ -82,6 +83,10 @@ pub fn redact(route: &RouteSpec) -> Doc {
         .refuses(&[Code::CursorMalformed, Code::EventUnknown])
 }
 
+/// What whoever reads may ask, of topics and of the feed.
+const READ: [&str; 10] =
+    ["after", "before", "last_event_id", "last", "limit", "wait", "named", "token", "tenant_id", "env"];
+
 /// `GET /v1/{threads,canvases}/{id}/events`
 pub fn read(route: &RouteSpec) -> Doc {
     let page = Typed::of::<EventPage>().example("newest", "The newest event", example());
@@ -96,11 +101,29 @@ pub fn read(route: &RouteSpec) -> Doc {
              Else a page, ascending: `after`, `last` or `before`, which exclude each other; else the newest. With `wait` \
              it comes as soon as there is something on it, or empty.",
         )
-        .query::<Reading>()
+        .query_of::<Reading>(&[&READ[..], &["fold"]].concat())
         .takes([parameters::last_event_id()])
         .answers(200, "A page, or a stream.", [(JSON, page), (SSE, stream)])
         .answers(204, "A stream from the cursor of `closed`: there is nothing to come.", [])
         .refuses(&[Code::CursorMalformed, Code::CursorGone, Code::Replaced])
+}
+
+/// `GET /v1/feed`
+pub fn feed(_: &RouteSpec) -> Doc {
+    let page = Typed::of::<EventPage>().example("newest", "The newest event", of_the_feed());
+    let stream = "event: connected\nid: 7lgbJtXaKMN6JynI.158\ndata: {\"connection_id\":\"01a2…\",…}\n\nretry: 2000\n\n";
+    let stream = Typed::told(ObjectBuilder::new().schema_type(Type::String)).example("start", "How it begins", stream);
+    Doc::new(EVENTS, "Read everything that happens in a tenant and env: a page, or live")
+        .says(format!(
+            "The events of all topics that the caller may read, and what happened beside topics, in the order in which it was \
+             committed. Read as a thread is; a place is an event's `feed_id`. A page looks at no more than {FEED_ROWS_MAX} \
+             places, so it may have fewer events than `limit`, or none, where `has_more` is true: go on with its `cursor`. \
+             `oldest` is the place from which on retention has taken nothing."
+        ))
+        .query_of::<Reading>(&[&READ[..], &["types", "topics"]].concat())
+        .takes([parameters::last_event_id()])
+        .answers(200, "A page, or a stream.", [(JSON, page), (SSE, stream)])
+        .refuses(&[Code::CursorMalformed, Code::CursorGone, Code::Replaced, Code::StoreUnavailable])
 }
 
 /// `GET /v1/stream`
@@ -119,6 +142,17 @@ pub fn stream(_: &RouteSpec) -> Doc {
         .answers(200, "A stream.", [(SSE, stream)])
         .answers(204, "A stream from the cursors of `closed` of every topic: there is nothing to come.", [])
         .refuses(&[Code::CursorMalformed])
+}
+
+fn of_the_feed() -> Value {
+    let mut page = example();
+    let place = "7lgbJtXaKMN6JynI.158";
+    page["events"][0]["feed_id"] = place.into();
+    for member in ["cursor", "newest"] {
+        page[member] = place.into();
+    }
+    page["oldest"] = "7lgbJtXaKMN6JynI.0".into();
+    page
 }
 
 fn example() -> Value {

@@ -144,6 +144,9 @@ fn problem() -> RefOr<Schema> {
     let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
     let more = ObjectBuilder::new()
         .property("head", shapes::of::<shapes::Cursor>("With `expect.mismatch`: the newest event."))
+        .property("reason", shapes::of::<shapes::GoneReason>("With `cursor.gone`: why."))
+        .property("oldest", shapes::of::<shapes::Cursor>("With `cursor.gone`: as on a page."))
+        .property("newest", shapes::of::<shapes::Cursor>("With `cursor.gone`: as on a page."))
         .property(
             "permission",
             shapes::of::<shapes::Permission>("With `permission.denied`: the permission key that is lacking."),

@@ -7,6 +7,7 @@ use serde_json::json;
 use tambour_actors::composite::STREAM_TOPICS_MAX;
 use tambour_actors::cursor::{CURSOR_BYTES_MAX, MARK_CHARS};
 use tambour_actors::event::TYPE_BYTES_MAX;
+use tambour_actors::feed::view::FILTER_MAX;
 use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
 use tambour_actors::principal;
 use tambour_actors::session::request::LAST_MAX;
@@ -58,6 +59,16 @@ shapes! {
     CompositeOrEarliest = form(format!("^(earliest|{})$", composite())).examples(["earliest"]);
     /// Names of topics with commas between them.
     TopicNames = form(format!("^{0}(,{0}){{0,{1}}}$", topic(), STREAM_TOPICS_MAX - 1)).examples(["thread/plan,canvas/sketch"]);
+    /// Types of events, or what they begin with and then `*`, with commas between them.
+    FeedTypes = form(format!("^{0}(,{0}){{0,{1}}}$", r"([a-z][a-z0-9_.]{0,63}|([a-z][a-z0-9_.]{0,63})?\*)", FILTER_MAX - 1))
+        .examples(["chat_message,thread.*"]);
+    /// Names of topics with commas between them; `system/tenant` is what happens beside topics.
+    FeedTopics = form(format!("^{0}(,{0}){{0,{1}}}$", format!("({}|system/tenant)", topic()), FILTER_MAX - 1))
+        .examples(["thread/plan,system/tenant"]);
+    /// Why a cursor can't be honoured.
+    GoneReason = one_of(["trimmed", "reset", "unknown"]);
+    /// A topic, or `feed`.
+    TopicOrFeed = form(format!("^(feed|{})$", topic())).examples(["thread/plan"]);
     /// A cursor, or `empty`: no event was ever written.
     CursorOrEmpty = form(format!("^(empty|{})$", cursor())).examples(["empty"]);
     /// The place of an event in its topic: 1, 2, 3… without holes. 0 is before the first.

@@ -4,6 +4,7 @@
 pub mod body;
 pub mod console;
 pub mod cors;
+mod feed;
 pub mod health;
 mod linger;
 pub mod ndjson;

@@ -1,17 +1,21 @@
-//! A page of a topic: which events it has, and its JSON.
+//! A page of a topic or of the feed: which events it has, and its JSON.
 //!
-//! Pages ascend, also those that are read backwards. A page never waits; `poll` does.
+//! Pages ascend, also those that are read backwards. A page never waits; `poll` does. Here is what all pages have in common, and
+//! how a log is read; how the feed is read is in `feed`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
-use tambour_actors::cursor::{Cursor, Mark};
+use tambour_actors::cursor::Cursor;
 use tambour_actors::event::{Event, Seq};
+use tambour_actors::feed::view::Filter;
 use tambour_actors::frame::FrameEncoder;
 use tambour_actors::log::{Bounds, EventLog as _, Folded, PageLimit};
 use tambour_actors::refusal::{Code, Refusal};
-use tambour_actors::topic::state::{Start, locate};
+use tambour_actors::topic::state::{GapReason, Start, Started, locate};
 
+use super::feed::FeedSource;
 use crate::admission::{Grant, gate};
 use crate::problem::Problem;
 
@@ -33,7 +37,7 @@ pub enum Span {
 }
 
 /// What a page is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// Of which part of the log.
     pub span: Span,
@@ -41,91 +45,147 @@ pub struct Asked {
     pub limit: usize,
     /// Whether appends are folded into what they were appended to.
     pub fold: bool,
+    /// Of the feed: what of it.
+    pub filter: Option<Arc<Filter>>,
 }
 
 /// A page.
 pub struct Page {
-    items: VecDeque<Folded>,
-    encoder: FrameEncoder,
+    /// The JSON of its events, with commas between them.
+    events: Vec<u8>,
     /// Where the next page begins: behind this, or before it when the page was read backwards.
     pub cursor: Cursor,
     has_more: bool,
-    /// The ends of the log at the same moment.
-    pub bounds: Bounds,
+    oldest: Cursor,
+    newest: Cursor,
+    /// Whether nothing will ever come behind it.
+    pub is_last: bool,
     /// Whether it says nothing that the caller did not know.
     pub is_bare: bool,
 }
 
-/// What was read of a log, in ascending order.
-struct Stretch {
-    items: VecDeque<Folded>,
+/// What was read, in ascending order.
+pub(super) struct Stretch<T> {
+    /// The events.
+    pub(super) items: VecDeque<T>,
     /// Before the first row that was looked at, or the first item that is kept.
-    from: Seq,
+    pub(super) from: Seq,
     /// The last row that was looked at.
-    upto: Seq,
-    bounds: Bounds,
+    pub(super) upto: Seq,
+    /// The ends at the same moment.
+    pub(super) bounds: Bounds,
+}
+
+/// What pages are read from.
+pub(super) trait Source {
+    /// An event.
+    type Item;
+
+    /// Who reads what.
+    fn grant(&self) -> &Grant;
+
+    /// The ends now.
+    async fn bounds(&self) -> Result<Bounds, Problem>;
+
+    /// Where a start lies.
+    async fn start(&self, start: Start, ends: Bounds) -> Result<Started, Problem>;
+
+    /// The first `limit` events behind `from`.
+    async fn forward(&self, from: Seq, limit: usize) -> Result<Stretch<Self::Item>, Problem>;
+
+    /// The last `limit` events before `until`.
+    async fn backward(&self, until: Seq, limit: usize, ends: Bounds) -> Result<Stretch<Self::Item>, Problem>;
+
+    /// The first place where an event may be.
+    fn first(&self, ends: Bounds) -> Seq;
+
+    /// An event's JSON.
+    fn write(&mut self, item: &Self::Item, out: &mut Vec<u8>);
 }
 
 /// Reads a page.
 ///
 /// # Errors
-/// `cursor.gone`, `store.unavailable`.
+/// `cursor.gone`, `store.unavailable`; of the feed `auth.*` when the caller has no standing any more.
 pub async fn read(grant: &Grant, asked: &Asked) -> Result<Page, Problem> {
-    // The ends of the log first, because they say where the page starts; a commit between the two reads
-    // can only add events behind.
-    let reader = Reader { grant, fold: asked.fold };
-    let ends = reader.stretch(Seq::MAX, PageLimit { events: 1, bytes: 1 }).await?.bounds;
-    let mark = grant.record.mark();
+    match &asked.filter {
+        Some(filter) => read_from(FeedSource::new(grant, filter.clone())?, asked).await,
+        None => read_from(LogSource::new(grant, asked.fold), asked).await,
+    }
+}
+
+async fn read_from<S: Source>(mut source: S, asked: &Asked) -> Result<Page, Problem> {
+    // The ends first, because they say where the page starts; a commit between the two reads can only add events behind.
+    let ends = source.bounds().await?;
+    let mark = source.grant().record.mark();
     let limit = asked.limit;
-    let (page, cursor, has_more, is_bare) = match asked.span {
+    let (page, cursor, has_more) = match asked.span {
         Span::From(start) => {
-            let from = honour(grant, start, mark, ends)?;
-            let page = reader.forward(from, limit).await?;
+            let started = source.start(start, ends).await?;
+            if let Some(reason) = started.gap {
+                return Err(gone(source.grant(), reason, ends));
+            }
+            let page = source.forward(started.cursor, limit).await?;
             let (cursor, head) = (page.upto, page.bounds.head);
-            (page, cursor, cursor < head, cursor == from)
+            (page, cursor, cursor < head)
         }
         Span::Newest => {
-            let page = reader.backward(ends.head + 1, limit, ends).await?;
+            let page = source.backward(ends.head + 1, limit, ends).await?;
             let (cursor, head) = (page.upto, page.bounds.head);
-            let is_bare = page.items.is_empty();
-            (page, cursor, cursor < head, is_bare)
+            (page, cursor, cursor < head)
         }
         Span::Before(cursor) => {
             // What is before a cursor may be trimmed: then there is nothing, and the page says what is the oldest.
-            let kept = Bounds { oldest: 1, ..ends };
-            honour(grant, Start::After(cursor), mark, kept)?;
-            let page = reader.backward(cursor.seq, limit, ends).await?;
-            let (from, oldest) = (page.from, page.bounds.oldest);
+            let gap = source.start(Start::After(cursor), ends).await?.gap;
+            if let Some(reason) = gap.filter(|reason| *reason != GapReason::Trimmed) {
+                return Err(gone(source.grant(), reason, ends));
+            }
+            let page = source.backward(cursor.seq, limit, ends).await?;
+            let first = source.first(page.bounds);
             // An empty stretch goes no further than it was asked from.
-            let cursor = (from + 1).min(cursor.seq);
-            (page, cursor, cursor > oldest, false)
+            let cursor = (page.from + 1).min(cursor.seq);
+            (page, cursor, cursor > first)
         }
     };
-    let encoder = FrameEncoder::new(&grant.record.topic.key, mark);
-    Ok(Page { items: page.items, encoder, cursor: mark.at(cursor), has_more, bounds: page.bounds, is_bare })
+    let mut events = Vec::new();
+    for item in &page.items {
+        if !events.is_empty() {
+            events.push(b',');
+        }
+        source.write(item, &mut events);
+    }
+    let Bounds { oldest, head, closed } = page.bounds;
+    // What is read backwards is never waited for.
+    let is_bare = events.is_empty() && !has_more;
+    let (cursor, oldest, newest) = (mark.at(cursor), mark.at(oldest), mark.at(head));
+    Ok(Page { events, cursor, has_more, oldest, newest, is_last: closed, is_bare })
 }
 
-/// Where a start lies, or why it can't be honoured.
-fn honour(grant: &Grant, start: Start, mark: Mark, ends: Bounds) -> Result<Seq, Problem> {
-    let started = locate(start, mark, ends);
-    let Some(reason) = started.gap else { return Ok(started.cursor) };
+/// The refusal of a cursor that can't be honoured.
+fn gone(grant: &Grant, reason: GapReason, ends: Bounds) -> Problem {
+    let (mark, reason) = (grant.record.mark(), reason.as_str());
     let detail = format!(
-        "this cursor can't be honoured ({}); what is kept is {} to {}: start again with after=earliest",
-        reason.as_str(),
-        ends.oldest,
-        ends.head
+        "this cursor can't be honoured ({reason}); what is kept is {} to {}: start again with after=earliest",
+        ends.oldest, ends.head
     );
-    Err(grant.caller.problem(Refusal::new(Code::CursorGone, detail)))
+    let refusal = Refusal::new(Code::CursorGone, detail).with("reason", reason);
+    let (oldest, newest) = (mark.at(ends.oldest).to_string(), mark.at(ends.head).to_string());
+    grant.caller.problem(refusal.with("oldest", oldest).with("newest", newest))
 }
 
 /// Reads the log of a topic, folded or as it is.
-struct Reader<'g> {
+struct LogSource<'g> {
     grant: &'g Grant,
     fold: bool,
+    encoder: FrameEncoder,
 }
 
-impl Reader<'_> {
-    async fn stretch(&self, after: Seq, limit: PageLimit) -> Result<Stretch, Problem> {
+impl<'g> LogSource<'g> {
+    fn new(grant: &'g Grant, fold: bool) -> Self {
+        Self { grant, fold, encoder: FrameEncoder::new(&grant.record.topic.key, grant.record.mark()) }
+    }
+
+    async fn stretch(&self, after: Seq, limit: PageLimit) -> Result<Stretch<Folded>, Problem> {
         let (store, log) = (&self.grant.caller.ground().store, self.grant.record.log);
         let read = if self.fold {
             store.read_folded(log, after, limit).await.map(|page| Stretch {
@@ -148,9 +208,24 @@ impl Reader<'_> {
     fn rows(&self, limit: usize) -> usize {
         if self.fold { FOLD_ROWS_MAX } else { limit }
     }
+}
 
-    /// The first `limit` events behind `from`.
-    async fn forward(&self, from: Seq, limit: usize) -> Result<Stretch, Problem> {
+impl Source for LogSource<'_> {
+    type Item = Folded;
+
+    fn grant(&self) -> &Grant {
+        self.grant
+    }
+
+    async fn bounds(&self) -> Result<Bounds, Problem> {
+        Ok(self.stretch(Seq::MAX, PageLimit { events: 1, bytes: 1 }).await?.bounds)
+    }
+
+    async fn start(&self, start: Start, ends: Bounds) -> Result<Started, Problem> {
+        Ok(locate(start, self.grant.record.mark(), ends))
+    }
+
+    async fn forward(&self, from: Seq, limit: usize) -> Result<Stretch<Folded>, Problem> {
         let mut page = self.stretch(from, PageLimit { events: self.rows(limit), bytes: PAGE_BYTES_MAX }).await?;
         if page.items.len() > limit {
             page.items.truncate(limit);
@@ -159,9 +234,9 @@ impl Reader<'_> {
         Ok(page)
     }
 
-    /// The last `limit` events before `until`. Where they are too large together the older ones give way, so the log
-    /// is read from the oldest that may be meant to `until`, and what is too much is let go meanwhile.
-    async fn backward(&self, until: Seq, limit: usize, ends: Bounds) -> Result<Stretch, Problem> {
+    async fn backward(&self, until: Seq, limit: usize, ends: Bounds) -> Result<Stretch<Folded>, Problem> {
+        // Where they are too large together the older ones give way, so the log is read from the oldest that may be meant to
+        // `until`, and what is too much is let go meanwhile.
         let rows = Seq::try_from(self.rows(limit)).unwrap_or(Seq::MAX);
         // In an empty stretch the page stands where it was asked to end.
         let from = until.saturating_sub(rows + 1).max(ends.oldest - 1).min(until.saturating_sub(1));
@@ -187,6 +262,14 @@ impl Reader<'_> {
         }
         Ok(kept)
     }
+
+    fn first(&self, ends: Bounds) -> Seq {
+        ends.oldest
+    }
+
+    fn write(&mut self, item: &Folded, out: &mut Vec<u8>) {
+        self.encoder.write_folded_json(item, out);
+    }
 }
 
 fn size_bytes(item: &Folded) -> usize {
@@ -196,25 +279,12 @@ fn size_bytes(item: &Folded) -> usize {
 impl Page {
     /// The answer that shows it.
     #[must_use]
-    pub fn answer(&self) -> HttpResponse {
-        let mark = self.encoder.mark();
+    pub fn answer(self) -> HttpResponse {
+        let Self { events, cursor, has_more, oldest, newest, .. } = self;
         let mut json = b"{\"events\":[".to_vec();
-        for (index, item) in self.items.iter().enumerate() {
-            if index > 0 {
-                json.push(b',');
-            }
-            self.encoder.write_folded_json(item, &mut json);
-        }
-        json.extend_from_slice(
-            format!(
-                "],\"cursor\":\"{}\",\"has_more\":{},\"oldest\":\"{}\",\"newest\":\"{}\"}}",
-                self.cursor,
-                self.has_more,
-                mark.at(self.bounds.oldest),
-                mark.at(self.bounds.head)
-            )
-            .as_bytes(),
-        );
+        json.extend_from_slice(&events);
+        let ends = format!("\"oldest\":\"{oldest}\",\"newest\":\"{newest}\"}}");
+        json.extend_from_slice(format!("],\"cursor\":\"{cursor}\",\"has_more\":{has_more},{ends}").as_bytes());
         HttpResponse::Ok().content_type("application/json").insert_header(("cache-control", "no-store")).body(json)
     }
 }

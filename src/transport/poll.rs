@@ -45,7 +45,7 @@ pub async fn read(
     // Behind everything that can be refused.
     let lease = caller.lease().await?;
     loop {
-        if !page.is_bare || page.bounds.closed {
+        if !page.is_bare || page.is_last {
             return Ok(page);
         }
         // From now on the same place is meant, wherever the head is.

@@ -1,12 +1,14 @@
-//! `GET …/{id}/events`: a stream for who accepts SSE, else a page, which may wait until there is something on it.
+//! `GET …/{id}/events` and `GET /v1/feed`: a stream for who accepts SSE, else a page, which may wait until there is something on it.
 //!
 //! Here is what may be asked for. What a page holds is in `page`, how it waits in `poll`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tambour_actors::cursor::Cursor;
+use tambour_actors::feed::view::Filter;
 use tambour_actors::frame::Wire;
 use tambour_actors::log::{EventLog as _, PageLimit};
 use tambour_actors::refusal::{Code, Refusal};
@@ -14,6 +16,7 @@ use tambour_actors::session::gate::Right;
 use tambour_actors::session::request;
 use tambour_actors::session::{Wanted, Who};
 use tambour_actors::topic::state::Start;
+use tambour_actors::topic_key::{TopicKey, TopicKind};
 use utoipa::IntoParams;
 
 use super::page::{Asked, Span};
@@ -29,7 +32,7 @@ pub const LIMIT_DEFAULT: usize = 100;
 /// Longest wait of a page, in seconds.
 pub const WAIT_SECONDS_MAX: u64 = 60;
 
-/// The query of everything that reads a topic. Unknown parameters are refused, so that a misspelt one
+/// The query of everything that reads a topic, or the feed. Unknown parameters are refused, so that a misspelt one
 /// is not silently ignored; identity's own are looked at elsewhere.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -53,8 +56,14 @@ pub struct Reading {
     #[param(value_type = shapes::Wait, required = false)]
     wait: Option<u64>,
     /// Whether appends come folded into the events that they belong to.
-    #[serde(default)]
-    fold: bool,
+    #[param(value_type = bool, required = false)]
+    fold: Option<bool>,
+    /// Of the feed: of which types, with commas between them; one that ends in `*` means all that begin so.
+    #[param(value_type = shapes::FeedTypes, required = false)]
+    types: Option<String>,
+    /// Of the feed: of which topics, with commas between them.
+    #[param(value_type = shapes::FeedTopics, required = false)]
+    topics: Option<String>,
     /// Streams over SSE: whether blocks have an `event` line; without one, all of them reach `onmessage`.
     named: Option<bool>,
     /// Of a stream request: a stream token; where `auth.allow_jwt_in_query` is set, another. A header wins.
@@ -113,11 +122,31 @@ impl Reading {
     /// Whether appends come folded into what they were appended to.
     #[must_use]
     pub fn folds(&self) -> bool {
-        self.fold
+        self.fold.unwrap_or(false)
+    }
+
+    /// Of the feed: what of it; `None`: what is read is a topic.
+    ///
+    /// # Errors
+    /// `query.invalid` for what is asked of the feed alone, and for what the feed alone does not have.
+    pub fn filter(&self, key: &TopicKey) -> Result<Option<Arc<Filter>>, Refusal> {
+        if key.kind() != TopicKind::Feed {
+            return match self.types.as_ref().or(self.topics.as_ref()) {
+                Some(_) => Err(invalid("types and topics are for the feed alone")),
+                None => Ok(None),
+            };
+        }
+        if self.fold.is_some() {
+            return Err(invalid("the feed is not read folded"));
+        }
+        let names = |list: &Option<String>| -> Vec<String> {
+            list.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect()
+        };
+        Filter::parse(&key.scope(), &names(&self.types), &names(&self.topics)).map(|filter| Some(Arc::new(filter)))
     }
 
     /// What a page is asked for, and how long it waits when there is nothing to give.
-    fn page(&self) -> Result<(Asked, Duration), Refusal> {
+    fn page(&self, filter: Option<Arc<Filter>>) -> Result<(Asked, Duration), Refusal> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(invalid(format!("limit is 1 to {LIMIT_MAX}")));
@@ -143,7 +172,7 @@ impl Reading {
                 Cursor::parse(cursor).map_err(|error| Refusal::new(Code::CursorMalformed, error.to_string()))?,
             ),
         };
-        Ok((Asked { span, limit, fold: self.fold }, Duration::from_secs(wait)))
+        Ok((Asked { span, limit, fold: self.folds(), filter }, Duration::from_secs(wait)))
     }
 }
 
@@ -157,12 +186,18 @@ pub async fn read(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    let filter = reading.filter(&named.key).map_err(|refusal| named.problem(refusal))?;
     if named.caller.context.takes_socket {
-        let start = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
+        let (start, requested) = reading.start(&request).map_err(|refusal| named.problem(refusal))?;
         let grant = named.grant(Right::Read).await?;
-        return stream(&grant, start, &reading, &request, payload).await;
+        if filter.is_none() && behind_the_end(&grant, start).await? {
+            return Ok(HttpResponse::NoContent().finish());
+        }
+        let topic = grant.topic().await?;
+        let wanted = Wanted { topic, start, requested, fold: reading.folds(), filter };
+        return stream(&grant, wanted, &reading, &request, payload).await;
     }
-    let (asked, wait) = reading.page().map_err(|refusal| named.problem(refusal))?;
+    let (asked, wait) = reading.page(filter).map_err(|refusal| named.problem(refusal))?;
     let grant = named.grant(Right::Read).await?;
     let page = if wait.is_zero() {
         page::read(&grant, &asked).await?
@@ -174,18 +209,14 @@ pub async fn read(
 
 async fn stream(
     grant: &Grant,
-    (start, requested): (Start, Option<String>),
+    wanted: Wanted,
     reading: &Reading,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    if behind_the_end(grant, start).await? {
-        return Ok(HttpResponse::NoContent().finish());
-    }
-    let topics = vec![Wanted { topic: grant.topic().await?, start, requested, fold: reading.folds(), filter: None }];
     let permit = grant.caller.permit()?;
     let who = Who::Reader(grant.caller.proved().await?);
-    let ready = Ready { who, topics, composite: None, wire: reading.wire(), hold: permit };
+    let ready = Ready { who, topics: vec![wanted], composite: None, wire: reading.wire(), hold: permit };
     hand_over(request, payload, sse::head(request), ready)
 }
 
@@ -202,13 +233,15 @@ pub(super) async fn behind_the_end(grant: &Grant, start: Start) -> Result<bool, 
 
 #[cfg(test)]
 mod tests {
+    use tambour_actors::topic_key::{Env, Scope, Tenant};
+
     use super::*;
 
     const CURSOR: &str = "AAAAAAAAAAAAAAAA.3";
 
     fn page(query: &str) -> Result<(Asked, Duration), Code> {
         let reading = web::Query::<Reading>::from_query(query).map_err(|_| Code::QueryInvalid)?;
-        reading.page().map_err(|refusal| refusal.code)
+        reading.page(None).map_err(|refusal| refusal.code)
     }
 
     #[test]
@@ -223,8 +256,27 @@ mod tests {
             ("last=0&wait=30".to_owned(), Span::From(Start::Last(0)), 100, false, 30),
             (format!("before={CURSOR}&limit=1&fold=true"), Span::Before(cursor), 1, true, 0),
         ] {
-            let asked = Asked { span, limit, fold };
+            let asked = Asked { span, limit, fold, filter: None };
             assert_eq!(page(&query), Ok((asked, Duration::from_secs(seconds))), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_for_the_feed_and_what_is_not() {
+        let scope = Scope { tenant: Tenant::parse("t_demo").unwrap(), env: Env::Dev };
+        let (feed, thread) = (TopicKey::feed(&scope), TopicKey::parse(&scope, "thread/x").unwrap());
+        let filter = |key: &TopicKey, query: &str| {
+            let reading = web::Query::<Reading>::from_query(query).unwrap();
+            reading.filter(key).map(|filter| filter.map(|filter| filter.is_none())).map_err(|refusal| refusal.code)
+        };
+        assert_eq!(filter(&thread, "fold=true"), Ok(None));
+        assert_eq!(filter(&feed, "limit=3"), Ok(Some(true)));
+        for query in ["types=note", "types=note,thread.*", "topics=thread/x,system/tenant", "types=*&topics=canvas/y"] {
+            assert_eq!(filter(&feed, query), Ok(Some(false)), "{query}");
+            assert_eq!(filter(&thread, query), Err(Code::QueryInvalid), "{query}");
+        }
+        for query in ["fold=true", "fold=false", "types=", "types=note,", "topics=", "topics=feed", "types=Note"] {
+            assert_eq!(filter(&feed, query), Err(Code::QueryInvalid), "{query}");
         }
     }
 

@@ -56,9 +56,10 @@ pub async fn topic(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let (start, requested) = reading.socket_start(&request).map_err(|refusal| named.problem(refusal))?;
+    let filter = reading.filter(&named.key).map_err(|refusal| named.problem(refusal))?;
     let topic = named.grant(Right::Read).await?.topic().await?;
     let head = handshake(&request)?;
-    let topics = vec![Wanted { topic, start, requested, fold: reading.folds(), filter: None }];
+    let topics = vec![Wanted { topic, start, requested, fold: reading.folds(), filter }];
     let hold = named.caller.permit()?;
     let who = known(&named.caller).await?;
     hand_over(&request, payload, head, Ready { who, topics, composite: None, wire: Wire::Ws, hold })

@@ -159,7 +159,7 @@ fn who_comes_back_to_a_restored_hub_is_told_and_what_is_written_again_is_not_wri
     done(&restore(&at("backup"), &at("restored")));
     let hub = self::hub(&at("restored"));
     let page = Ask::by("bob", "GET", path).query(&format!("after={first}")).send(hub.addr);
-    assert_eq!(page.refusal(), (410, "cursor.gone".to_owned()));
+    assert_eq!(page.gone(), "reset");
     let mut stream = Stream::open(hub.addr, &Ask::stream("bob", path).with("last-event-id", &first));
     assert_eq!(stream.connected["cursor"], first);
     let (name, gap) = stream.named();

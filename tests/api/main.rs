@@ -19,6 +19,7 @@ mod drain;
 mod entries;
 mod events;
 mod faults;
+mod feed;
 mod folded_pages;
 mod forms;
 mod frames;

@@ -86,7 +86,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "stream_tokens.create" => shape("", Stream::No, ask.json(json!({ "rights": ["read"] }))),
             "limits.show" | "list" | "get" | "snapshot" | "close" | "delete" => shape("", Stream::No, ask),
             "members.put" | "members.remove" | "redact" => shape("", Stream::No, ask),
-            "read" => {
+            "read" | "feed.read" => {
                 shape("page", Stream::No, ask.clone());
                 shape("long poll", Stream::Page, ask.clone().query("after=earliest&wait=30"));
                 shape("sse", Stream::Socket, ask.with("accept", "text/event-stream"));

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 use tambour::config::Settings;
 use tambour::routes::Access;
+use tambour_actors::principal::Permission;
 use tempfile::TempDir;
 
 use crate::refusals::{Shape, Stream, create_both, send, shapes};
@@ -95,7 +96,8 @@ const MISTAKES: [Mistake; 16] = [
     Mistake::of("suspended", |ask| shown(ask, &token("mallory", "member")), |_| (403, "auth.suspended")),
     Mistake::of("context said differently", |ask| ask.query("env=prod"), |_| (400, "context.mismatch")),
     Mistake::of("permission", |ask| shown(ask, &token("alice", "member")), |_| (403, "permission.denied"))
-        .made_by(|shape| matches!(shape.access, Access::Permission(_))),
+        // The feed is everybody's, by default.
+        .made_by(|shape| matches!(shape.access, Access::Permission(key) if key != Permission::FeedRead)),
     Mistake::of(
         "topic unknown",
         |mut ask| {

@@ -118,10 +118,7 @@ impl FeedActor {
                 let read = self.log.feed_before(&scope, before, FeedLimit { events, bytes: usize::MAX });
                 self.ask(ctx, read, move |feed, page, ctx| {
                     let Some(page) = page else { return feed.subscribe_later(asked, ctx) };
-                    let cursor = match page.items.first() {
-                        Some(first) if page.items.len() == events => first.position - 1,
-                        _ => page.after,
-                    };
+                    let cursor = page.before_last(events);
                     feed.begin(asked, Located::At(Started { cursor, gap: None }));
                 });
             }

@@ -61,6 +61,17 @@ pub struct FeedPage {
     pub ends: FeedEnds,
 }
 
+impl FeedPage {
+    /// Where a reader stands who has this page's newest events, up to so many, before them: the page was read backwards.
+    #[must_use]
+    pub fn before_last(&self, events: usize) -> Position {
+        match self.items.first() {
+            Some(first) if self.items.len() == events => first.position - 1,
+            _ => self.after,
+        }
+    }
+}
+
 /// How much of a feed one read may give. It looks at no more than [`FEED_ROWS_MAX`] rows in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedLimit {

@@ -60,7 +60,7 @@ fn whole<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
 }
 
 fn topic_names() -> ArrayBuilder {
-    let name = Ref::from_schema_name(shapes::TopicName::name());
+    let name = Ref::from_schema_name(shapes::TopicOrFeed::name());
     ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(TOPICS_MAX)).unique_items(true)
 }
 

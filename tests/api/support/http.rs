@@ -159,6 +159,13 @@ impl Answer {
         self.refusal_with(&[])
     }
 
+    /// Why a page's cursor can't be honoured; everything that such a refusal has is checked.
+    #[track_caller]
+    pub(crate) fn gone(&self) -> String {
+        assert_eq!(self.refusal_with(&["newest", "oldest", "reason"]), (410, "cursor.gone".to_owned()));
+        self.json()["reason"].as_str().unwrap().to_owned()
+    }
+
     /// The same of a refusal with more members.
     #[track_caller]
     pub(crate) fn refusal_with(&self, more: &[&str]) -> (u16, String) {
