@@ -4,57 +4,28 @@
 // is not run.
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 
 import { launch } from "./chromium.mjs";
+import { Guide, WAIT_MS_MAX, eventually } from "./guide.mjs";
 import { Hub, crashAndPublishMeanwhile, freePort } from "./hub.mjs";
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const WAIT_MS_MAX = 60_000;
 
 let browser;
 let guide;
 let hub;
 let pages;
-let pagesPort;
 
-/** The commands of a section, for our addresses. */
-function commands(heading) {
-  const section = guide.split("\n## ").find((section) => section.startsWith(`${heading}\n`));
-  assert.ok(section, `the guide has no section ${heading}`);
-  const lines = section.split("\n").filter((line) => line.startsWith("    "));
-  assert.ok(lines.length > 0, `${heading} has no commands`);
-  const text = lines.map((line) => line.slice(4)).join("\n");
-  return text.replaceAll("http://127.0.0.1:8080", hub.url).replaceAll("127.0.0.1:8090", `127.0.0.1:${pagesPort}`).replaceAll(" 8090 ", ` ${pagesPort} `);
-}
-
+const commands = (heading) => guide.commands(heading);
+const bash = (...scripts) => guide.bash(...scripts);
 /** Lines of the last section, each to be run at a moment of its own. */
-const later = (start) => commands("The same in a browser").split("\n").find((line) => line.startsWith(start)) ?? assert.fail(start);
-
-/** What commands print. */
-async function bash(...scripts) {
-  const env = {
-    ...process.env,
-    PATH: `${dirname(resolve(process.env.TAMBOUR_BIN))}:${process.env.PATH}`,
-    TAMBOUR_URL: hub.url,
-    TAMBOUR__STORE__DATA_DIR: hub.directory,
-  };
-  const { stdout } = await promisify(execFile)("bash", ["-uc", scripts.join("\n")], { cwd: ROOT, env });
-  return stdout;
-}
+const later = (start) => guide.line("The same in a browser", start);
 
 before(async () => {
   browser = await launch();
-  guide = await readFile(new URL("../../docs/operator.md", import.meta.url), "utf8");
-  pagesPort = await freePort();
+  const pagesPort = await freePort();
   hub = await Hub.make({ TAMBOUR__HTTP__ALLOWED_ORIGINS: `http://127.0.0.1:${pagesPort}` });
   await hub.start();
+  guide = await Guide.read("operator.md", hub, pagesPort);
 });
 
 after(async () => {
@@ -80,14 +51,12 @@ test("by hand: a stream drops, goes on with the same URL, and ends when its toke
 test("in a browser: the page goes on over a crash, and gives up when its token is taken back", async () => {
   // A login in the second of a revocation counts as before it, so this begins where there was none: olga is somebody else.
   const somebody = (text) => text.replaceAll("olga", "oskar");
-  const [command, ...args] = later("python3").split(" ");
-  pages = spawn(command, args, { cwd: ROOT, stdio: "ignore" });
+  pages = await guide.serve(later("python3"));
 
   const said = await bash(somebody(commands("Make a stream token")), later("echo"));
   const url = said.trim().split("\n").at(-1);
   const page = await browser.newPage();
   page.setDefaultTimeout(WAIT_MS_MAX);
-  await served(`http://127.0.0.1:${pagesPort}/`);
   await page.goto(url);
   const state = (words) => page.waitForFunction((words) => document.querySelector("#state").textContent === words, words);
   const log = (texts) => page.waitForFunction((texts) => document.querySelector("#log").innerText.trim() === texts, texts.join("\n"));
@@ -118,17 +87,3 @@ test("in a browser: the page goes on over a crash, and gives up when its token i
   await page.goto(await eventually(again));
   await state("live");
 });
-
-/** Waits until somebody answers. */
-const served = (url) => eventually(() => fetch(url).then(({ ok }) => ok, () => false));
-
-/** Asks until there is an answer. */
-async function eventually(ask) {
-  const until = Date.now() + WAIT_MS_MAX;
-  while (Date.now() < until) {
-    const answer = await ask();
-    if (answer) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return assert.fail("it never came");
-}

@@ -8,7 +8,7 @@ use super::floor_server::SEQ_BASE;
 use super::hub_process::{DataDir, Hub, ServerProcess};
 use super::proc_stat::{Memory, Meter, Spent, now_ns};
 use super::publisher::{Pace, Publisher};
-use super::readers::{Peer, Plan, Readers, Seen, Start};
+use super::readers::{Peer, Plan, Readers, Seen, Start, Through};
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, setup};
@@ -34,6 +34,8 @@ pub(crate) struct Fan {
     pub(crate) wire: Wire,
     /// Sockets.
     pub(crate) connections: usize,
+    /// What readers read; the feed only with one topic.
+    pub(crate) through: Through,
     /// Topics.
     pub(crate) topics: usize,
     /// Consecutive topics of each socket.
@@ -123,6 +125,7 @@ impl Fan {
             wire: self.wire,
             peer,
             connections: self.connections,
+            through: self.through,
             topics: self.topics,
             topics_per_socket: self.topics_per_socket,
             start: Start::Head,

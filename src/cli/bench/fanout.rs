@@ -2,6 +2,7 @@
 
 use super::fan::{Fan, Speed};
 use super::publisher::Pace;
+use super::readers::Through;
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, Transport};
@@ -33,6 +34,9 @@ pub(crate) struct FanoutArgs {
     /// How readers are connected
     #[arg(long, value_enum, default_value_t = Transport::Both)]
     transport: Transport,
+    /// What readers read: the thread, or the feed in which its events are
+    #[arg(long, value_enum, default_value_t = Through::Thread)]
+    through: Through,
     /// The hub over TLS, the floor without; needs openssl, for a certificate
     #[arg(long)]
     tls: bool,
@@ -64,12 +68,17 @@ impl FanoutArgs {
         let speed =
             if self.full { Speed::Full(self.window) } else { Speed::Paced(Pace::single(self.rate, self.seconds)) };
         let fan = Fan {
-            mode: match (self.full, self.tls) {
-                (false, false) => "fanout",
-                (false, true) => "fanout-tls",
-                (true, false) => "fanout-full",
-                (true, true) => "fanout-full-tls",
+            mode: match (self.through, self.full, self.tls) {
+                (Through::Thread, false, false) => "fanout",
+                (Through::Thread, false, true) => "fanout-tls",
+                (Through::Thread, true, false) => "fanout-full",
+                (Through::Thread, true, true) => "fanout-full-tls",
+                (Through::Feed, false, false) => "feed",
+                (Through::Feed, false, true) => "feed-tls",
+                (Through::Feed, true, false) => "feed-full",
+                (Through::Feed, true, true) => "feed-full-tls",
             },
+            through: self.through,
             tls: self.tls,
             wire,
             connections: self.subscribers,

@@ -286,7 +286,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::bench::readers::{Peer, Plan, Readers, Start};
+    use crate::cli::bench::readers::{Peer, Plan, Readers, Start, Through};
     use crate::cli::bench::scan::{self, Piece, Shape};
 
     #[test]
@@ -326,6 +326,7 @@ mod tests {
         });
         let peer = Peer::Floor(SEQ_BASE);
         let plan = Plan {
+            through: Through::Thread,
             addr,
             wire,
             peer,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::hub_process::{DataDir, Hub};
 use super::proc_stat::{CpuMark, Memory};
-use super::readers::{Peer, Plan, Readers, Start};
+use super::readers::{Peer, Plan, Readers, Start, Through};
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, Transport, setup};
@@ -47,6 +47,7 @@ impl IdleArgs {
         let pid = hub.server.pid();
         let before = Memory::of(pid)?;
         let mut readers = Readers::connect(Plan {
+            through: Through::Thread,
             addr: hub.server.addr,
             wire,
             peer: Peer::Hub(hub.token),

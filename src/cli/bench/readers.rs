@@ -35,6 +35,15 @@ pub(crate) enum Start {
     Last(u16),
 }
 
+/// What the readers of a hub read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Through {
+    /// The topics themselves
+    Thread,
+    /// The feed of somebody who sees all of it; its events are those of one thread
+    Feed,
+}
+
 /// Whom the readers talk to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -55,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) peer: Peer,
     /// How many sockets.
     pub(crate) connections: usize,
+    /// What they read.
+    pub(crate) through: Through,
     /// How many topics they are spread over.
     pub(crate) topics: usize,
     /// How many consecutive topics each socket reads. With SSE 1.

@@ -11,7 +11,7 @@ use super::http_load::{HttpLoad, post};
 use super::proc_stat::{Memory, now_ns};
 use super::publisher::data;
 use super::readers::handshake::{opening, subscribes};
-use super::readers::{Peer, Plan, Start};
+use super::readers::{Peer, Plan, Start, Through};
 use super::report::Row;
 use super::scan::{self, Piece, Shape, Wire};
 use super::{BenchError, setup, sockets};
@@ -62,6 +62,7 @@ impl Replayed {
 impl Long {
     fn plan(&self) -> Plan {
         Plan {
+            through: Through::Thread,
             addr: self.addr,
             wire: self.wire,
             peer: Peer::Hub(self.token.clone()),

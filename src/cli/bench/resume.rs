@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::hub_process::{DataDir, Hub};
 use super::proc_stat::{CpuMark, now_ns};
-use super::readers::{Peer, Plan, Readers, Start};
+use super::readers::{Peer, Plan, Readers, Start, Through};
 use super::replay;
 use super::report::Row;
 use super::scan::Wire;
@@ -137,6 +137,7 @@ impl ResumeArgs {
 
     fn plan(&self, common: &Common, hub: &Hub, wire: Wire, start: Start) -> Plan {
         Plan {
+            through: Through::Thread,
             addr: hub.server.addr,
             wire,
             peer: Peer::Hub(hub.token.clone()),

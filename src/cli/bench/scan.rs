@@ -133,6 +133,8 @@ pub(crate) fn number(text: &[u8], at: usize) -> Option<(u64, usize)> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     wire: Wire,
+    /// In the feed a block's id is a place there, so the seq is that of the event's own id.
+    of_feed: bool,
     seq_at: usize,
     topic_at: usize,
 }
@@ -140,7 +142,12 @@ pub(crate) struct Shape {
 impl Shape {
     /// Knows nothing yet.
     pub(crate) fn new(wire: Wire) -> Self {
-        Self { wire, seq_at: usize::MAX, topic_at: usize::MAX }
+        Self { wire, of_feed: false, seq_at: usize::MAX, topic_at: usize::MAX }
+    }
+
+    /// The same of the feed, in which the events of one thread are.
+    pub(crate) fn of_feed(wire: Wire) -> Self {
+        Self { of_feed: true, ..Self::new(wire) }
     }
 
     /// The seq of an event; `None` when the piece is no event.
@@ -167,7 +174,7 @@ impl Shape {
             return None;
         }
         let (seq, end) = number(piece, self.seq_at)?;
-        let behind = if self.wire == Wire::Ws { b'"' } else { b'\n' };
+        let behind = if self.wire == Wire::Ws || self.of_feed { b'"' } else { b'\n' };
         // Behind a WS `"` comes the next member, so that a seq's look-alike elsewhere is none.
         (piece.get(end) == Some(&behind) && seq > 0).then_some(seq)
     }
@@ -175,6 +182,10 @@ impl Shape {
     #[cold]
     fn learn(&mut self, piece: &[u8]) -> Option<()> {
         let id: &[u8] = match self.wire {
+            Wire::Ws if self.of_feed => {
+                piece.starts_with(b"{\"t\":\"event\",\"topic\":\"feed\"").then_some(())?;
+                b"\"id\":\""
+            }
             Wire::Ws => {
                 let prefix = b"{\"t\":\"event\",\"topic\":\"thread/b";
                 piece.starts_with(prefix).then_some(())?;
@@ -186,7 +197,7 @@ impl Shape {
                 if hub_own.iter().any(|own| piece.starts_with(own)) {
                     return None;
                 }
-                b"\nid: "
+                if self.of_feed { b"\"id\":\"" } else { b"\nid: " }
             }
         };
         self.seq_at = memmem::find(piece, id)? + id.len() + MARK_CHARS;
@@ -287,6 +298,24 @@ pub(crate) mod tests {
             for cut in 0..=stream.len() {
                 assert_eq!(pieces(wire, &stream, cut), all, "{wire:?} cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn in_the_feed_the_seq_is_that_of_the_event() {
+        for wire in [Wire::Ws, Wire::Sse] {
+            let of_thread = String::from_utf8(event(wire, 7, 9, 5)).unwrap();
+            let (begin, end) = (of_thread.find(r#"{"v":1"#).unwrap(), of_thread.find(r#"x"}}"#).unwrap());
+            let json = &of_thread[begin..end + 3];
+            let of_feed = format!(r#"{json},"feed_id":"AAAAAAAAAAAAAAAA.77"}}"#);
+            let piece = match wire {
+                Wire::Ws => format!(r#"{{"t":"event","topic":"feed","event":{of_feed}}}"#),
+                Wire::Sse => format!("event: bench\nid: AAAAAAAAAAAAAAAA.77\ndata: {of_feed}"),
+            };
+            assert_eq!(Shape::of_feed(wire).seq(piece.as_bytes()), Some(9), "{piece}");
+            let places =
+                ["id: AAAAAAAAAAAAAAAA.78", r#"{"t":"progress","topic":"feed","cursor":"AAAAAAAAAAAAAAAA.78"}"#];
+            assert_eq!(places.map(|place| Shape::of_feed(wire).seq(place.as_bytes())), [None; 2]);
         }
     }
 

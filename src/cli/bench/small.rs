@@ -2,6 +2,7 @@
 
 use super::fan::{Fan, Speed};
 use super::publisher::Pace;
+use super::readers::Through;
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, Transport, sockets};
@@ -65,6 +66,7 @@ impl SmallArgs {
             mode: "small",
             wire,
             connections,
+            through: Through::Thread,
             topics: self.topics,
             topics_per_socket: per_socket,
             speed: Speed::Paced(Pace { rate: self.rate, tick_ns: (self.tick_ms * 1e6) as u64, seconds: self.seconds }),

@@ -1,7 +1,7 @@
 //! What a reader says before it only listens: the upgrade or the SSE request, and subscribe
 //! frames. Never reads a socket.
 
-use super::{Peer, Plan, Start};
+use super::{Peer, Plan, Start, Through};
 use crate::cli::bench::scan::{Wire, topic_id};
 use crate::cli::bench::{ENV, TENANT};
 
@@ -36,13 +36,16 @@ pub(crate) fn opening(plan: &Plan, connection: usize) -> Vec<u8> {
              Sec-WebSocket-Key: dGFtYm91ci1iZW5jaC1rZQ==\r\nSec-WebSocket-Protocol: tambour.v1\r\n\r\n"
         ),
         Wire::Sse => {
-            let topic = topic_id(plan.topics_of(connection).start);
+            let path = match plan.through {
+                Through::Thread => format!("/v1/threads/{}/events", topic_id(plan.topics_of(connection).start)),
+                Through::Feed => "/v1/feed".to_owned(),
+            };
             let start = match plan.start {
                 Start::Head => String::new(),
                 Start::Earliest => "?after=earliest".into(),
                 Start::Last(count) => format!("?last={count}"),
             };
-            format!("GET /v1/threads/{topic}/events{start} HTTP/1.1\r\n{context}Accept: text/event-stream\r\n\r\n")
+            format!("GET {path}{start} HTTP/1.1\r\n{context}Accept: text/event-stream\r\n\r\n")
         }
     };
     head.into_bytes()
@@ -57,7 +60,11 @@ pub(crate) fn subscribes(plan: &Plan, connection: usize) -> Vec<u8> {
     };
     let mut frames = Vec::new();
     for topic in plan.topics_of(connection) {
-        let text = format!(r#"{{"t":"subscribe","topic":"thread/{}"{start}}}"#, topic_id(topic));
+        let topic = match plan.through {
+            Through::Thread => format!("thread/{}", topic_id(topic)),
+            Through::Feed => "feed".to_owned(),
+        };
+        let text = format!(r#"{{"t":"subscribe","topic":"{topic}"{start}}}"#);
         client_frame(&mut frames, 0x81, text.as_bytes());
     }
     frames

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::handshake::{Stage, client_frame, opening, subscribes};
-use super::{Command, Gauge, Peer, Plan, Seen};
+use super::{Command, Gauge, Peer, Plan, Seen, Through};
 use crate::cli::bench::BenchError;
 use crate::cli::bench::account::Account;
 use crate::cli::bench::proc_stat::now_ns;
@@ -67,7 +67,11 @@ impl Reading {
             mine,
             part,
             account: Account::new(mine * plan.topics_per_socket, base),
-            shape: Shape::new(plan.wire),
+            // The floor writes the events of threads, as long as those of the hub.
+            shape: match (&plan.peer, plan.through) {
+                (Peer::Hub(_), Through::Feed) => Shape::of_feed(plan.wire),
+                _ => Shape::new(plan.wire),
+            },
             seen: Seen::default(),
             scratch: vec![0; SCRATCH_BYTES],
             sample_in: 1,
@@ -260,8 +264,8 @@ impl Reading {
                     self.became_ready();
                 }
             }
-        } else if starts(b"\0", b"retry: ") {
-            // Advice for a browser's EventSource.
+        } else if starts(b"{\"t\":\"progress\"", b"retry: ") || starts(b"\0", b"id: ") {
+            // Advice for a browser's EventSource, or where a reader of the feed stands.
         } else if starts(b"{\"t\":\"error\"", b"event: refused\n") {
             return Err(BenchError::Refused(String::from_utf8_lossy(text).into_owned()));
         } else {
