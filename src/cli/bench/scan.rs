@@ -304,7 +304,7 @@ pub(crate) mod tests {
     #[test]
     fn in_the_feed_the_seq_is_that_of_the_event() {
         for wire in [Wire::Ws, Wire::Sse] {
-            let of_thread = String::from_utf8(event(wire, 7, 9, 5)).unwrap();
+            let of_thread = String::from_utf8(event(Wire::Sse, 7, 9, 5)).unwrap();
             let (begin, end) = (of_thread.find(r#"{"v":1"#).unwrap(), of_thread.find(r#"x"}}"#).unwrap());
             let json = &of_thread[begin..end + 3];
             let of_feed = format!(r#"{json},"feed_id":"AAAAAAAAAAAAAAAA.77"}}"#);

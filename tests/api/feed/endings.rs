@@ -62,7 +62,7 @@ fn who_stands_before_what_retention_took_is_told_once() {
     let before = ada.clone().query(&format!("before={first}")).send(addr).ok(200);
     assert_eq!(before["events"], json!([]));
     // A stream is told a gap, then what is kept behind that same cursor.
-    let mut sse = stream(addr, &ada.clone().with("last-event-id", &first));
+    let mut sse = stream(addr, &ada.with("last-event-id", &first));
     let (name, gap) = sse.named();
     assert_eq!((name.as_str(), &gap["reason"], &gap["oldest"]), ("gap", &json!("trimmed"), &json!(floor)));
     assert_eq!((0..12).map(|_| next(&mut sse)).collect::<Vec<_>>(), all[1..]);

@@ -200,7 +200,7 @@ fn everybody_sees_what_they_may_in_the_order_of_commits() {
     // Nobody of another tenant, or in another env, sees anything of it.
     for (tenant, env) in [("t_other", "dev"), ("t_demo", "prod")] {
         let elsewhere = crate::support::authority::foreign(feed("ada", "owner"), tenant, env);
-        assert_eq!(by_pages(addr, &elsewhere, 10), [json!(0); 0]);
+        assert!(by_pages(addr, &elsewhere, 10).is_empty());
         let mut read = stream(addr, &elsewhere.query("after=earliest"));
         publish(addr, "carol", "team", &json!("not for them"));
         let own = crate::support::authority::foreign(Ask::by("", "POST", "/v1/threads"), tenant, env);

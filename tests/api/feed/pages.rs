@@ -50,7 +50,7 @@ fn a_page_passes_what_its_reader_may_not_see() {
     let asked = Instant::now();
     let places = position(&page["events"][1]);
     let mark = page["cursor"].as_str().unwrap().split('.').next().unwrap();
-    let poll = bob.clone().query(&format!("after={mark}.{places}&types=nothing&wait=20")).send(addr).ok(200);
+    let poll = bob.query(&format!("after={mark}.{places}&types=nothing&wait=20")).send(addr).ok(200);
     assert_eq!((&poll["events"], &poll["has_more"]), (&json!([]), &json!(true)));
     assert!(asked.elapsed() < Duration::from_secs(15));
 }
@@ -86,7 +86,7 @@ fn a_cursor_that_can_t_be_honoured() {
     let addr = hub.addr();
     let (of_thread, _) = publish(addr, "alice", "x", &json!(1));
     let bob = feed("bob", "member");
-    let page = bob.clone().send(addr).ok(200);
+    let page = bob.send(addr).ok(200);
     let (mark, head) = page["newest"].as_str().unwrap().split_once('.').unwrap();
     let ahead = format!("{mark}.{}", head.parse::<u64>().unwrap() + 5);
     for cursor in [of_thread.as_str(), &ahead, "AAAAAAAAAAAAAAAA.1"] {
