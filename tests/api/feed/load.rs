@@ -11,8 +11,8 @@ use crate::support::http::{Ask, Connection};
 use crate::support::hub::Running;
 use crate::support::ws::Ws;
 
-/// Threads. A build for debugging is too slow for as many.
-const THREADS: usize = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
+/// Threads.
+const THREADS: usize = 10_000;
 /// Who writes, at once.
 const WRITERS: usize = 16;
 
