@@ -18,14 +18,14 @@ use crate::support::sse::Stream;
 use crate::support::ws::Ws;
 
 #[track_caller]
-fn audit(addr: SocketAddr, query: &str) -> Vec<Value> {
+pub(crate) fn audit(addr: SocketAddr, query: &str) -> Vec<Value> {
     let list = admin("GET", &format!("/v1/audit?limit=500&{query}")).send(addr).ok(200);
     assert_eq!(list["has_more"], false);
     list["entries"].as_array().unwrap().clone()
 }
 
 /// Action, resource and outcome of each, the oldest first.
-fn told(entries: &[Value]) -> Vec<String> {
+pub(crate) fn told(entries: &[Value]) -> Vec<String> {
     let of = |entry: &Value| {
         let text = |name: &str| entry[name].as_str().unwrap().to_owned();
         format!("{} {} {}", text("action"), text("resource"), text("outcome"))
@@ -135,7 +135,7 @@ fn what_is_refused_to_whom_is_known_has_an_entry_up_to_a_bound() {
     let expected: BTreeSet<_> = [
         "threads.get thread/private refused",
         "keys.list /v1/keys refused",
-        "threads.stream thread/private refused",
+        "threads.read thread/private refused",
         "threads.publish thread/private refused",
     ]
     .map(str::to_owned)

@@ -82,7 +82,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "revocations.create" => shape("", Stream::No, ask.json(json!({ "jti": "of-nobody" }))),
             "keys.list" | "keys.rotate" | "keys.revoke" | "principals.get" => shape("", Stream::No, ask),
             "kill_switches.show" | "sessions.list" | "audit.list" | "audit.verify" | "audit.export" => {
-                shape("", Stream::No, ask)
+                shape("", Stream::No, ask);
             }
             "kill_switches.put" => shape("", Stream::No, ask.json(json!({}))),
             "sessions.end" => shape("", Stream::No, ask.query("principal=alice")),
