@@ -9,12 +9,12 @@ use tambour_actors::log::{TopicRecord, Unavailable};
 use tambour_actors::principal::{Principal, Proof};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Greeter, Hold, Identity, Proved, Proving, Right};
+use tambour_actors::session::gate::{Admission, Claim, Gate, Greeter, Hold, Identity, Proved, Proving, Right};
 use tambour_actors::topic_key::{TopicKey, TopicKind};
 
 use super::permit::Permit;
 use super::proving::Shown;
-use super::refused::Known;
+use super::refused::{Known, is_audited};
 use super::standing::Standing;
 use super::standing::kill_switch::Doing;
 use super::{Ground, rights};
@@ -41,20 +41,17 @@ impl Gate for Gatekeeper {
             if doing.writes { self.0.terms().rates.take(Rate::Publish, doing.action, principal).1 } else { Ok(()) }
         });
         if let Err(refusal) = allowed {
-            return Admission::Now(Err(self.refused(principal, &key.topic(), key.kind(), right, refusal)));
+            return Admission::Now(Err(refusal));
         }
         if let Some(handle) = self.0.directory.find_awake(&key) {
-            let allowed = rights::check(principal, &handle.record.topic, right).map(|()| handle);
-            let refused = |refusal| self.refused(principal, &key.topic(), key.kind(), right, refusal);
-            return Admission::Now(allowed.map_err(refused));
+            return Admission::Now(rights::check(principal, &handle.record.topic, right).map(|()| handle));
         }
         let principal = principal.clone();
         Admission::Later(Box::pin(async move {
             let found = self.0.directory.find(&key).await.map_err(|error| unavailable(&error))?;
             let handle = found.ok_or_else(Refusal::topic_unknown)?;
             // It may have taken long.
-            let allowed = may(&self.0.standing, &principal, &handle.record, right).map(|()| handle);
-            allowed.map_err(|refusal| self.refused(&principal, &key.topic(), key.kind(), right, refusal))
+            may(&self.0.standing, &principal, &handle.record, right).map(|()| handle)
         }))
     }
 
@@ -63,30 +60,13 @@ impl Gate for Gatekeeper {
     }
 
     fn renew(self: Rc<Self>, identity: &Identity, from: IpAddr, token: String) -> Proving<Identity> {
-        let Identity { proved: before, origin } = identity.clone();
+        let before = identity.clone();
         Box::pin(async move {
-            if is_held(&before.principal, &token) {
-                // It was opened by this very session: opened again, it would be taken from it.
-                let reviewed = self.0.review(&before.principal)?;
-                let principal = reviewed.unwrap_or(before.principal);
-                return Ok(Identity { proved: Proved { principal, lease: before.lease }, origin });
-            }
-            let (principal, terms) = (before.principal, self.0.terms());
-            let given = ScopeGiven::of(&principal.scope);
+            let ids = origin::ids(&before.origin);
             let known = Known::default();
             known.asks(RENEW, Some(from.into()));
-            let shown = Shown { token: &token, given: &given, is_stream: true, act_as: None, known: &known };
-            let renewed =
-                self.0.prove(&terms, &shown).await.map_err(|refusal| terms.rates.refused(from.into(), refusal));
-            let renewed = renewed.and_then(|renewed| {
-                if renewed.sub == principal.sub {
-                    return Ok(renewed);
-                }
-                Err(Refusal::new(Code::IdentityChanged, "a session is renewed by the same sub, tenant and env"))
-            });
-            let renewed = renewed.inspect_err(|refusal| self.0.refused(&known, "session", None, refusal))?;
-            let origin = origin::renewed(&origin, &renewed);
-            Ok(Identity { proved: self.0.proved(Arc::new(renewed)).await?, origin })
+            let renewed = self.renewed(before, from, &token, &known).await;
+            renewed.inspect_err(|refusal| self.0.refused(&known, "session", ids.as_ref(), refusal))
         })
     }
 
@@ -106,8 +86,19 @@ impl Gate for Gatekeeper {
     }
 
     fn writes(&self, principal: &Principal, entry: &Entry) -> Result<(), Refusal> {
-        let allowed = self.0.standing.allows_entry(principal, entry);
-        allowed.map_err(|refusal| self.refused(principal, "session", TopicKind::Thread, Right::Write, refusal))
+        self.0.standing.allows_entry(principal, entry)
+    }
+
+    fn refused(&self, identity: &Identity, from: IpAddr, claim: Claim<'_>, refusal: &Refusal) {
+        if !is_audited(refusal.code) {
+            return;
+        }
+        let principal = &identity.proved.principal;
+        let Ok(key) = TopicKey::parse(&principal.scope, claim.topic) else { return };
+        let known = Known::default();
+        known.asks(doing(key.kind(), claim.right).map_or("feed.publish", |doing| doing.action), Some(from.into()));
+        known.is(principal);
+        self.0.refused(&known, claim.topic, origin::ids(&identity.origin).as_ref(), refusal);
     }
 }
 
@@ -134,20 +125,26 @@ fn is_held(principal: &Principal, token: &str) -> bool {
 }
 
 impl Gatekeeper {
-    /// What a frame asked for is refused: that is written down.
-    fn refused(
-        &self,
-        principal: &Principal,
-        resource: &str,
-        kind: TopicKind,
-        right: Right,
-        refusal: Refusal,
-    ) -> Refusal {
-        let known = Known::default();
-        known.asks(doing(kind, right).map_or("feed.publish", |doing| doing.action), None);
-        known.is(principal);
-        self.0.refused(&known, resource, None, &refusal);
-        refusal
+    /// Whom another token of a session proves. `known`: told who that is, as soon as that is proved.
+    async fn renewed(&self, before: Identity, from: IpAddr, token: &str, known: &Known) -> Result<Identity, Refusal> {
+        let Identity { proved: before, origin } = before;
+        if is_held(&before.principal, token) {
+            // It was opened by this very session: opened again, it would be taken from it.
+            known.is(&before.principal);
+            let reviewed = self.0.review(&before.principal)?;
+            let principal = reviewed.unwrap_or(before.principal);
+            return Ok(Identity { proved: Proved { principal, lease: before.lease }, origin });
+        }
+        let (principal, terms) = (before.principal, self.0.terms());
+        let given = ScopeGiven::of(&principal.scope);
+        let shown = Shown { token, given: &given, is_stream: true, act_as: None, known };
+        let renewed =
+            self.0.prove(&terms, &shown).await.map_err(|refusal| terms.rates.refused(from.into(), refusal))?;
+        if renewed.sub != principal.sub {
+            return Err(Refusal::new(Code::IdentityChanged, "a session is renewed by the same sub, tenant and env"));
+        }
+        let origin = origin::renewed(&origin, &renewed);
+        Ok(Identity { proved: self.0.proved(Arc::new(renewed)).await?, origin })
     }
 }
 

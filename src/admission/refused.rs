@@ -87,7 +87,7 @@ impl Known {
 
 /// Whether a refusal has an entry: what somebody may not do, and what they do too often. A tenant is not told who else's
 /// tokens are shown in its name.
-fn is_audited(code: Code) -> bool {
+pub(super) fn is_audited(code: Code) -> bool {
     (code.status() == 403 && code != Code::TenantMismatch) || code == Code::RateLimited
 }
 

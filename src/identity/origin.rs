@@ -3,6 +3,7 @@
 //! Nothing here is a client's word alone: who acts, and for whom, comes from the identity; the other keys were parsed.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tambour_actors::event::Origin;
 use tambour_actors::principal::Principal;
@@ -29,6 +30,18 @@ pub fn renewed(before: &Origin, principal: &Principal) -> Origin {
         serde_json::from_slice(&[b"{", &before.routing[..], b"}"].concat()).unwrap_or_default();
     let keys = ROUTING.iter().filter_map(|(_, field)| Some((*field, members.get(*field)?.as_str()?)));
     Origin { routing: routing(principal, keys), meta: before.meta.clone() }
+}
+
+/// The ids of the request that an origin is of; `None` where it has none.
+#[must_use]
+pub fn ids(origin: &Origin) -> Option<RequestIds> {
+    #[derive(Deserialize)]
+    struct Ids {
+        request_id: Box<str>,
+        trace_id: Box<str>,
+    }
+    let Ids { request_id, trace_id } = serde_json::from_slice(&[b"{", &origin.meta[..], b"}"].concat()).ok()?;
+    Some(RequestIds { request_id, trace_id })
 }
 
 fn routing<'a>(principal: &Principal, keys: impl Iterator<Item = (&'static str, &'a str)>) -> Bytes {
@@ -84,6 +97,14 @@ mod tests {
             proof: Proof::Key(KeyToken(7)),
             expires_at_ms: 0,
         }
+    }
+
+    #[test]
+    fn the_ids_are_read_as_they_were_written() {
+        let written = RequestIds { request_id: "a\"b\\".into(), trace_id: "t".into() };
+        let origin = of(&principal("alice", None), std::iter::empty(), &written);
+        assert_eq!(ids(&origin), Some(written));
+        assert_eq!(ids(&Origin { routing: origin.routing, meta: Bytes::new() }), None);
     }
 
     #[test]

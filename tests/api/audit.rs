@@ -18,14 +18,14 @@ use crate::support::sse::Stream;
 use crate::support::ws::Ws;
 
 #[track_caller]
-fn audit(addr: SocketAddr, query: &str) -> Vec<Value> {
+pub(crate) fn audit(addr: SocketAddr, query: &str) -> Vec<Value> {
     let list = admin("GET", &format!("/v1/audit?limit=500&{query}")).send(addr).ok(200);
     assert_eq!(list["has_more"], false);
     list["entries"].as_array().unwrap().clone()
 }
 
 /// Action, resource and outcome of each, the oldest first.
-fn told(entries: &[Value]) -> Vec<String> {
+pub(crate) fn told(entries: &[Value]) -> Vec<String> {
     let of = |entry: &Value| {
         let text = |name: &str| entry[name].as_str().unwrap().to_owned();
         format!("{} {} {}", text("action"), text("resource"), text("outcome"))

@@ -3,6 +3,7 @@
 //! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
 
 mod audit;
+mod audit_frames;
 mod authority;
 mod authority_keys;
 mod authority_revocations;

@@ -28,6 +28,15 @@ pub enum Right {
     Manage,
 }
 
+/// A topic, by its name as a frame has it, and what the frame wants of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim<'a> {
+    /// The name.
+    pub topic: &'a str,
+    /// What is wanted.
+    pub right: Right,
+}
+
 /// Who a session is, and what its events say of their origin.
 #[derive(Clone)]
 pub struct Identity {
@@ -105,6 +114,10 @@ pub trait Gate {
     /// # Errors
     /// `kill_switch.blocked`.
     fn writes(&self, principal: &Principal, entry: &Entry) -> Result<(), Refusal>;
+
+    /// The client of a session, at an address, was told that what it wanted of a topic is refused, whoever refused it: told
+    /// once for each such answer. Refusals of [`Self::renew`] the gate knows itself.
+    fn refused(&self, identity: &Identity, from: IpAddr, claim: Claim<'_>, refusal: &Refusal);
 }
 
 /// Proves the identity of a session that opened without a token.

@@ -93,7 +93,9 @@ impl Session {
         }
         if let Some(mut waiting) = self.waiting.take() {
             let came = match &mut *waiting {
-                Waiting::Topic(_, _, finding) => finding.as_mut().poll(waking).map(Came::Topic),
+                Waiting::Topic(.., finding) | Waiting::Again(.., finding) => {
+                    finding.as_mut().poll(waking).map(Came::Topic)
+                }
                 // The answer is a message, and any message wakes this.
                 Waiting::Start(topic, ..) if self.is_starting(&topic.record.topic.key) => Poll::Pending,
                 Waiting::Start(..) => Poll::Ready(Came::Start),
@@ -104,13 +106,16 @@ impl Session {
                 return Step::Wait;
             };
             match (*waiting, came) {
-                (Waiting::Topic(task, reference, _), Came::Topic(found)) => self.go_on(task, &reference, found, ctx),
+                (Waiting::Topic(task, topic, reference, _), Came::Topic(found)) => {
+                    self.go_on(task, &topic, &reference, found, ctx);
+                }
+                (Waiting::Again(publish, times, _), Came::Topic(found)) => self.send_again(publish, times, found),
                 (Waiting::Start(topic, entry, reference), Came::Start) => {
                     self.publish_held(topic, entry, &reference, ctx);
                 }
                 (Waiting::Identity(reference, _), Came::Identity(proved)) => {
                     if let Err(refusal) = self.proved(proved, &reference, ctx) {
-                        self.refuse_request(&refusal, &reference);
+                        self.refuse_request(&refusal, &reference, None);
                         // Of `hello`: not something that the session asked for is switched off, but it itself.
                         if refusal.code == Code::KillSwitch {
                             self.finish(refusal.code.ends(), refusal.code.as_str());

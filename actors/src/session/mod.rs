@@ -25,7 +25,7 @@ use crate::entry::Entry;
 use crate::feed::view::Filter;
 use crate::frame::control::{self, Control, Ref};
 use crate::frame::{Wire, time_text};
-use crate::log::Bounds;
+use crate::log::{Bounds, TopicRecord};
 use crate::outlet::line::Line;
 use crate::outlet::messages::{FromSession, ToSession};
 use crate::outlet::own::Own;
@@ -37,7 +37,7 @@ use crate::topic::now_ms;
 use crate::topic::state::{Published, Start, Started};
 use crate::topic_key::TopicKey;
 use decoder::Decoder;
-use gate::{Gate, Hold, Identity, Proving};
+use gate::{Claim, Gate, Hold, Identity, Proving, Right};
 pub use opening::{Greeting, Opening, SessionLimits, Wanted, Who};
 use pace::Paced;
 
@@ -83,27 +83,27 @@ enum Reads {
 
 /// What waits for a topic to be found.
 enum Task {
-    Subscribe {
-        start: Start,
-        requested: Option<String>,
-        fold: bool,
-        filter: Option<Arc<Filter>>,
-    },
-    Publish {
-        entry: Entry,
-    },
-    /// A publish whose topic was gone when it was sent, of which nothing may come before it; how often it was looked for.
-    Again {
-        publish: Publish,
-        times: u8,
-    },
+    Subscribe { start: Start, requested: Option<String>, fold: bool, filter: Option<Arc<Filter>> },
+    Publish { entry: Entry },
+}
+
+impl Task {
+    fn right(&self) -> Right {
+        match self {
+            Self::Subscribe { .. } => Right::Read,
+            Self::Publish { .. } => Right::Write,
+        }
+    }
 }
 
 /// What a session waits for before it does anything else that its client asks for.
 #[allow(clippy::large_enum_variant, reason = "it is boxed where it waits")]
 enum Waiting {
-    /// A topic is being found.
-    Topic(Task, Ref, Proving<TopicHandle>),
+    /// A topic of this name is being found.
+    Topic(Task, String, Ref, Proving<TopicHandle>),
+    /// The same for a publish whose topic was gone when it was sent, of which nothing may come before it; how often it was
+    /// looked for.
+    Again(Publish, u8, Proving<TopicHandle>),
     /// A publish came to a topic that is still to say where this session's reader starts: it must not be there first.
     Start(TopicHandle, Entry, Ref),
     /// An identity is being proved: the first one, or another.
@@ -142,7 +142,7 @@ pub struct Session {
 struct Answered {
     reference: Ref,
     result: Result<Published, Refusal>,
-    mark: Mark,
+    record: Arc<TopicRecord>,
 }
 
 /// Starts a session on this thread.
@@ -300,11 +300,14 @@ impl Session {
         self.publishes_in_flight -= 1;
         let frame = match &answered.result {
             Ok(published) => {
-                let cursor: Cursor = answered.mark.at(published.last);
+                let cursor: Cursor = answered.record.mark().at(published.last);
                 let id = cursor.to_string();
                 Control::Published { id: &id, seq: published.last }.ws(&answered.reference)
             }
-            Err(refusal) => control::error(refusal, &answered.reference),
+            Err(refusal) => {
+                let topic = &answered.record.topic.key.topic();
+                self.refused(refusal, &answered.reference, Some(Claim { topic, right: Right::Write }))
+            }
         };
         self.with_line(|line, _| line.queue(&frame));
     }

@@ -5,7 +5,7 @@
 
 use actix::{AsyncContext, Context};
 
-use super::gate::Right;
+use super::gate::{Claim, Right};
 use super::{Asked, Begun, Reads, Session, Subscription, Wanted};
 use crate::feed::view::View;
 use crate::frame::control::{self, Control, Ref};
@@ -178,7 +178,8 @@ impl Session {
                 EndReason::Forbidden => Refusal::new(Code::Forbidden, "this topic may not be read any more"),
                 EndReason::Closed | EndReason::Deleted => Refusal::topic_unknown(),
             };
-            self.control(&control::error(&refusal, &asked.reference));
+            let topic = &key.topic();
+            self.refuse_request(&refusal, &asked.reference, Some(Claim { topic, right: Right::Read }));
             return;
         }
         let topic = key.topic();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use actix::{AsyncContext, Context};
 
 use super::decoder::Incoming;
-use super::gate::{Admission, Right};
+use super::gate::{Admission, Claim, Right};
 use super::request::{self, FilterAsked, Request};
 use super::{Answered, Session, Subscription, Task, Waiting, Wanted, Who};
 use crate::directory::{Directory, TopicHandle};
@@ -46,7 +46,7 @@ impl Session {
             Ok(_) | Err(_) => Err(Code::HelloMissing.into()),
         };
         if let Err(refusal) = refused {
-            self.refuse_request(&refusal, &reference);
+            self.refuse_request(&refusal, &reference, None);
         }
     }
 
@@ -59,12 +59,21 @@ impl Session {
         })
     }
 
-    /// Tells the client that a request was refused, and ends if it can't go on after that.
-    pub(super) fn refuse_request(&mut self, refusal: &Refusal, reference: &Ref) {
-        self.control(&control::error(refusal, reference));
+    /// Tells the client that a request was refused, and ends if it can't go on after that. `claim`: of a topic.
+    pub(super) fn refuse_request(&mut self, refusal: &Refusal, reference: &Ref, claim: Option<Claim<'_>>) {
+        self.control(&self.refused(refusal, reference, claim));
         if let Some(code) = refusal.code.close() {
             self.finish(code, refusal.code.as_str());
         }
+    }
+
+    /// The frame of a request that was refused: the one place where it is made, so that the gate hears of what was refused of
+    /// a topic.
+    pub(super) fn refused(&self, refusal: &Refusal, reference: &Ref, claim: Option<Claim<'_>>) -> Vec<u8> {
+        if let (Some(claim), Who::Known(identity)) = (claim, &self.who) {
+            self.gate.refused(identity, self.hold.address(), claim, refusal);
+        }
+        control::error(refusal, reference)
     }
 
     fn carry_out(&mut self, request: Request, reference: &Ref, ctx: &mut Context<Self>) -> Result<(), Refusal> {
@@ -77,10 +86,12 @@ impl Session {
             Request::Auth { token } => self.renew(token, reference),
             Request::Subscribe { topic, start, requested, fold, filter } => {
                 let filter = filter.map(|asked| self.filter(&asked)).transpose()?;
-                self.admit(&topic, Right::Read, Task::Subscribe { start, requested, fold, filter }, reference, ctx)
+                self.admit(topic, Task::Subscribe { start, requested, fold, filter }, reference, ctx);
+                Ok(())
             }
             Request::Publish { topic, entry } => {
-                self.admit(&topic, Right::Write, Task::Publish { entry }, reference, ctx)
+                self.admit(topic, Task::Publish { entry }, reference, ctx);
+                Ok(())
             }
             Request::Unsubscribe { topic } => self.unsubscribe(&topic, reference),
         }
@@ -98,7 +109,7 @@ impl Session {
         if let Some(asked) = asked {
             // Every request has its answer, also one that was taken back before it had one.
             let refusal = Refusal::new(Code::NotSubscribed, "unsubscribed before it began");
-            self.control(&control::error(&refusal, &asked.reference));
+            self.refuse_request(&refusal, &asked.reference, Some(Claim { topic, right: Right::Read }));
         }
         // Nothing of the topic follows the answer, though the outlet hears of it only later.
         self.with_line(|line, _| line.mute(ticket));
@@ -107,45 +118,39 @@ impl Session {
         Ok(())
     }
 
-    fn admit(
-        &mut self,
-        topic: &str,
-        right: Right,
-        task: Task,
-        reference: &Ref,
-        ctx: &mut Context<Self>,
-    ) -> Result<(), Refusal> {
-        let principal = self.principal().ok_or(Code::HelloMissing)?;
-        match self.gate.clone().admit(principal, topic, right) {
-            Admission::Now(admitted) => self.admitted(task, &admitted?, reference.clone(), ctx),
+    fn admit(&mut self, topic: String, task: Task, reference: &Ref, ctx: &mut Context<Self>) {
+        let admission = match self.principal() {
+            Some(principal) => self.gate.clone().admit(principal, &topic, task.right()),
+            None => Admission::Now(Err(Code::HelloMissing.into())),
+        };
+        match admission {
+            Admission::Now(admitted) => self.go_on(task, &topic, reference, admitted, ctx),
             Admission::Later(admitting) => {
-                self.waiting = Some(Box::new(Waiting::Topic(task, reference.clone(), admitting)));
-                Ok(())
+                self.waiting = Some(Box::new(Waiting::Topic(task, topic, reference.clone(), admitting)));
             }
         }
     }
 
-    /// The answer that a task waited for has come.
+    /// Whether a task may be done with a topic of this name is known.
     pub(super) fn go_on(
         &mut self,
         task: Task,
+        topic: &str,
         reference: &Ref,
         admitted: Result<TopicHandle, Refusal>,
         ctx: &mut Context<Self>,
     ) {
-        let refused = match (task, admitted) {
-            (Task::Again { publish, times }, Ok(topic)) => {
-                self.send(&topic, publish, times);
-                Ok(())
-            }
-            (Task::Again { publish, .. }, Err(refusal)) => {
-                publish.reply.send(Err(refusal));
-                Ok(())
-            }
-            (task, admitted) => admitted.and_then(|topic| self.admitted(task, &topic, reference.clone(), ctx)),
-        };
-        if let Err(refusal) = refused {
-            self.control(&control::error(&refusal, reference));
+        let right = task.right();
+        if let Err(refusal) = admitted.and_then(|found| self.admitted(task, &found, reference.clone(), ctx)) {
+            self.refuse_request(&refusal, reference, Some(Claim { topic, right }));
+        }
+    }
+
+    /// The topic of a publish was looked for again.
+    pub(super) fn send_again(&mut self, publish: Publish, times: u8, found: Result<TopicHandle, Refusal>) {
+        match found {
+            Ok(topic) => self.send(&topic, publish, times),
+            Err(refusal) => publish.reply.send(Err(refusal)),
         }
     }
 
@@ -175,7 +180,6 @@ impl Session {
                 Ok(())
             }
             Task::Publish { entry } => self.publish(topic, entry, reference, ctx),
-            Task::Again { .. } => Ok(()),
         }
     }
 
@@ -187,7 +191,8 @@ impl Session {
             .principal()
             .map_or(Err(Code::HelloMissing.into()), |principal| self.gate.may(principal, &topic.record, Right::Write));
         if let Err(refusal) = may.and_then(|()| self.publish(&topic, entry, reference.clone(), ctx)) {
-            self.control(&control::error(&refusal, reference));
+            let topic = &topic.record.topic.key.topic();
+            self.refuse_request(&refusal, reference, Some(Claim { topic, right: Right::Write }));
         }
     }
 
@@ -199,10 +204,10 @@ impl Session {
         ctx: &mut Context<Self>,
     ) -> Result<(), Refusal> {
         let Who::Known(identity) = &self.who else { return Err(Code::HelloMissing.into()) };
-        let (session, mark) = (ctx.address(), topic.record.mark());
+        let (session, record) = (ctx.address(), topic.record.clone());
         self.gate.writes(&identity.proved.principal, &entry)?;
-        let write = entry.write(mark, &identity.proved.principal.sub, None)?;
-        let reply = Reply::new(move |result| session.do_send(Answered { reference, result, mark }));
+        let write = entry.write(record.mark(), &identity.proved.principal.sub, None)?;
+        let reply = Reply::new(move |result| session.do_send(Answered { reference, result, record }));
         let publish = Publish { write, origin: identity.origin.clone(), reply };
         self.publishes_in_flight += 1;
         self.send(topic, publish, 0);
@@ -218,8 +223,7 @@ impl Session {
             return;
         }
         let (directory, record) = (self.worker.directory.clone(), topic.record.clone());
-        let again = Task::Again { publish, times: times + 1 };
         let finding = Box::pin(async move { directory.find_again(&record).await });
-        self.waiting = Some(Box::new(Waiting::Topic(again, None, finding)));
+        self.waiting = Some(Box::new(Waiting::Again(publish, times + 1, finding)));
     }
 }

@@ -25,7 +25,7 @@ use tambour_actors::outlet::{self, line::Pace, messages::ToSession, worker::Work
 use tambour_actors::principal::{ActorType, Granted, Permission, Permissions, Principal, Proof, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::Reviewed;
-use tambour_actors::session::gate::{Admission, Gate, Hold, Identity, Lease, Proved, Proving, Right};
+use tambour_actors::session::gate::{Admission, Claim, Gate, Hold, Identity, Lease, Proved, Proving, Right};
 use tambour_actors::session::{self, Greeting, Opening, SessionLimits, Wanted, Who};
 use tambour_actors::topic::messages::{Publish, Reply};
 use tambour_actors::topic::now_ms;
@@ -87,6 +87,8 @@ pub(crate) struct Hub {
     pub(crate) over: Arc<Mutex<Option<Code>>>,
     /// Topics of a kind that nobody may read any more.
     pub(crate) off: Arc<Mutex<Option<TopicKind>>>,
+    /// What the gate was told of: who, the topic, what was wanted of it, and the code.
+    pub(crate) refused: Arc<Mutex<Vec<String>>>,
     /// How every session that was opened is told something, in the order in which they were.
     pub(crate) sessions: Arc<Mutex<Vec<Recipient<ToSession>>>>,
     incarnations: AtomicUsize,
@@ -147,6 +149,7 @@ struct TestGate {
     stale: Arc<Mutex<Option<TopicHandle>>>,
     over: Arc<Mutex<Option<Code>>>,
     off: Arc<Mutex<Option<TopicKind>>>,
+    refused: Arc<Mutex<Vec<String>>>,
 }
 
 impl Gate for TestGate {
@@ -198,6 +201,12 @@ impl Gate for TestGate {
 
     fn writes(&self, _: &Principal, _: &Entry) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    fn refused(&self, identity: &Identity, from: IpAddr, claim: Claim<'_>, refusal: &Refusal) {
+        assert_eq!(from, Ipv4Addr::LOCALHOST);
+        let sub = &identity.proved.principal.sub;
+        self.refused.lock().push(format!("{sub} {} {:?} {}", claim.topic, claim.right, refusal.code.as_str()));
     }
 }
 
@@ -280,6 +289,7 @@ impl Hub {
             stale: Arc::default(),
             over: Arc::default(),
             off: Arc::default(),
+            refused: Arc::default(),
             sessions: Arc::default(),
             incarnations: AtomicUsize::new(1),
             connections: AtomicUsize::new(1),
@@ -354,7 +364,8 @@ impl Hub {
         let (permit, socket, pace) = (Permit(self.permits.clone()), net.socket(), self.pace);
         let sessions = self.sessions.clone();
         let Visit { worker, wire, sub, topics, composite, rights: (role, permissions) } = visit;
-        let (stale, over, off) = (self.stale.clone(), self.over.clone(), self.off.clone());
+        let (stale, over, off, refused) =
+            (self.stale.clone(), self.over.clone(), self.off.clone(), self.refused.clone());
         let connection_id = Uuid::from_u128(self.connections.fetch_add(1, Ordering::SeqCst) as u128);
         self.on(worker, move |worker| {
             let principal = Principal {
@@ -380,7 +391,7 @@ impl Hub {
                 topics,
                 composite,
                 hold: Rc::new(permit),
-                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over, off }),
+                gate: Rc::new(TestGate { directory: worker.directory.clone(), stale, over, off, refused }),
                 limits: Arc::new(SessionLimits {
                     messages_per_second: 0,
                     frame_bytes_max: 1 << 18,

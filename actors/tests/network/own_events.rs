@@ -148,6 +148,8 @@ fn a_subscribe_that_is_refused_lets_go_what_waits_behind_it() {
         let refused: Vec<_> = client.errors.iter().map(|error| (&error["ref"], &error["code"])).collect();
         let forbidden = json!(Code::Forbidden.as_str());
         assert_eq!(refused, [(&json!(1), &forbidden), (&json!(2), &forbidden)]);
+        let told = ["Read", "Write"].map(|right| format!("bob {TOPIC} {right} {}", Code::Forbidden.as_str()));
+        assert_eq!(*hub.refused.lock(), told, "the gate hears of each, once");
         drop(go_on);
         published(&mut client, 1).await;
         assert_eq!(client.published[0]["ref"], 3, "the session goes on");
