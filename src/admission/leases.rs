@@ -14,7 +14,7 @@ use actix::Recipient;
 use parking_lot::Mutex;
 use tambour_actors::log::Unavailable;
 use tambour_actors::outlet::messages::ToSession;
-use tambour_actors::principal::Digest;
+use tambour_actors::principal::{Digest, Principal};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate;
 use tambour_actors::topic::now_ms;
