@@ -110,6 +110,40 @@ fn sessions_that_are_ended_are_one_entry() {
     assert_eq!(entries[0]["affected_count"], 3);
 }
 
+/// However many end the same sessions at once, and however long a client takes to say goodbye: each is ended once.
+#[test]
+fn whoever_ends_the_same_sessions_ends_them_once() {
+    let hub = Running::start();
+    let addr = hub.addr();
+    let mut open: Vec<_> = (0..6).map(|_| Ws::session(addr, "bob")).collect();
+    let end = || admin("DELETE", "/v1/sessions?principal=bob").send(addr).ok(200)["ended"].as_u64().unwrap();
+    let ended: u64 = std::thread::scope(|scope| {
+        let ending: Vec<_> = (0..8).map(|_| scope.spawn(end)).collect();
+        ending.into_iter().map(|ending| ending.join().unwrap()).sum()
+    });
+    // Nobody has answered a close yet.
+    assert_eq!((ended, end()), (6, 0));
+    let entries = audit(addr, "action=sessions.end");
+    assert_eq!(entries.iter().map(|entry| entry["affected_count"].as_u64().unwrap()).collect::<Vec<_>>(), [6]);
+    open.iter_mut().for_each(|ws| assert_eq!(ws.error(), "session.ended"));
+}
+
+#[test]
+fn who_a_thread_begins_with_is_in_its_entry() {
+    let hub = Running::start();
+    let addr = hub.addr();
+    let thread = json!({ "id": "x", "visibility": "private", "members": [{ "sub": "bob", "can": "read" }] });
+    ask("POST", "/v1/threads").json(thread).send(addr).ok(201);
+    assert_eq!(audit(addr, "")[0]["after"]["members"], json!([{ "sub": "bob", "can": "read" }]));
+    let told = admin("GET", "/v1/feed?types=thread.created").send(addr).ok(200);
+    assert_eq!(told["events"][0]["data"]["members"], 1);
+    let jti = json!({ "jti": "of-one-token", "expires_at": "2099-01-01T00:00:00Z" });
+    revoke(addr, &jti);
+    assert_eq!(audit(addr, "")[0]["after"]["expires_at"], "2099-01-01T00:00:00.000Z");
+    let past = json!({ "jti": "of-another", "expires_at": "2020-01-01T00:00:00Z" });
+    assert_eq!(admin("POST", "/v1/revocations").json(past).send(addr).refusal(), (400, "body.invalid".to_owned()));
+}
+
 #[test]
 fn what_is_refused_to_whom_is_known_has_an_entry_up_to_a_bound() {
     let hub = Running::with(|settings| settings.audit.refusals_per_minute = 4);

@@ -265,7 +265,9 @@ impl Session {
             self.refuse(&Refusal::new(crate::refusal::Code::TokenExpired, "the session's token expired"));
             return;
         }
-        if !self.warned && now_ms() >= expires_at_ms - self.limits.expiry_warning_ms {
+        // `connected` is the first block of a stream, however long its topic takes: the warning comes with a later look.
+        let is_greeted = !self.wire.is_sse() || self.greeting.is_none();
+        if !self.warned && is_greeted && now_ms() >= expires_at_ms - self.limits.expiry_warning_ms {
             self.warned = true;
             let expires_at = time_text(expires_at_ms);
             self.control(&Control::TokenExpiring { expires_at: &expires_at }.wire(self.wire));

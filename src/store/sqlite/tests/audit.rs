@@ -153,6 +153,26 @@ fn a_mutation_that_can_not_be_written_down_does_not_happen() {
     assert_eq!(seqs, [1, 2, 3], "a created, a changed and a deleted event");
 }
 
+/// An audit that somebody has cut costs its own tenant's changes, and nobody else anything.
+#[test]
+fn a_damaged_audit_refuses_its_own_changes_alone() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let x = create(&store, "x");
+    raw(&dir).execute("DELETE FROM audit_heads", []).unwrap();
+    let mut asked = Vec::new();
+    for seq in 1..=50 {
+        let append = Append { log: x.log, events: events(seq..=seq, 1), once: Vec::new(), closing: None };
+        // Queued without a wait between them, so that they share transactions.
+        asked.push((store.append(vec![append]), store.administer(suspended(&format!("p{seq}")), deed())));
+    }
+    for (appended, administered) in asked {
+        assert_eq!(wait(appended), [Ok(())]);
+        assert!(wait(administered).is_err(), "it can't be written down behind what was there");
+    }
+    assert!(!store.stats().failing, "the store is well");
+}
+
 /// A row as values, and the file it is in.
 fn row(conn: &Connection, seq: i64) -> Vec<Value> {
     let sql = "SELECT tenant, env, seq, at_ms, actor, action, resource, outcome, entry, hash FROM audit WHERE seq = ?1";
