@@ -18,7 +18,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::admission::standing::kill_switch::{PROVIDER_BYTES_MAX, REASON_BYTES_MAX};
 use crate::config::TOKEN_TTL_SECONDS_MAX;
+use crate::control::audit::model::TEXT_BYTES_MAX;
 use crate::control::authority::model::JTI_BYTES_MAX;
+use crate::control::kill_switch::model as kill_switch;
 use crate::control::topics::routes as topics;
 use crate::identity::context::ROUTING_BYTES_MAX;
 use crate::identity::jwt::SUB_BYTES_MAX;
@@ -103,7 +105,9 @@ shapes! {
     /// An action, as the `operationId`s name it.
     Action = form(r"^[a-z_]+(\.[a-z_]+)+$").examples(["threads.publish"]);
     /// An action, a family of them, or all: what never can be switched off can't be named.
-    SwitchedAction = form(r"^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$").examples(["threads.publish", "threads.*", "*"]);
+    SwitchedAction = one_of(kill_switch::names().iter().map(String::as_str)).examples(["threads.publish", "threads.*", "*"]);
+    /// To what something was done, as entries of the audit name it: bytes are counted.
+    AuditResource = text().min_length(Some(1)).max_length(Some(TEXT_BYTES_MAX)).examples(["thread/plan"]);
     /// A provider of models or tools, as `run_start` and `tool_call` name it.
     Provider = form(format!("^[a-z0-9_.-]{{1,{PROVIDER_BYTES_MAX}}}$")).examples(["acme"]);
     /// Why, for people: bytes are counted, and none of it is a control character.

@@ -116,6 +116,9 @@ export type AuditList = {
 /** How what an entry of the audit tells of ended. */
 export type AuditOutcome = "done" | "refused";
 
+/** To what something was done, as entries of the audit name it: bytes are counted. */
+export type AuditResource = string;
+
 /** Whether a chain is whole. */
 export type AuditVerdict = {
   /** How many were found good. */
@@ -1125,7 +1128,7 @@ export type StreamTokenLimits = {
 export type Sub = string;
 
 /** An action, a family of them, or all: what never can be switched off can't be named. */
-export type SwitchedAction = string;
+export type SwitchedAction = "*" | "canvases.*" | "canvases.change" | "canvases.close" | "canvases.create" | "canvases.delete" | "canvases.get" | "canvases.list" | "canvases.members.*" | "canvases.members.put" | "canvases.members.remove" | "canvases.publish" | "canvases.read" | "canvases.redact" | "canvases.snapshot" | "canvases.stream" | "feed.*" | "feed.read" | "keys.*" | "keys.create" | "keys.list" | "keys.revoke" | "keys.rotate" | "limits.*" | "limits.show" | "principals.*" | "principals.get" | "principals.put" | "revocations.*" | "revocations.create" | "session.*" | "session.open" | "sessions.*" | "sessions.end" | "sessions.list" | "stream.*" | "stream.open" | "stream_tokens.*" | "stream_tokens.create" | "threads.*" | "threads.change" | "threads.close" | "threads.create" | "threads.delete" | "threads.get" | "threads.list" | "threads.members.*" | "threads.members.put" | "threads.members.remove" | "threads.publish" | "threads.read" | "threads.redact" | "threads.snapshot" | "threads.stream";
 
 /** A tenant. */
 export type Tenant = string;

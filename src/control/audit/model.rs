@@ -12,7 +12,7 @@ use crate::openapi::shapes;
 use crate::store::sqlite::{Action, AuditQuery};
 
 /// Longest text that entries are looked for by, in bytes.
-const TEXT_BYTES_MAX: usize = 512;
+pub const TEXT_BYTES_MAX: usize = 512;
 
 /// Which entries are asked for: those that all of it holds for.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -25,6 +25,7 @@ pub struct ListQuery {
     #[param(value_type = shapes::ActionFilter, required = false)]
     pub(super) action: Option<String>,
     /// To what: `thread/plan`, `key/key:…`, `principal/bob`, `sessions/bob`.
+    #[param(value_type = shapes::AuditResource, required = false)]
     pub(super) resource: Option<String>,
     /// How it ended.
     #[param(value_type = shapes::AuditOutcome, required = false)]

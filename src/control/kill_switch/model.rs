@@ -47,7 +47,8 @@ fn actions() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every way to name something that can be switched off.
-fn names() -> BTreeSet<String> {
+#[must_use]
+pub fn names() -> BTreeSet<String> {
     let families = |action: &str| -> Vec<String> {
         action.match_indices('.').map(|(end, _)| format!("{}.*", &action[..end])).collect()
     };
