@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how a hub works; it hands over parsed arguments and prints what comes back.
 
+pub mod answer;
 pub mod audit;
 pub mod backup;
 pub mod bench;
@@ -9,6 +10,7 @@ pub mod config;
 pub mod create;
 pub mod error;
 mod first_steps;
+mod follow;
 pub mod health;
 pub mod key;
 mod names;
@@ -63,6 +65,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Publish to a thread or a canvas
     Publish(publish::PublishArgs),
+    /// Answer what is said in a thread by a program's standard output, token by token
+    Answer(answer::AnswerArgs),
     /// Make, list, rotate and revoke service keys
     Key(Box<key::KeyArgs>),
     /// Verify the audit, of a hub or in a data directory
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Some(Command::Create(args)) => create::run(&args),
         Some(Command::Tail(args)) => tail::run(&args),
         Some(Command::Publish(args)) => publish::run(&args),
+        Some(Command::Answer(args)) => answer::run(args),
         Some(Command::Key(args)) => key::run(&args),
         Some(Command::Audit(args)) => audit::run(&args),
         Some(Command::Health(args)) => health::run(&args),

@@ -2,6 +2,7 @@
 //!
 //! One binary, a file a topic. Nothing here looks into the hub; what a client can't see is not tested here.
 
+mod answer;
 mod audit;
 mod audit_frames;
 mod authority;
