@@ -30,7 +30,7 @@ impl Place {
         std::fs::write(dir.path().join("token"), token("model", "member")).unwrap();
         assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
         let hub = Process::start(&dir.path().join("data"), &format!("{}:0", own_host()), &[]);
-        Ask::by("ada", "POST", "/v1/threads").json(&json!({ "id": "x" })).send(hub.addr).ok(201);
+        Ask::by("ada", "POST", "/v1/threads").json(json!({ "id": "x" })).send(hub.addr).ok(201);
         let mut command = tambour(&["answer", "thread/x", "--url", &hub.url, "--token-file", "token"]);
         command.current_dir(dir.path()).args(["--", "sh", "-c", script]);
         let mut answering = Guarded(command.spawn().unwrap());
