@@ -13,8 +13,8 @@ import { promisify } from "node:util";
 
 const READY_MS_MAX = 20_000;
 const HOST = "127.0.0.1";
-const TENANT = "t_demo";
-const ENV = "dev";
+export const TENANT = "t_demo";
+export const ENV = "dev";
 
 const binary = process.env.TAMBOUR_BIN;
 if (!binary) throw new Error("TAMBOUR_BIN must name the tambour binary to test");

@@ -1,0 +1,6 @@
+// Audit.
+import { Head } from "../parts";
+
+export function Audit() {
+  return <Head title="Audit" />;
+}

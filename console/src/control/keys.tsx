@@ -1,0 +1,6 @@
+// Keys.
+import { Head } from "../parts";
+
+export function Keys() {
+  return <Head title="Keys" />;
+}

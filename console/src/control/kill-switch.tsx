@@ -1,0 +1,6 @@
+// KillSwitch.
+import { Head } from "../parts";
+
+export function KillSwitch() {
+  return <Head title="KillSwitch" />;
+}

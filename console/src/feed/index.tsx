@@ -1,0 +1,6 @@
+// Feed.
+import { Head } from "../parts";
+
+export function Feed() {
+  return <Head title="Feed" />;
+}

@@ -1,0 +1,6 @@
+// Overview.
+import { Head } from "../parts";
+
+export function Overview() {
+  return <Head title="Overview" />;
+}

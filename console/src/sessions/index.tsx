@@ -1,0 +1,6 @@
+// Sessions.
+import { Head } from "../parts";
+
+export function Sessions() {
+  return <Head title="Sessions" />;
+}

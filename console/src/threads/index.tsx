@@ -1,0 +1,6 @@
+// Threads.
+import { Head } from "../parts";
+
+export function Threads() {
+  return <Head title="Threads" />;
+}
