@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use tambour_actors::entry::present;
 use tambour_actors::frame::time_text;
 use tambour_actors::principal::Role;
 use tambour_actors::refusal::{Code, Refusal};
@@ -106,6 +107,7 @@ fn is_loopback(ip: IpAddr) -> bool {
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// As whom; left out: `ada`.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = shapes::Sub, required = false)]
     sub: Option<String>,
 }
@@ -288,6 +290,7 @@ mod tests {
             r#"{"sub":"a\nb"}"#,
             r#"{"sub":"key:1"}"#,
             r#"{"sub":7}"#,
+            r#"{"sub":null}"#,
             r#"{"role":"owner"}"#,
             "[]",
             "x",
