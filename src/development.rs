@@ -176,7 +176,7 @@ pub const DEMO_ENV: Env = Env::Dev;
 /// The thread of the demo.
 pub const DEMO_THREAD: &str = "welcome";
 /// How long the token in the printed URL is good for, in seconds: a week of looking around.
-const DEMO_TTL_SECONDS: u64 = 7 * 86_400;
+const URL_TTL_SECONDS: u64 = 7 * 86_400;
 
 fn demo_scope() -> Scope {
     Scope { tenant: Tenant::parse(DEMO_TENANT).expect("a tenant's form"), env: DEMO_ENV }
@@ -225,20 +225,27 @@ fn own_deed() -> Arc<Deed> {
     })
 }
 
-/// The token in the URL that a first run prints.
+/// The token in the URL that a first run prints where the page does not sign in by itself: of a member, because URLs are
+/// passed on.
 #[must_use]
-pub fn demo_token(secret: &Secret, auth: &Auth) -> String {
+pub fn url_token(secret: &Secret, auth: &Auth) -> String {
+    demo_token(secret, auth, ("alice", Role::Member, URL_TTL_SECONDS), now_ms())
+}
+
+/// A token in the demo's tenant and env: of whom, with which role, good for how many seconds.
+#[must_use]
+pub fn demo_token(secret: &Secret, auth: &Auth, (sub, role, ttl_seconds): (&str, Role, u64), now_ms: i64) -> String {
     let scope = demo_scope();
     let token = TokenFor {
         tenant: &scope.tenant,
         env: scope.env,
-        sub: "alice",
-        role: Role::Member,
-        ttl_seconds: DEMO_TTL_SECONDS,
+        sub,
+        role,
+        ttl_seconds,
         issuer: auth.issuer.as_deref(),
         audience: auth.audience.as_deref(),
     };
-    self::token(secret, &token, now_ms())
+    self::token(secret, &token, now_ms)
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use crate::store::redis::RedisTokens;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreSettings};
 use crate::telemetry;
 use crate::transport::Station;
+use crate::transport::console::sign_in::Served;
 use crate::transport::cors;
 use crate::transport::socket::{Stream, Tap, close_behind};
 use crate::transport::sse::spare_event_sources;
@@ -90,7 +91,7 @@ pub enum BuildError {
 
 /// A hub that listens.
 pub struct Hub {
-    addr: SocketAddr,
+    at: Served,
     admin_addr: SocketAddr,
     handle: ServerHandle,
     served: JoinHandle<std::io::Result<()>>,
@@ -143,6 +144,7 @@ impl Hub {
             Leases::new(token_store(&settings.tokens, &store)?, Duration::from_secs(settings.tokens.keep_seconds));
         let terms = Terms::new(settings, verifier);
         let ground = Arc::new(Ground::new(terms, directory.clone(), store, standing, leases));
+        let at = Served { addr, scheme: if certificates.is_some() { "https" } else { "http" } };
         let server = {
             let (ground, admin_ground) = (ground.clone(), ground.clone());
             let certificates = certificates.clone();
@@ -153,7 +155,7 @@ impl Hub {
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
                     let station = station(&ground, log.clone());
-                    clients(&ground, station, certificates.clone())
+                    clients(&ground, station, at, certificates.clone())
                 })?
                 .listen("admin", admin, move || {
                     let (ground, metrics) = (admin_ground.clone(), metrics.clone());
@@ -183,13 +185,19 @@ impl Hub {
         actix_rt::spawn(ground.clone().end_tokens());
         actix_rt::spawn(keep_keys(ground.clone()));
         actix_rt::spawn(forget_rates(ground.clone()));
-        Ok(Self { addr, admin_addr, handle, served, ground, certificates })
+        Ok(Self { at, admin_addr, handle, served, ground, certificates })
     }
 
     /// Where clients connect.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.at.addr
+    }
+
+    /// Where and how it is served.
+    #[must_use]
+    pub fn at(&self) -> Served {
+        self.at
     }
 
     /// Where `/metrics` is.
@@ -303,6 +311,7 @@ fn station(ground: &Arc<Ground>, log: Arc<dyn EventLog>) -> Rc<Station> {
 fn clients(
     ground: &Arc<Ground>,
     station: Rc<Station>,
+    at: Served,
     certificates: Option<Arc<Certificates>>,
 ) -> impl actix_service::ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<>
 {
@@ -316,6 +325,7 @@ fn clients(
         .wrap(from_fn(close_behind))
         .app_data(ground.clone())
         .app_data(station)
+        .app_data(at)
         .configure(|config| problem::extractors(config, body_bytes_max))
         .configure(resources)
         .default_service(problem::route_unknown());
@@ -353,7 +363,7 @@ fn resources(config: &mut web::ServiceConfig) {
         let mut resource = web::resource(path).app_data(OfPath(path));
         let mut methods = Vec::new();
         for route in ROUTES.iter().filter(|route| route.path == path) {
-            methods.push((route.method)().to_string());
+            methods.extend(route.methods().iter().map(ToString::to_string));
             resource = resource.route((route.route)());
         }
         let allow: &'static str = methods.join(", ").leak();

@@ -4,7 +4,7 @@
 //! without the checks does not pass.
 
 use actix_web::http::Method;
-use actix_web::{HttpRequest, Route};
+use actix_web::{HttpRequest, Route, guard};
 use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
@@ -14,7 +14,7 @@ use crate::openapi::{Doc, audit, authority, events, kill_switches, limits, publi
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: health, readiness, the description of the interface and the console's static files, and no others. What a
+    /// Nothing: health, readiness, the description of the interface, the console's files and its sign-in, and no others. What a
     /// browser asks beforehand (`transport::cors`) is public on every path, and no row of the table.
     Public,
     /// An identity in a scope.
@@ -90,6 +90,13 @@ impl RouteSpec {
         self.access != Access::Public && kill_switch::can_be_off(self.action)
     }
 
+    /// The methods that it takes, as `Allow` names them.
+    #[must_use]
+    pub fn methods(&self) -> Vec<Method> {
+        let head = (self.access == Access::Public && (self.method)() == Method::GET).then_some(Method::HEAD);
+        std::iter::once((self.method)()).chain(head).collect()
+    }
+
     /// Where it stands in the table.
     #[must_use]
     pub fn place(&self) -> u8 {
@@ -123,6 +130,14 @@ pub fn of(request: &HttpRequest) -> Option<&'static RouteSpec> {
     ROUTES.iter().find(|route| route.path == path && (route.method)() == *request.method())
 }
 
+/// A route that takes requests of a method. Of what is public HEAD is as GET, without the body (RFC 9110, section 9.3.2).
+fn taking(method: Method, access: Access) -> Route {
+    match (&method, access) {
+        (&Method::GET, Access::Public) => Route::new().guard(guard::Any(guard::Get()).or(guard::Head())),
+        _ => actix_web::web::method(method),
+    }
+}
+
 macro_rules! routes {
     ($($method:ident $path:literal $action:literal $access:ident $(($permission:ident))? $handler:path, $doc:path;)+) => {
         /// Every route of the client address.
@@ -131,7 +146,7 @@ macro_rules! routes {
             path: $path,
             action: $action,
             access: Access::$access $((Permission::$permission))?,
-            route: || actix_web::web::method(Method::$method).to($handler),
+            route: || taking(Method::$method, Access::$access $((Permission::$permission))?).to($handler),
             doc: $doc,
         }),+];
     };
@@ -139,6 +154,8 @@ macro_rules! routes {
 
 routes! {
     GET "/" "console.show" Public crate::transport::console::index, public::console;
+    GET "/client.js" "console.client" Public crate::transport::console::client, public::client;
+    POST "/console/sign-in" "console.sign_in" Public crate::transport::console::sign_in::sign_in, public::sign_in;
     GET "/console/{file}" "console.file" Public crate::transport::console::file, public::console_file;
     GET "/healthz" "health.live" Public crate::transport::health::healthz, public::healthz;
     GET "/readyz" "health.ready" Public crate::transport::health::readyz, public::readyz;
@@ -155,6 +172,7 @@ routes! {
     PUT "/v1/kill-switch" "kill_switches.put" Permission(KillSwitchesWrite) crate::control::kill_switch::routes::put, kill_switches::put;
     GET "/v1/sessions" "sessions.list" Caller crate::control::authority::sessions::list, authority::list_sessions;
     DELETE "/v1/sessions" "sessions.end" Caller crate::control::authority::sessions::end, authority::end_sessions;
+    DELETE "/v1/sessions/{connection_id}" "sessions.end_one" Caller crate::control::authority::sessions::end_one, authority::end_session;
     GET "/v1/audit" "audit.list" Permission(AuditRead) crate::control::audit::routes::list, audit::list;
     GET "/v1/audit/verify" "audit.verify" Permission(AuditRead) crate::control::audit::routes::verify, audit::verify;
     GET "/v1/audit/export" "audit.export" Permission(AuditRead) crate::control::audit::routes::export, audit::export;
@@ -195,11 +213,13 @@ mod tests {
     use super::*;
 
     /// What is never switched off: with it nobody could see what is, or switch it on again.
-    const NEVER_OFF: [&str; 10] = [
+    const NEVER_OFF: [&str; 12] = [
         "audit.list",
         "audit.verify",
         "audit.export",
         "console.show",
+        "console.client",
+        "console.sign_in",
         "console.file",
         "health.live",
         "health.ready",
@@ -228,6 +248,8 @@ mod tests {
         let of = |rate: Option<Rate>| ROUTES.iter().filter(move |route| route.rate() == rate).map(|route| route.action);
         let unrated = [
             "console.show",
+            "console.client",
+            "console.sign_in",
             "console.file",
             "health.live",
             "health.ready",

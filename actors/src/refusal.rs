@@ -156,6 +156,10 @@ codes! {
     TopicExists = "topic.exists", 409, None, "The topic exists";
     /// No service key of that id in the caller's tenant and env.
     KeyUnknown = "key.unknown", 404, None, "No such service key";
+    /// No session of that connection that this principal may know of.
+    SessionUnknown = "session.unknown", 404, None, "No such session";
+    /// The session was not found, and not every worker of the hub has said in time whom it has.
+    SessionUnsure = "session.unsure", 503, None, "Whether there is such a session is not known";
     /// The topic is not where the writer expected it.
     ExpectMismatch = "expect.mismatch", 409, None, "The topic has moved on";
     /// The key was used for something else.

@@ -17,8 +17,8 @@ use crate::topic_key::{Scope, TopicKey};
 /// What is left of an identity: `Ok(None)`: all of it; a principal: that one from now on; a refusal: nothing.
 pub type Reviewed = Result<Option<Arc<Principal>>, Refusal>;
 
-/// Looks at the identity of every session.
-pub type Review = Arc<dyn Fn(&Arc<Principal>) -> Reviewed + Send + Sync>;
+/// Looks at the identity of every session, by its connection.
+pub type Review = Arc<dyn Fn(Uuid, &Arc<Principal>) -> Reviewed + Send + Sync>;
 
 /// Asks every session of a scope who it is. Its drop says that all have answered.
 pub trait Survey: Send + Sync {

@@ -81,7 +81,7 @@ impl Ground {
     fn ended(self: &Arc<Self>, change: &Change) {
         let (ground, scope) = (self.clone(), change.scope().clone());
         let review: Review = Arc::new(
-            move |principal: &Arc<Principal>| {
+            move |_, principal: &Arc<Principal>| {
                 if principal.scope == scope { ground.review(principal) } else { Ok(None) }
             },
         );

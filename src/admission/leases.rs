@@ -287,7 +287,7 @@ impl Lost {
     fn message(self) -> ToSession {
         match self {
             Self::Replaced => ToSession::Replaced,
-            Self::Revoked => ToSession::Review(Arc::new(move |principal: &Arc<Principal>| {
+            Self::Revoked => ToSession::Review(Arc::new(move |_, principal: &Arc<Principal>| {
                 // A token that is gone at its own end was not taken back: the session ends by its own clock.
                 if principal.expires_at_ms <= now_ms() + END_MS { Ok(None) } else { Err(self.refusal()) }
             })),

@@ -1,14 +1,17 @@
 //! The words of a first run: what to open and what to paste. It never starts or asks anything.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::config::Settings;
 use crate::development;
+use crate::transport::console::sign_in::Served;
 
 /// What to open and what to paste, printed where the development secret is the key. What is the default of the
 /// commands is left out.
-pub(super) fn words(program: &str, scheme: &str, addr: SocketAddr, data_dir: &Path, token: &str) -> String {
+///
+/// Where the hub is this machine's alone the page signs in by itself; elsewhere the token is in the fragment of its URL.
+pub(super) fn words(program: &str, served: Served, data_dir: &Path, token: &str) -> String {
+    let Served { addr, scheme } = served;
     let defaults = Settings::default();
     let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
@@ -27,8 +30,12 @@ pub(super) fn words(program: &str, scheme: &str, addr: SocketAddr, data_dir: &Pa
         }
         _ => "",
     };
+    let signed_in = match served.is_local() {
+        true => String::new(),
+        false => format!("?token={token}&tenant={}&env={}", development::DEMO_TENANT, development::DEMO_ENV),
+    };
     format!(
-        "\nOpen in a browser:\n  {url}/#token={token}&tenant={tenant}&env={env}&topic=thread/{thread}\n\n\
+        "\nOpen in a browser:\n  {url}/#/threads/{thread}{signed_in}\n\n\
          Paste into terminals:\n  {program} tail thread/{thread}{url_argument}{data}\n  \
          {program} publish thread/{thread} hello{url_argument}{data}\n  \
          curl -N -H \"Authorization: Bearer $({program} token --sub me{data})\" -H \"X-Tenant-Id: {tenant}\" \
@@ -65,17 +72,36 @@ fn shell_word(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// What is said of a hub at an address.
+    fn said(program: &str, scheme: &'static str, addr: &str, data_dir: &str) -> String {
+        words(program, Served { addr: addr.parse().unwrap(), scheme }, Path::new(data_dir), "T")
+    }
+
     #[test]
     fn what_is_the_default_is_not_pasted() {
         let defaults = Settings::default();
-        let said = words("target/release/tambour", "http", defaults.http.listen, &defaults.store.data_dir, "T");
-        assert!(said.contains("\n  target/release/tambour tail thread/welcome\n"), "{said}");
-        assert!(said.contains("\n  target/release/tambour publish thread/welcome hello\n"), "{said}");
-        assert!(said.contains("$(target/release/tambour token --sub me)"), "{said}");
-        let said = words("tambour", "http", "0.0.0.0:9".parse().unwrap(), Path::new("/my data"), "T");
-        assert!(said.contains("tambour tail thread/welcome --url http://127.0.0.1:9 --data '/my data'\n"), "{said}");
-        assert!(said.contains("token --sub me --data '/my data')"), "{said}");
-        let said = words("tambour", "https", "[::1]:9".parse().unwrap(), Path::new("d"), "T");
-        assert!(said.contains("\n  https://[::1]:9/#token=T&") && said.contains("--ca FILE"), "{said}");
+        let data_dir = defaults.store.data_dir.to_str().unwrap();
+        let words = said("target/release/tambour", "http", &defaults.http.listen.to_string(), data_dir);
+        assert!(words.contains("\n  target/release/tambour tail thread/welcome\n"), "{words}");
+        assert!(words.contains("\n  target/release/tambour publish thread/welcome hello\n"), "{words}");
+        assert!(words.contains("$(target/release/tambour token --sub me)"), "{words}");
+        let words = said("tambour", "http", "0.0.0.0:9", "/my data");
+        assert!(words.contains("tambour tail thread/welcome --url http://127.0.0.1:9 --data '/my data'\n"), "{words}");
+        assert!(words.contains("token --sub me --data '/my data')"), "{words}");
+        let words = said("tambour", "https", "[::1]:9", "d");
+        assert!(words.contains("\n  https://[::1]:9/#/threads/welcome\n") && words.contains("--ca FILE"), "{words}");
+    }
+
+    #[test]
+    fn a_token_is_in_the_url_only_where_the_page_needs_one() {
+        for (addr, url) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/#/threads/welcome\n"),
+            ("127.3.2.1:9", "http://127.3.2.1:9/#/threads/welcome\n"),
+            ("0.0.0.0:9", "http://127.0.0.1:9/#/threads/welcome?token=T&tenant=t_demo&env=dev\n"),
+            ("192.0.2.1:9", "http://192.0.2.1:9/#/threads/welcome?token=T&tenant=t_demo&env=dev\n"),
+        ] {
+            let words = said("tambour", "http", addr, "d");
+            assert!(words.contains(&format!("Open in a browser:\n  {url}")), "{words}");
+        }
     }
 }

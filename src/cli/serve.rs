@@ -240,12 +240,12 @@ pub fn run(args: &Args) -> Result<(), CliError> {
             }
         };
         let hub = Hub::build(settings, verifier, demo).await.map_err(|error| not_built(&error))?;
-        let scheme = if hub.certificates().is_some() { "https" } else { "http" };
-        let (admin, addr) = (hub.admin_addr(), hub.addr());
-        let mut words = format!("metrics on http://{admin}/metrics\nlistening on {scheme}://{addr}\n");
+        let (admin, served) = (hub.admin_addr(), hub.at());
+        let mut words =
+            format!("metrics on http://{admin}/metrics\nlistening on {}://{}\n", served.scheme, served.addr);
         if let Some(secret) = &development {
-            let token = development::demo_token(secret, &auth);
-            words.push_str(&first_steps::words(&first_steps::program(), scheme, addr, &data_dir, &token));
+            let token = development::url_token(secret, &auth);
+            words.push_str(&first_steps::words(&first_steps::program(), served, &data_dir, &token));
         }
         match super::print(&words) {
             // Who started the hub need not listen to it.

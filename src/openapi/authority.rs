@@ -139,3 +139,14 @@ pub fn end_sessions(_: &RouteSpec) -> Doc {
         .answers(200, "How many there were.", [(JSON, Typed::of::<Ended>())])
         .refuses(&[Code::Forbidden, Code::StoreUnavailable])
 }
+
+/// `DELETE /v1/sessions/{connection_id}`
+pub fn end_session(_: &RouteSpec) -> Doc {
+    Doc::new(AUTHORITY, "End one session")
+        .says(
+            "It is told `session.ended`, and may come back. One's own, or with `sessions:write` those of others, but not of \
+             who has a higher role. Without `sessions:read` what is not one's to end is told as what is not there.",
+        )
+        .answers(204, "It was told to end.", [])
+        .refuses(&[Code::Forbidden, Code::SessionUnknown, Code::SessionUnsure, Code::StoreUnavailable])
+}

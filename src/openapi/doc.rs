@@ -169,7 +169,7 @@ impl Doc {
     pub(super) fn codes(&self, route: &RouteSpec) -> Vec<Code> {
         let mut codes = refusals::of_access(route.access, (route.method)().as_str());
         if self.body.is_some() {
-            codes.extend(refusals::BODY);
+            codes.extend(refusals::of_body(route.access));
         }
         if route.rate().is_some() {
             codes.extend(refusals::RATED);

@@ -9,6 +9,7 @@ use utoipa::openapi::{Ref, RefOr, Required};
 use super::shapes;
 use crate::identity::context::ROUTING;
 use crate::routes::Access;
+use crate::transport::console;
 
 /// The parameters of a path.
 pub(super) fn of_path(path: &str) -> Vec<Parameter> {
@@ -19,7 +20,8 @@ pub(super) fn of_path(path: &str) -> Vec<Parameter> {
             "sub" => ("Who.", of::<shapes::Sub>()),
             "key" => ("The service key.", of::<shapes::KeyId>()),
             "event_id" => ("The event.", of::<shapes::Cursor>()),
-            "file" => ("One of the console's files.", shapes::one_of(["app.js", "style.css"]).into()),
+            "connection_id" => ("The session's connection.", of::<shapes::ConnectionId>()),
+            "file" => ("One of the console's files.", shapes::one_of(console::names()).into()),
             name => panic!("say here what {{{name}}} in a path is"),
         };
         parameter(ParameterIn::Path, Required::True, name, words, schema)

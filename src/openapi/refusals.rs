@@ -69,8 +69,14 @@ pub(super) const WRITTEN: &[Code] = &[
 /// What is rated can be too often.
 pub(super) const RATED: &[Code] = &[Code::RateLimited];
 /// What a body can be.
-pub(super) const BODY: &[Code] =
-    &[Code::BodyType, Code::BodyTooLarge, Code::BodyLate, Code::BodyInvalid, Code::PrincipalBodies, Code::AllBodies];
+const BODY: &[Code] = &[Code::BodyType, Code::BodyTooLarge, Code::BodyLate, Code::BodyInvalid];
+/// What is held of bodies is counted, and there can be too much of it.
+const HELD: &[Code] = &[Code::PrincipalBodies, Code::AllBodies];
+
+/// What the body of a route can be: one that anybody may send is so small that nobody counts it.
+pub(super) fn of_body(access: Access) -> Vec<Code> {
+    if access == Access::Public { BODY.to_vec() } else { [BODY, HELD].concat() }
+}
 
 /// What follows from a route's access and its method.
 pub(super) fn of_access(access: Access, method: &str) -> Vec<Code> {

@@ -3,6 +3,7 @@
 //! What is kept of a body is counted as it comes. Nothing is set aside because a client says that it will send it.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
 use futures_util::StreamExt as _;
@@ -80,12 +81,39 @@ pub fn is_absent(request: &HttpRequest) -> bool {
 /// # Errors
 /// `body.type`, `body.too_large`, `body.late`, `limit.body_bytes_principal`, `limit.body_bytes`; `request.malformed` when it
 /// breaks off.
-pub async fn read(
-    caller: &Caller,
+pub async fn read(caller: &Caller, request: &HttpRequest, payload: web::Payload, most: usize) -> Result<Body, Refusal> {
+    let mut body = Body { bytes: Vec::new(), in_hand: caller.body() };
+    collect(request, payload, most, caller.body_patience(), |piece| body.extend(piece, most)).await?;
+    Ok(body)
+}
+
+/// Reads a JSON body of at most `most` bytes, so few that they are not counted, of whoever sends it.
+///
+/// # Errors
+/// `body.type`, `body.too_large`, `body.late`; `request.malformed` when it breaks off.
+pub async fn read_small(
+    request: &HttpRequest,
+    payload: web::Payload,
+    most: usize,
+    within: Duration,
+) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    let keep = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    collect(request, payload, most, within, keep).await?;
+    Ok(bytes)
+}
+
+/// Gives the pieces of a JSON body to `keep` as they come, as long as they are not more than `most` bytes.
+async fn collect(
     request: &HttpRequest,
     mut payload: web::Payload,
     most: usize,
-) -> Result<Body, Refusal> {
+    within: Duration,
+    mut keep: impl FnMut(&[u8]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
     if !is_of(request, "application/json") {
         return Err(Refusal::new(Code::BodyType, "send application/json, not compressed"));
     }
@@ -95,17 +123,18 @@ pub async fn read(
     if announced > most {
         return Err(too_large());
     }
-    let deadline = Instant::now() + caller.body_patience();
+    let deadline = Instant::now() + within;
     let late = || Refusal::new(Code::BodyLate, "the body did not come in time");
-    let mut body = Body { bytes: Vec::new(), in_hand: caller.body() };
+    let mut length = 0;
     while let Some(chunk) = timeout_at(deadline, payload.next()).await.map_err(|_| late())? {
         let chunk = chunk.map_err(|_| Refusal::new(Code::RequestMalformed, "the body breaks off"))?;
-        if body.len() + chunk.len() > most {
+        length += chunk.len();
+        if length > most {
             return Err(too_large());
         }
-        body.extend(&chunk, most)?;
+        keep(&chunk)?;
     }
-    Ok(body)
+    Ok(())
 }
 
 /// Parses a body that is an object.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::authority::{admin, by, refused, with};
+use crate::audit::{audit, told};
+use crate::refusals::{comparable, send};
+use crate::support::authority::{admin, by, foreign, refused, with};
 use crate::support::eventually;
 use crate::support::http::{Ask, create, publish};
 use crate::support::hub::Running;
@@ -100,6 +102,92 @@ fn everybody_sees_and_ends_their_own_and_who_may_all() {
     assert_eq!(end(admin("DELETE", "/v1/sessions?principal=olga")), 0);
     owner.send(&json!({ "t": "ping" }));
     owner.expect("pong");
+}
+
+/// The connection of a session that was opened.
+#[track_caller]
+fn opened(hub: &Running, ask: &Ask) -> (Ws, String) {
+    let mut ws = Ws::open(hub.addr(), ask);
+    let id = ws.expect("welcome")["connection_id"].as_str().unwrap().to_owned();
+    (ws, id)
+}
+
+/// A session is there and answers.
+#[track_caller]
+fn goes_on(ws: &mut Ws) {
+    ws.send(&json!({ "t": "ping" }));
+    ws.expect("pong");
+}
+
+fn one(id: &str) -> String {
+    format!("/v1/sessions/{id}")
+}
+
+#[test]
+fn one_session_ends_and_the_others_go_on() {
+    let hub = hub();
+    let addr = hub.addr();
+    let ws = |sub: &str| opened(&hub, &Ask::by(sub, "GET", "/v1/ws"));
+    let ((mut first, id), (mut second, _), (mut of_carol, of_carols)) = (ws("bob"), ws("bob"), ws("carol"));
+    let mut sse = Stream::open(addr, &Ask::stream("bob", PATH));
+    // One's own needs no permission.
+    let ended = Ask::by("bob", "DELETE", &one(&id)).send(addr);
+    assert_eq!((ended.status, ended.body.len()), (204, 0));
+    assert_eq!((first.error(), first.closed()), ("session.ended".to_owned(), 4403));
+    // Somebody else's needs it, and it may be over SSE.
+    let of_sse = sse.connected["connection_id"].as_str().unwrap().to_owned();
+    assert_eq!(admin("DELETE", &one(&of_sse)).send(addr).status, 204);
+    assert_eq!(sse.named(), ("refused".to_owned(), json!({ "code": "session.ended", "status": 403 })));
+    assert!(sse.next().is_none());
+    goes_on(&mut second);
+    goes_on(&mut of_carol);
+    let writer = altered(claims("rita", "member"), json!({ "permissions": { TENANT: ["sessions:write"] } }));
+    assert_eq!(with(Ask::by("rita", "DELETE", &one(&of_carols)), &writer).send(addr).status, 204);
+    assert_eq!(of_carol.error(), "session.ended");
+    goes_on(&mut second);
+    assert_eq!(admin("DELETE", &one(&id)).send(addr).refusal(), (404, "session.unknown".to_owned()), "it is gone");
+    // Each is written down once, and the feed tells of it.
+    let entries = audit(addr, "action=sessions.end_one&outcome=done");
+    let resource = |sub: &str, id: &str| format!("sessions.end_one sessions/{sub}/{id} done");
+    assert_eq!(told(&entries), [resource("bob", &id), resource("bob", &of_sse), resource("carol", &of_carols)]);
+    assert!(entries.iter().all(|entry| entry["affected_count"] == 1));
+    let feed = admin("GET", "/v1/feed?types=sessions.ended").send(addr).ok(200);
+    let data: Vec<_> = feed["events"].as_array().unwrap().iter().map(|event| event["data"].clone()).collect();
+    let event = |sub: &str, id: &str| json!({ "sub": sub, "connection_id": id, "count": 1 });
+    assert_eq!(data, [event("bob", &id), event("bob", &of_sse), event("carol", &of_carols)]);
+}
+
+#[test]
+fn who_may_not_know_of_a_session_is_told_that_there_is_none() {
+    let hub = hub();
+    let addr = hub.addr();
+    let (mut of_olga, owners) = opened(&hub, &by("olga", "owner", "GET", "/v1/ws"));
+    let (mut of_carol, carols) = opened(&hub, &Ask::by("carol", "GET", "/v1/ws"));
+    let with_permissions = |keys: Value| altered(claims("rita", "member"), json!({ "permissions": { TENANT: keys } }));
+    let asked = |ask: Ask| comparable(&send(addr, &ask));
+    let unknown = asked(admin("DELETE", &one("019ab0c4-7a3e-7cc0-8f0e-3d1c2b4a5968")));
+    assert_eq!(unknown.0, 404);
+    for (what, ask) in [
+        ("no id", admin("DELETE", &one("nonsense"))),
+        ("a member", Ask::by("bob", "DELETE", &one(&carols))),
+        ("another tenant", foreign(Ask::new("DELETE", &one(&carols)), "t_other", "dev")),
+        ("another env", foreign(Ask::new("DELETE", &one(&carols)), TENANT, "staging")),
+        (
+            "an owner's, by who sees no list",
+            with(Ask::by("rita", "DELETE", &one(&owners)), &with_permissions(json!(["sessions:write"]))),
+        ),
+    ] {
+        assert_eq!(asked(ask), unknown, "{what}");
+    }
+    // Who finds it in the list is told why not.
+    let forbidden = (403, "permission.denied".to_owned());
+    let reader = with(Ask::by("rita", "DELETE", &one(&carols)), &with_permissions(json!(["sessions:read"])));
+    assert_eq!(refused(&reader.send(addr)), forbidden);
+    assert_eq!(reader.send(addr).json()["permission"], "sessions:write");
+    assert_eq!(refused(&admin("DELETE", &one(&owners)).send(addr)), forbidden);
+    goes_on(&mut of_olga);
+    goes_on(&mut of_carol);
+    assert!(audit(addr, "action=sessions.end_one&outcome=done").is_empty());
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! Forms that are refused before they cost anything: heads and bodies that are too large or too deep, and names that
-//! somebody else points here.
+//! Forms that are refused before they cost anything: heads and bodies that are too large or too deep, methods that a path
+//! does not take, and names that somebody else points here.
 
 use serde_json::json;
+use tambour::routes::{ROUTES, RouteSpec};
 use tempfile::TempDir;
 
+use crate::refusals::{path as path_of, send};
 use crate::support::http::{Ask, Connection, create};
 use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
@@ -74,6 +76,25 @@ fn heads_that_are_too_large() {
         assert_eq!(connection.head().status, 431);
     }
     Ask::by("alice", "GET", "/v1/limits").send(hub.addr()).ok(200);
+}
+
+#[test]
+fn wrong_methods() {
+    let hub = Running::start();
+    let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    for path in paths {
+        let methods: Vec<_> = ROUTES.iter().filter(|route| route.path == path).flat_map(RouteSpec::methods).collect();
+        let allow = methods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        for wrong in ["PATCH", "PUT", "POST", "DELETE", "OPTIONS", "BREW"] {
+            if methods.iter().any(|method| method.as_str() == wrong) {
+                continue;
+            }
+            let answer = send(hub.addr(), &Ask::by("alice", wrong, &path_of(path, "open")));
+            assert_eq!(answer.refusal(), (405, "route.method".to_owned()), "{wrong} {path}");
+            assert_eq!(answer.header("allow"), Some(allow.as_str()), "{wrong} {path}");
+        }
+    }
 }
 
 #[test]

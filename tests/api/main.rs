@@ -13,6 +13,7 @@ mod backup;
 mod bodies;
 mod clients;
 mod conformance;
+mod console;
 mod cors;
 mod crowds;
 mod deploy;

@@ -47,6 +47,7 @@ def schemathesis(hub, directory, cursors, seed):
     env = os.environ | {
         "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py"),
         "TAMBOUR_SCHEMA_TOKEN": hub.token,
+        "TAMBOUR_SCHEMA_URL": hub.url,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     code = subprocess.run(command, env=env, cwd=directory, check=False).returncode

@@ -66,7 +66,7 @@ impl Session {
     pub(super) fn review(&mut self, review: Option<&Review>, ctx: &Context<Self>) {
         let Some(principal) = self.principal().filter(|_| !self.ending) else { return };
         let reviewed = match review {
-            Some(review) => review(principal),
+            Some(review) => review(self.connection_id, principal),
             None => self.gate.review(principal),
         };
         match reviewed {

@@ -237,7 +237,7 @@ fn what_one_may_see_moves_with_ones_role() {
             gets(client, &["shut 1"]).await;
         }
         let into = |role: Role, permissions: Permissions| -> Review {
-            Arc::new(move |principal: &Arc<Principal>| {
+            Arc::new(move |_, principal: &Arc<Principal>| {
                 Ok(Some(Arc::new(Principal { role, permissions, ..(**principal).clone() })))
             })
         };

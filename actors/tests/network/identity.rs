@@ -51,7 +51,7 @@ fn send(hub: &Hub, review: &Review) {
 
 /// Bob's identity is over.
 fn over(code: Code) -> Review {
-    Arc::new(move |principal: &Arc<Principal>| if &*principal.sub == "bob" { Err(code.into()) } else { Ok(None) })
+    Arc::new(move |_, principal: &Arc<Principal>| if &*principal.sub == "bob" { Err(code.into()) } else { Ok(None) })
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_lesser_role_is_in_force_in_a_live_session() {
             bob.subscribe(topic, Start::Earliest);
             until("subscribed", || bob.at(topic).is_some()).await;
         }
-        let lesser: Review = Arc::new(|principal: &Arc<Principal>| {
+        let lesser: Review = Arc::new(|_, principal: &Arc<Principal>| {
             Ok(Some(Arc::new(Principal { role: Role::Member, ..(**principal).clone() })))
         });
         send(&hub, &lesser);
@@ -190,7 +190,7 @@ fn what_may_not_be_read_any_more_at_all_ends_and_the_rest_goes_on() {
         let mut bob = Client::ws_of("bob", &hub, &truth, 0).await;
         bob.subscribe("thread/a", Start::Earliest);
         until("subscribed", || bob.at("thread/a").is_some()).await;
-        let nothing_said: Review = Arc::new(|_: &Arc<Principal>| Ok(None));
+        let nothing_said: Review = Arc::new(|_, _: &Arc<Principal>| Ok(None));
         for (off, ended) in [(TopicKind::Canvas, vec![]), (TopicKind::Thread, vec![("thread/a", "forbidden")])] {
             *hub.off.lock() = Some(off);
             send(&hub, &nothing_said);

@@ -1102,6 +1102,23 @@ export type SessionList = {
   sessions: Array<Session>;
 };
 
+/** The body. */
+export type SignIn = {
+  /** As whom; left out: `ada`. */
+  sub?: Sub;
+};
+
+/** Who is signed in. */
+export type SignedIn = {
+  env: Env;
+  expires_at: Time;
+  role: Role;
+  sub: Sub;
+  tenant_id: Tenant;
+  /** A JWT, good for an hour. */
+  token: string;
+};
+
 /** A topic, and how much of its log is kept, from one moment. */
 export type Snapshot = Topic & {
   /** How many events are kept. */
@@ -1128,7 +1145,7 @@ export type StreamTokenLimits = {
 export type Sub = string;
 
 /** An action, a family of them, or all: what never can be switched off can't be named. */
-export type SwitchedAction = "*" | "canvases.*" | "canvases.change" | "canvases.close" | "canvases.create" | "canvases.delete" | "canvases.get" | "canvases.list" | "canvases.members.*" | "canvases.members.put" | "canvases.members.remove" | "canvases.publish" | "canvases.read" | "canvases.redact" | "canvases.snapshot" | "canvases.stream" | "feed.*" | "feed.read" | "keys.*" | "keys.create" | "keys.list" | "keys.revoke" | "keys.rotate" | "limits.*" | "limits.show" | "principals.*" | "principals.get" | "principals.put" | "revocations.*" | "revocations.create" | "session.*" | "session.open" | "sessions.*" | "sessions.end" | "sessions.list" | "stream.*" | "stream.open" | "stream_tokens.*" | "stream_tokens.create" | "threads.*" | "threads.change" | "threads.close" | "threads.create" | "threads.delete" | "threads.get" | "threads.list" | "threads.members.*" | "threads.members.put" | "threads.members.remove" | "threads.publish" | "threads.read" | "threads.redact" | "threads.snapshot" | "threads.stream";
+export type SwitchedAction = "*" | "canvases.*" | "canvases.change" | "canvases.close" | "canvases.create" | "canvases.delete" | "canvases.get" | "canvases.list" | "canvases.members.*" | "canvases.members.put" | "canvases.members.remove" | "canvases.publish" | "canvases.read" | "canvases.redact" | "canvases.snapshot" | "canvases.stream" | "feed.*" | "feed.read" | "keys.*" | "keys.create" | "keys.list" | "keys.revoke" | "keys.rotate" | "limits.*" | "limits.show" | "principals.*" | "principals.get" | "principals.put" | "revocations.*" | "revocations.create" | "session.*" | "session.open" | "sessions.*" | "sessions.end" | "sessions.end_one" | "sessions.list" | "stream.*" | "stream.open" | "stream_tokens.*" | "stream_tokens.create" | "threads.*" | "threads.change" | "threads.close" | "threads.create" | "threads.delete" | "threads.get" | "threads.list" | "threads.members.*" | "threads.members.put" | "threads.members.remove" | "threads.publish" | "threads.read" | "threads.redact" | "threads.snapshot" | "threads.stream";
 
 /** A tenant. */
 export type Tenant = string;

@@ -27,6 +27,8 @@ pub(super) struct Asked {
     pub(super) scope: Scope,
     /// Of whom; `None`: of everybody.
     pub(super) sub: Option<String>,
+    /// Which connection; `None`: every one.
+    pub(super) connection: Option<Uuid>,
     /// Behind which connection.
     pub(super) after: Option<Uuid>,
     /// At most so many.
@@ -59,8 +61,11 @@ impl Survey for Call {
     }
 
     fn seen(&self, seen: Seen) {
-        let Asked { sub, after, limit, .. } = &self.asked;
+        let Asked { sub, connection, after, limit, .. } = &self.asked;
         if sub.as_deref().is_some_and(|sub| sub != &*seen.principal.sub) || Some(seen.connection_id) <= *after {
+            return;
+        }
+        if connection.is_some_and(|connection| connection != seen.connection_id) {
             return;
         }
         let mut kept = self.kept.lock();
@@ -83,21 +88,55 @@ pub(super) async fn call(directory: &Directory, asked: Asked) -> Roll {
     Roll { seen, complete }
 }
 
-/// Whose sessions somebody may end, in their own tenant and env: their own, and those of who has no higher role.
-struct Ends {
+/// The one session of a connection, wherever in the hub it lives.
+///
+/// # Errors
+/// `session.unknown`; `session.unsure` when a worker that has not answered may have it.
+pub(super) async fn find(directory: &Directory, scope: &Scope, connection: Uuid) -> Result<Seen, Refusal> {
+    let asked = Asked { scope: scope.clone(), sub: None, connection: Some(connection), after: None, limit: 1 };
+    call(directory, asked).await.only()
+}
+
+impl Roll {
+    fn only(mut self) -> Result<Seen, Refusal> {
+        match (self.seen.pop(), self.complete) {
+            (Some(seen), _) => Ok(seen),
+            (None, true) => Err(Code::SessionUnknown.into()),
+            (None, false) => {
+                Err(Refusal::new(Code::SessionUnsure, "a part of the hub has not answered; try again in a moment"))
+            }
+        }
+    }
+}
+
+/// Which sessions somebody ends, in their own tenant and env: those of one principal, all or one. Those of others only where
+/// they have no higher role.
+#[derive(Clone)]
+pub(super) struct Ends {
     scope: Scope,
     role: Role,
     own: bool,
     sub: String,
+    connection: Option<Uuid>,
 }
 
 impl Ends {
-    fn of(by: &Principal, sub: &str) -> Self {
-        Self { scope: by.scope.clone(), role: by.role, own: *by.sub == *sub, sub: sub.to_owned() }
+    /// All sessions of `sub`.
+    pub(super) fn all(by: &Principal, sub: &str) -> Self {
+        let own = *by.sub == *sub;
+        Self { scope: by.scope.clone(), role: by.role, own, sub: sub.to_owned(), connection: None }
     }
 
-    fn reach(&self, principal: &Principal) -> bool {
-        principal.scope == self.scope && *principal.sub == *self.sub && (self.own || principal.role <= self.role)
+    /// One session of `sub`.
+    pub(super) fn one(by: &Principal, sub: &str, connection: Uuid) -> Self {
+        Self { connection: Some(connection), ..Self::all(by, sub) }
+    }
+
+    fn reach(&self, connection: Uuid, principal: &Principal) -> bool {
+        self.connection.is_none_or(|only| only == connection)
+            && principal.scope == self.scope
+            && *principal.sub == *self.sub
+            && (self.own || principal.role <= self.role)
     }
 }
 
@@ -114,31 +153,31 @@ impl Survey for Count {
     }
 
     fn seen(&self, seen: Seen) {
-        if self.ends.reach(&seen.principal) {
+        if self.ends.reach(seen.connection_id, &seen.principal) {
             self.found.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// How many sessions of somebody `by` may end, and whether every worker has answered in time.
-pub(super) async fn count(directory: &Directory, by: &Principal, sub: &str) -> (usize, bool) {
+/// How many sessions are to be ended, and whether every worker has answered in time.
+pub(super) async fn count(directory: &Directory, ends: &Ends) -> (usize, bool) {
     let (over, all_answered) = oneshot::channel();
     let found = Arc::new(AtomicUsize::new(0));
-    let survey: Arc<dyn Survey> = Arc::new(Count { ends: Ends::of(by, sub), found: found.clone(), _over: Over(over) });
+    let survey: Arc<dyn Survey> = Arc::new(Count { ends: ends.clone(), found: found.clone(), _over: Over(over) });
     directory.outlets().send_all(|| ToOutlet::Survey(survey.clone()));
     drop(survey);
     let complete = timeout(WITHIN, all_answered).await.is_ok();
     (found.load(Ordering::Relaxed), complete)
 }
 
-/// Ends the sessions of somebody that `by` may end, and says how many there were.
-pub(super) async fn dismiss(directory: &Directory, by: &Principal, sub: &str) -> usize {
+/// Ends sessions, and says how many there were.
+pub(super) async fn dismiss(directory: &Directory, ends: Ends) -> usize {
     let (over, all_answered) = oneshot::channel();
     let ended = Arc::new(Mutex::new(0));
-    let (ends, counted, over) = (Ends::of(by, sub), ended.clone(), Over(over));
-    let review: Review = Arc::new(move |principal: &Arc<Principal>| {
+    let (counted, over) = (ended.clone(), Over(over));
+    let review: Review = Arc::new(move |connection, principal: &Arc<Principal>| {
         let _held = &over;
-        if !ends.reach(principal) {
+        if !ends.reach(connection, principal) {
             return Ok(None);
         }
         *counted.lock() += 1;
@@ -149,4 +188,16 @@ pub(super) async fn dismiss(directory: &Directory, by: &Principal, sub: &str) ->
     // Who is slow to hear of it ends all the same, and is not counted.
     let _ = timeout(WITHIN, all_answered).await;
     *ended.lock()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_not_found_may_still_be_where_nobody_answered() {
+        let none = |complete| Roll { seen: Vec::new(), complete }.only().map_err(|refusal| refusal.code);
+        assert_eq!(none(true).err(), Some(Code::SessionUnknown));
+        assert_eq!(none(false).err(), Some(Code::SessionUnsure));
+    }
 }

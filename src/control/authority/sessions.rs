@@ -4,9 +4,9 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tambour_actors::frame::{Wire, time_text};
-use tambour_actors::principal::Permission;
+use tambour_actors::principal::{Permission, Principal};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Reading, Seen};
 use tambour_actors::system::SystemType;
@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::keys::limit;
-use super::roll::{self, Asked};
+use super::roll::{self, Asked, Ends};
 use crate::admission::{Caller, gate, rights};
 use crate::audit::entry::Happened;
 use crate::openapi::shapes;
@@ -111,7 +111,7 @@ pub async fn list(caller: Caller, query: web::Query<ListQuery>) -> Result<HttpRe
     if sub.as_deref() != Some(own) {
         rights::require(&caller.principal, Permission::SessionsRead).map_err(|refusal| caller.problem(refusal))?;
     }
-    let asked = Asked { scope: caller.scope().clone(), sub, after, limit: limit + 1 };
+    let asked = Asked { scope: caller.scope().clone(), sub, connection: None, after, limit: limit + 1 };
     let roll = roll::call(&caller.ground().directory, asked).await;
     let sessions = roll.seen.iter().take(limit).map(ShownSession::of).collect();
     let list = SessionList { sessions, has_more: roll.seen.len() > limit, complete: roll.complete };
@@ -127,20 +127,63 @@ pub async fn end(caller: Caller, query: web::Query<EndQuery>) -> Result<HttpResp
     if **sub != *caller.principal.sub {
         rights::require(&caller.principal, Permission::SessionsWrite).map_err(|refusal| caller.problem(refusal))?;
     }
+    let told = (format!("sessions/{sub}"), json!({ "sub": sub }));
+    let ended = carry_out(&caller, Ends::all(&caller.principal, sub), told).await?;
+    Ok(HttpResponse::Ok().json(Ended { ended }))
+}
+
+/// `DELETE /v1/sessions/{connection_id}`: the same of one session. Who may not know of it is told what is told of one that is
+/// not there.
+///
+/// # Errors
+/// What admission refuses, `session.unknown`, `session.unsure`, `permission.denied`, `store.*`.
+pub async fn end_one(caller: Caller, name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let refused = |refusal| caller.problem(refusal);
+    let connection = Uuid::try_parse(&name).map_err(|_| refused(Code::SessionUnknown.into()))?;
+    let seen = roll::find(&caller.ground().directory, caller.scope(), connection).await.map_err(refused)?;
+    let of = &seen.principal;
+    may_end(&caller.principal, of).map_err(refused)?;
+    let told = (
+        format!("sessions/{}/{connection}", of.sub),
+        json!({ "sub": &*of.sub, "connection_id": connection.to_string() }),
+    );
+    carry_out(&caller, Ends::one(&caller.principal, &of.sub, connection), told).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Whether somebody may end a session of somebody in their tenant and env. One that they could not find in the list is
+/// unknown to them.
+///
+/// # Errors
+/// `session.unknown`, `permission.denied`.
+fn may_end(by: &Principal, of: &Principal) -> Result<(), Refusal> {
+    let writes = by.has(Permission::SessionsWrite);
+    if by.sub == of.sub || (writes && of.role <= by.role) {
+        return Ok(());
+    }
+    if !by.has(Permission::SessionsRead) {
+        return Err(Code::SessionUnknown.into());
+    }
+    rights::require(by, Permission::SessionsWrite)?;
+    Err(Refusal::new(Code::Forbidden, "who has a higher role than yours is not yours to end"))
+}
+
+/// Ends sessions: written down, with what the feed tells, and then done. Where there are none nothing is written.
+async fn carry_out(caller: &Caller, ends: Ends, (resource, mut told): (String, Value)) -> Result<usize, Problem> {
     let directory = &caller.ground().directory;
     // Who ends the same sessions in the same moment finds them ended, and writes nothing down.
     let _turn = caller.ground().dismissing.lock().await;
-    let (count, complete) = roll::count(directory, &caller.principal, sub).await;
+    let (count, complete) = roll::count(directory, &ends).await;
     if (count, complete) == (0, true) {
-        return Ok(HttpResponse::Ok().json(Ended { ended: 0 }));
+        return Ok(0);
     }
-    let mut happened = Happened::done(format!("sessions/{sub}"));
+    told["count"] = count.into();
+    let mut happened = Happened::done(resource);
     happened.affected_count = count as u64;
-    let happened = happened.told(SystemType::SessionsEnded, &json!({ "sub": sub, "count": count }), None);
+    let happened = happened.told(SystemType::SessionsEnded, &told, None);
     let written = caller.ground().store.record(caller.deed(), happened).await;
     written.map_err(|error| caller.problem(gate::unavailable(&error)))?;
-    let ended = roll::dismiss(directory, &caller.principal, sub).await;
-    Ok(HttpResponse::Ok().json(Ended { ended }))
+    Ok(roll::dismiss(directory, ends).await)
 }
 
 fn connection_id(text: &str) -> Result<Uuid, Refusal> {

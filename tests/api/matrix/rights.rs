@@ -13,7 +13,8 @@ use crate::support::token::{claims, sign, token};
 use crate::support::ws::Ws;
 
 /// What everybody with an identity may ask: they are told of what is theirs.
-const OPEN_TO_ALL: [&str; 4] = ["limits.show", "kill_switches.show", "threads.list", "canvases.list"];
+const OPEN_TO_ALL: [&str; 5] =
+    ["limits.show", "kill_switches.show", "threads.list", "canvases.list", "sessions.end_one"];
 
 /// The request of a shape by somebody who lacks what it needs; `None` for what everybody may.
 fn forbidden(shape: &Shape) -> Option<Ask> {
