@@ -16,7 +16,7 @@ RUN mkdir --parents src actors/src && touch src/lib.rs actors/src/lib.rs && echo
     && cargo build --release --locked --bin tambour
 COPY actors actors
 COPY src src
-COPY console console
+COPY console/dist console/dist
 # Cargo goes by times, and those of the sources may be older than that layer.
 RUN touch src/lib.rs src/main.rs actors/src/lib.rs && cargo build --release --locked --bin tambour
 

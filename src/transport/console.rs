@@ -33,14 +33,27 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
+const IMAGE: &str = "image/svg+xml";
+
 /// Every file.
 pub const FILES: &[File] = &[
-    File { path: "/", kind: HTML, bytes: include_bytes!("../../console/index.html"), is_for_all: false },
-    File { path: "/console/app.js", kind: SCRIPT, bytes: include_bytes!("../../console/app.js"), is_for_all: false },
+    File { path: "/", kind: HTML, bytes: include_bytes!("../../console/dist/index.html"), is_for_all: false },
     File {
-        path: "/console/style.css",
+        path: "/console/app.js",
+        kind: SCRIPT,
+        bytes: include_bytes!("../../console/dist/app.js"),
+        is_for_all: false,
+    },
+    File {
+        path: "/console/app.css",
         kind: STYLE,
-        bytes: include_bytes!("../../console/style.css"),
+        bytes: include_bytes!("../../console/dist/app.css"),
+        is_for_all: false,
+    },
+    File {
+        path: "/console/icon.svg",
+        kind: IMAGE,
+        bytes: include_bytes!("../../console/dist/icon.svg"),
         is_for_all: false,
     },
     File { path: "/client.js", kind: SCRIPT, bytes: include_bytes!("../../console/dist/client.js"), is_for_all: true },
