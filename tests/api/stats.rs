@@ -162,7 +162,7 @@ fn the_whole_hub_is_for_whom_the_setting_names() {
     create(addr, "alice", "x");
     let (mut several, mut single, mut stream) = readers(addr);
     publish(addr, "alice", "x", &json!(1));
-    (several.event(), single.event(), stream.event());
+    assert_eq!([several.event(), single.event(), stream.event()].map(|event| event["data"].clone()), [1, 1, 1]);
     let elsewhere = |method: &str, path: &str| foreign(Ask::by("ada", method, path), "t_other", "prod");
     elsewhere("POST", "/v1/threads").json(json!({ "id": "x" })).send(addr).ok(201);
     let _other = Stream::open(addr, &elsewhere("GET", EVENTS_OF_X).with("accept", "text/event-stream"));
@@ -307,7 +307,7 @@ fn metrics_are_the_same_numbers() {
     let (mut several, mut single, mut stream) = readers(hub.addr);
     for n in 0..4 {
         publish(hub.addr, "alice", "x", &json!(n));
-        (several.event(), single.event(), stream.event());
+        assert_eq!([several.event(), single.event(), stream.event()].map(|event| event["data"].clone()), [n, n, n]);
     }
     once(hub.addr, &[("deliveries_total", 12)]);
     let all = stats(hub.addr)["hub"].take();

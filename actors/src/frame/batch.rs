@@ -239,6 +239,10 @@ mod tests {
             }
             let last = seq + tail + u64::from(gaps.is_empty());
             let batch = Batch::folded(4, last, true, frames);
+            for (cursor, reached) in (4..=last).flat_map(|cursor| (cursor..=last).map(move |reached| (cursor, reached))) {
+                let counted = batch.frames.iter().filter(|frame| frame.seq > cursor && frame.seq <= reached).count();
+                prop_assert_eq!(batch.between(cursor, reached), counted as u64);
+            }
             let bytes = batch.behind(Wire::Sse, 4).len();
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
             let taken = (bytes as f64 * cut) as usize;
