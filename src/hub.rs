@@ -33,6 +33,7 @@ use crate::admission::terms::Terms;
 use crate::admission::{Gatekeeper, Ground};
 use crate::config::token_store::TokenStore;
 use crate::config::{Settings, Tokens};
+use crate::control::stats::samples::Samples;
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::stream_tokens::StreamTokens;
 use crate::problem;
@@ -145,8 +146,9 @@ impl Hub {
         let terms = Terms::new(settings, verifier);
         let ground = Arc::new(Ground::new(terms, directory.clone(), store, standing, leases));
         let at = Served { addr, scheme: if certificates.is_some() { "https" } else { "http" } };
+        let samples: web::Data<Samples> = Arc::new(Samples::new(ground.clone())).into();
         let server = {
-            let (ground, admin_ground) = (ground.clone(), ground.clone());
+            let (ground, admin_ground, admin_samples) = (ground.clone(), ground.clone(), samples.clone());
             let certificates = certificates.clone();
             let metrics = telemetry::install_metrics();
             Server::build()
@@ -155,13 +157,13 @@ impl Hub {
                 .shutdown_timeout(shutdown_seconds.min(5))
                 .listen("clients", listener, move || {
                     let station = station(&ground, log.clone());
-                    clients(&ground, station, at, certificates.clone())
+                    clients(&ground, station, (at, samples.clone()), certificates.clone())
                 })?
                 .listen("admin", admin, move || {
-                    let (ground, metrics) = (admin_ground.clone(), metrics.clone());
+                    let (ground, samples, metrics) = (admin_ground.clone(), admin_samples.clone(), metrics.clone());
                     let scrape = move || {
-                        telemetry::measure(&ground);
-                        std::future::ready(metrics.render())
+                        let (ground, samples, metrics) = (ground.clone(), samples.clone(), metrics.clone());
+                        async move { telemetry::exposition(&metrics, &ground, &*samples.latest().await) }
                     };
                     let app = App::new()
                         .route("/metrics", web::get().to(scrape))
@@ -311,7 +313,7 @@ fn station(ground: &Arc<Ground>, log: Arc<dyn EventLog>) -> Rc<Station> {
 fn clients(
     ground: &Arc<Ground>,
     station: Rc<Station>,
-    at: Served,
+    (at, samples): (Served, web::Data<Samples>),
     certificates: Option<Arc<Certificates>>,
 ) -> impl actix_service::ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<>
 {
@@ -326,6 +328,7 @@ fn clients(
         .app_data(ground.clone())
         .app_data(station)
         .app_data(at)
+        .app_data(samples)
         .configure(|config| problem::extractors(config, body_bytes_max))
         .configure(resources)
         .default_service(problem::route_unknown());

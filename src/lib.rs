@@ -5,7 +5,7 @@
 //! - [`identity`]: who calls. [`admission`]: whether they may, in one order for every route.
 //! - [`audit`]: what is written down of what was done and refused.
 //! - [`routes`]: the one table of them. [`transport`]: HTTP, and the hand-over of its sockets to sessions. [`control`]: topics as resources.
-//! - [`store`]: the log and the topics on disk. [`retention`]: what is kept no longer. [`problem`], [`telemetry`], [`development`].
+//! - `proc_stat`: what a process costs. [`store`]: the log and the topics on disk. [`retention`]: what is kept no longer. [`problem`], [`telemetry`], [`development`].
 
 pub mod admission;
 pub mod audit;
@@ -17,6 +17,7 @@ pub mod hub;
 pub mod identity;
 pub mod openapi;
 pub mod problem;
+mod proc_stat;
 pub mod reload;
 pub mod retention;
 pub mod routes;

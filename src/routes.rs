@@ -9,7 +9,9 @@ use tambour_actors::principal::Permission;
 use tambour_actors::topic_key::TopicKind;
 
 use crate::admission::standing::kill_switch::{self, Doing};
-use crate::openapi::{Doc, audit, authority, events, kill_switches, limits, public, sockets, stream_tokens, topics};
+use crate::openapi::{
+    Doc, audit, authority, events, kill_switches, limits, public, sockets, stats, stream_tokens, topics,
+};
 
 /// What a route asks of its caller before its handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub enum Rate {
 }
 
 /// What is never rated, by the first name of an action: what is needed most when there is too much of everything.
-const UNRATED: [&str; 3] = ["audit", "health", "kill_switches"];
+const UNRATED: [&str; 4] = ["audit", "health", "kill_switches", "stats"];
 /// Actions that are never rated, because they end what somebody else does.
 const EMERGENCIES: [&str; 3] = ["keys.revoke", "principals.put", "revocations.create"];
 
@@ -161,6 +163,7 @@ routes! {
     GET "/readyz" "health.ready" Public crate::transport::health::readyz, public::readyz;
     GET "/openapi.json" "openapi.show" Public crate::openapi::show, public::openapi;
     GET "/v1/limits" "limits.show" Caller crate::control::limits::show, limits::show;
+    GET "/v1/stats" "stats.show" Permission(StatsRead) crate::control::stats::routes::show, stats::show;
     POST "/v1/keys" "keys.create" Permission(KeysWrite) crate::control::authority::keys::create, authority::create_key;
     GET "/v1/keys" "keys.list" Permission(KeysWrite) crate::control::authority::keys::list, authority::list_keys;
     POST "/v1/keys/{key}/rotate" "keys.rotate" Permission(KeysWrite) crate::control::authority::keys::rotate, authority::rotate_key;
@@ -213,7 +216,7 @@ mod tests {
     use super::*;
 
     /// What is never switched off: with it nobody could see what is, or switch it on again.
-    const NEVER_OFF: [&str; 12] = [
+    const NEVER_OFF: [&str; 13] = [
         "audit.list",
         "audit.verify",
         "audit.export",
@@ -226,6 +229,7 @@ mod tests {
         "openapi.show",
         "kill_switches.show",
         "kill_switches.put",
+        "stats.show",
     ];
 
     #[test]
@@ -263,6 +267,7 @@ mod tests {
             "audit.export",
             "kill_switches.show",
             "kill_switches.put",
+            "stats.show",
         ];
         let is_known = |action: &&str| unrated.contains(action) || EMERGENCIES.contains(action);
         assert_eq!(of(None).filter(|action| !is_known(action)).collect::<Vec<_>>(), [""; 0]);

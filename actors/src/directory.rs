@@ -23,6 +23,7 @@ use crate::event::Seq;
 use crate::log::appender::Appender;
 use crate::log::feed::FeedLog;
 use crate::log::{ChangeError, EventLog, LogId, TopicChange, TopicRecord, Topics, Unavailable};
+use crate::meter::{Meter, Meters};
 use crate::refusal::{Code, Refusal};
 use crate::topic::messages::{Changed, Delete, Life, Outlets, Publish, Sleep, ToOutlet, Trimmed};
 use crate::topic::now_ms;
@@ -38,6 +39,8 @@ pub struct TopicHandle {
     pub record: Arc<TopicRecord>,
     /// Which life.
     pub life: Life,
+    /// Where what its scope does is counted.
+    pub meter: Arc<Meter>,
 }
 
 /// A worker thread as the directory knows it.
@@ -76,6 +79,7 @@ struct Inner {
     limits: RwLock<TopicLimits>,
     sleep_after_ms: AtomicI64,
     outlets: Outlets,
+    meters: Meters,
     seats: RwLock<Vec<Option<Seat>>>,
     shards: Vec<Mutex<HashMap<TopicKey, Entry>>>,
     lives: AtomicU64,
@@ -98,6 +102,7 @@ impl Directory {
             sleep_after_ms: AtomicI64::new(ground.sleep_after_ms),
             ground,
             outlets: Outlets::default(),
+            meters: Meters::default(),
             seats: RwLock::new((0..workers).map(|_| None).collect()),
             shards: (0..workers).map(|_| Mutex::default()).collect(),
             lives: AtomicU64::new(0),
@@ -110,6 +115,12 @@ impl Directory {
     #[must_use]
     pub fn outlets(&self) -> &Outlets {
         &self.0.outlets
+    }
+
+    /// What each scope has done since the hub began.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// Seats the calling worker as the first that is not seated, or whose thread is gone. Finding the seat

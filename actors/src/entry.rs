@@ -231,7 +231,7 @@ pub fn write_array(entries: Vec<Entry>, conditions: Conditions, mark: Mark, sub:
 fn write(events: Vec<NewEvent>, conditions: Conditions, sub: &Arc<str>) -> Write {
     let Conditions { idempotency_key, expect } = conditions;
     let once = idempotency_key.map(|key| Once { sub: sub.clone(), key, digest: digest(&events) });
-    Write { what: What::Events(events), once, expect, chain: None }
+    Write { what: What::Events(events), once, expect, chain: None, taken: None }
 }
 
 /// SHA-256 of what is written: of each event its type, target and data, each with its length before it, so that no two

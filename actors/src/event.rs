@@ -5,6 +5,7 @@
 //! This file never encodes a frame: `frame` does.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -222,6 +223,8 @@ pub struct Event {
     pub data: Bytes,
     /// Of an `append` or a `redacted`: the event it is about.
     pub target: Option<Seq>,
+    /// When its topic took the publish, by the clock of this process: of what is being written. It is not kept.
+    pub taken: Option<Instant>,
 }
 
 impl Event {

@@ -7,6 +7,7 @@
 //! - [`log`]: the ports behind which events and topics are kept.
 //! - [`composite`]: where a reader of several topics stands.
 //! - [`entry`]: what a client asks to be written, parsed once for every transport.
+//! - [`meter`]: what a scope does, counted. [`lag`]: how far its readers are behind.
 //! - [`topic`]: the actor that owns a log's order. [`feed`]: what happens in all of them. [`directory`]: finds and starts both.
 //! - [`outlet`]: writes to the sockets of one worker. [`session`]: one connection.
 
@@ -20,7 +21,9 @@ pub mod entry;
 pub mod event;
 pub mod feed;
 pub mod frame;
+pub mod lag;
 pub mod log;
+pub mod meter;
 pub mod outlet;
 pub mod principal;
 pub mod refusal;

@@ -128,6 +128,8 @@ permissions! {
     KillSwitchesWrite = "kill_switches:write";
     /// Sign people in: make stream tokens that prove somebody else. Service keys only.
     PrincipalsSignIn = "principals:sign_in";
+    /// See what is counted: connections, readers, events, deliveries.
+    StatsRead = "stats:read";
 }
 
 impl Permission {

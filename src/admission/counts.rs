@@ -185,6 +185,12 @@ impl Counts {
         }
     }
 
+    /// How many connections each tenant has in each env. Who has none is not in it.
+    #[must_use]
+    pub fn tenants(&self) -> &HashMap<Scope, usize> {
+        &self.tenants
+    }
+
     /// How many connections there are, those that have not said `hello` yet too.
     #[must_use]
     pub fn all(&self) -> usize {

@@ -4,6 +4,7 @@
 //! under one lock, so racing openers never exceed a limit.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::Refusal;
 use tambour_actors::session::gate::Hold;
+use tambour_actors::topic_key::Scope;
 
 pub use super::counts::{Address, Used};
 use super::counts::{Counts, Holder};
@@ -49,6 +51,12 @@ impl Permits {
     #[must_use]
     pub fn held(&self) -> usize {
         self.0.lock().all()
+    }
+
+    /// How many connections of who has proved an identity each tenant has in each env.
+    #[must_use]
+    pub fn by_scope(&self) -> HashMap<Scope, usize> {
+        self.0.lock().tenants().clone()
     }
 
     /// What an address and a principal have now.

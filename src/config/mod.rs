@@ -7,6 +7,7 @@
 
 pub mod claim;
 pub mod issuers;
+pub mod key;
 pub mod key_url;
 pub mod layers;
 pub mod network;
@@ -24,9 +25,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tambour_actors::principal::Permission;
-use tambour_actors::topic_key::Env;
+use tambour_actors::topic_key::{Env, Tenant};
 
 use claim::ClaimPath;
+pub use key::Key;
 use key_url::KeyUrl;
 use layers::{Layers, SettingsError};
 use network::Network;
@@ -34,29 +36,6 @@ use rates::ActionRate;
 pub use reload::{Change, Reload};
 use token_store::{RedisUrl, TokenStore};
 use value::{Accepts, Algorithm, LogFilter, LogFormat, Secret, Setting, WebOrigin};
-
-/// What the table knows about one setting.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    /// Its name: `section.key`, or `production`.
-    pub name: &'static str,
-    /// What it does, in words; several lines.
-    pub words: &'static [&'static str],
-    /// What is accepted, in words.
-    pub accepts: fn() -> String,
-    /// The default as TOML; `None` for a setting that is absent by default.
-    pub default: fn() -> Option<toml::Value>,
-    /// What a reload does with it.
-    pub reload: Reload,
-}
-
-impl Key {
-    /// The variable that sets it: `TAMBOUR__SECTION__KEY`.
-    #[must_use]
-    pub fn variable(&self) -> String {
-        format!("{}{}", layers::PREFIX, self.name.to_ascii_uppercase().replace('.', "__"))
-    }
-}
 
 macro_rules! settings {
     ($($(#[doc = $section_doc:literal])+ $section:ident: $Section:ident {
@@ -380,6 +359,12 @@ settings! {
     audit: Audit {
         /// Refusals of one principal in 60 s that have an entry each; more are counted in the next entry.
         refusals_per_minute: usize = 10, range(1, 1_000), Live;
+    }
+    /// Live numbers: `/v1/stats`.
+    stats: Stats {
+        /// Tenants that are told the numbers of the whole hub, too: by those, each tells how much the others do. The tenant of the
+        /// demo is, on the development secret.
+        operator_tenants: Vec<Tenant> = Vec::new(), Accepts::Any, Live;
     }
     /// Logs, on standard error.
     log: Log {

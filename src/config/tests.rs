@@ -196,6 +196,7 @@ fn other(name: &str, accepts: &str) -> String {
         "auth.jwks_url" => "https://issuer.example/keys".to_owned(),
         "roles.viewer" | "roles.member" => "keys:write".to_owned(),
         "rates.actions" => "threads.create=20".to_owned(),
+        "stats.operator_tenants" => "t_ops".to_owned(),
         "log.format" => "json".to_owned(),
         "log.level" => "debug".to_owned(),
         _ if accepts == "true or false" => "true".to_owned(),

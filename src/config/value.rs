@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tambour_actors::principal::Permission;
-use tambour_actors::topic_key::Env;
+use tambour_actors::topic_key::{Env, Tenant};
 use toml::Value;
 
 /// What a setting accepts beyond its type.
@@ -247,6 +247,18 @@ impl Text for SocketAddr {
 
 impl Text for Env {
     const WORDS: &'static str = "dev, staging or prod";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
+    fn print(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl Text for Tenant {
+    const WORDS: &'static str = "a tenant id such as t_acme";
 
     fn parse(text: &str) -> Option<Self> {
         Self::parse(text).ok()

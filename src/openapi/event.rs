@@ -178,6 +178,7 @@ mod tests {
             origin: Origin { routing: Bytes::from(routing), meta: Bytes::from(r#""request_id":"r","trace_id":"t""#) },
             data: Bytes::from_static(data.as_bytes()),
             target,
+            taken: None,
         };
         let mut json = Vec::new();
         encoder.write_json(&event, &mut json);

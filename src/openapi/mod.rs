@@ -17,6 +17,7 @@ pub mod public;
 mod refusals;
 pub mod shapes;
 pub mod sockets;
+pub mod stats;
 pub mod stream_tokens;
 pub mod topics;
 

@@ -51,6 +51,7 @@ mod session;
 mod slow;
 mod sse_text;
 mod start;
+mod stats;
 mod stream_tokens;
 mod streams;
 mod support;

@@ -87,7 +87,7 @@ pub(crate) fn shapes(id: &str) -> Vec<Shape> {
             "principals.put" => shape("", Stream::No, ask.json(json!({ "state": "active" }))),
             "revocations.create" => shape("", Stream::No, ask.json(json!({ "jti": "of-nobody" }))),
             "keys.list" | "keys.rotate" | "keys.revoke" | "principals.get" => shape("", Stream::No, ask),
-            "kill_switches.show" | "sessions.list" | "audit.list" | "audit.verify" | "audit.export" => {
+            "stats.show" | "kill_switches.show" | "sessions.list" | "audit.list" | "audit.verify" | "audit.export" => {
                 shape("", Stream::No, ask);
             }
             "kill_switches.put" => shape("", Stream::No, ask.json(json!({}))),

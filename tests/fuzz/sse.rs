@@ -59,7 +59,7 @@ fn check_event(kind: &str, data: &str, wire: Wire) -> &'static str {
         routing: Bytes::from_static(b"\"actor_id\":\"a\",\"actor_type\":\"human\""),
         meta: Bytes::from_static(b"\"request_id\":\"r\",\"trace_id\":\"t\""),
     };
-    let event = Event { seq: 7, time_ms: 1_795_329_605_123, kind, origin, data, target };
+    let event = Event { seq: 7, time_ms: 1_795_329_605_123, kind, origin, data, target, taken: None };
     let encoder = FrameEncoder::new(&key(), Mark::new(&key(), Incarnation(7)));
     let frame = encoder.encode(&event);
     let (events, last_event_id, _) = read(&[frame.wire(wire)]);

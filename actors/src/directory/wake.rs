@@ -14,6 +14,7 @@ use crate::feed::{self, FeedActor, Told};
 use crate::log::appender::{Appender, Ends, OnDeath};
 use crate::log::feed::Tap;
 use crate::log::{Bounds, LogId, NewTopic, TopicRecord, Unavailable, Visibility};
+use crate::meter::Awake;
 use crate::topic::messages::{Life, ToOutlet};
 use crate::topic::{Birth, TopicActor, now_ms};
 use crate::topic_key::{TopicKey, TopicKind};
@@ -102,6 +103,7 @@ impl Inner {
         let life = self.next_life();
         let seats = self.seats.read();
         let seat = seats[self.worker_of(&record.topic.key)].as_ref()?;
+        let meter = self.meters.of(&record.topic.key.scope());
         let birth = Birth {
             record: record.clone(),
             bounds,
@@ -110,10 +112,11 @@ impl Inner {
             log: self.ground.log.clone(),
             appender: seat.appender.clone(),
             outlets: self.outlets.clone(),
+            awake: Awake::new(meter.clone()),
             on_death: self.on_death(&record.topic.key, life),
         };
         let addr = TopicActor::start_in_arbiter(&seat.arbiter, move |_| TopicActor::new(birth));
-        Some(TopicHandle { addr: Address::Topic(addr), record, life })
+        Some(TopicHandle { addr: Address::Topic(addr), record, life, meter })
     }
 
     /// The feed of a scope: it begins where its store begins to tell it.
@@ -127,11 +130,12 @@ impl Inner {
             }
         }));
         let ends = log.tap(&key.scope(), &tap).await?;
-        let record = Arc::new(feed_record(key, ends.incarnation));
         let life = self.next_life();
         let (limits, outlets) = (*self.limits.read(), self.outlets.clone());
         let on_death = self.on_death(key, life);
-        let birth = feed::Birth { record: record.clone(), ends, limits, life, log, tap, outlets, on_death };
+        let meter = self.meters.of(&key.scope());
+        let (record, awake) = (Arc::new(feed_record(key, ends.incarnation)), Awake::new(meter.clone()));
+        let birth = feed::Birth { record: record.clone(), ends, limits, life, log, tap, outlets, awake, on_death };
         let seats = self.seats.read();
         let seat = seats[self.worker_of(key)].as_ref();
         let seat = seat.ok_or_else(|| Unavailable::from("the feed's worker is not seated"))?;
@@ -140,7 +144,7 @@ impl Inner {
         if teller.set(addr.downgrade()).is_ok() {
             addr.do_send(Told);
         }
-        Ok(Some(TopicHandle { addr: Address::Feed(addr), record, life }))
+        Ok(Some(TopicHandle { addr: Address::Feed(addr), record, life, meter }))
     }
 
     fn next_life(&self) -> Life {

@@ -18,6 +18,7 @@ use crate::event::Seq;
 use crate::frame::Batch;
 use crate::log::feed::{FeedEnds, FeedLimit, FeedLog, FeedPage, Position, Tap};
 use crate::log::{Bounds, PortFuture, TopicRecord, Unavailable};
+use crate::meter::Awake;
 use crate::topic::messages::{FromOutlet, Life, LineId, Outlets, Replayed, Sleep, ToOutlet, Watch};
 use crate::topic::state::{OutletId, Replay, Start, Started, TopicLimits};
 use start::Located;
@@ -44,6 +45,8 @@ pub struct Birth {
     pub tap: Arc<Tap>,
     /// The outlets of all workers.
     pub outlets: Outlets,
+    /// Counts it.
+    pub awake: Awake,
     /// Called if the actor ends in any other way than by [`Sleep`].
     pub on_death: Box<dyn FnOnce() + Send>,
 }
@@ -60,6 +63,7 @@ pub struct FeedActor {
     log: Arc<dyn FeedLog>,
     tap: Arc<Tap>,
     outlets: Outlets,
+    _awake: Awake,
     /// Who polls, and behind which place.
     watchers: Vec<(Seq, oneshot::Sender<()>)>,
     on_death: Option<Box<dyn FnOnce() + Send>>,
@@ -84,6 +88,7 @@ impl FeedActor {
             log: birth.log,
             tap: birth.tap,
             outlets: birth.outlets,
+            _awake: birth.awake,
             watchers: Vec::new(),
             on_death: Some(birth.on_death),
         }

@@ -66,7 +66,7 @@ impl FeedState {
                         // What is encoded was judged by what was so before; whoever needs it asks the store.
                         self.fanout.clear();
                     }
-                    self.fanout.push(self.encoder.encode(item));
+                    self.fanout.push(self.encoder.encode(item).taken_at(item.event.taken));
                 }
                 self.fanout.reach(upto);
             }

@@ -4,6 +4,7 @@
 //! as one buffer joins them for all. Between its frames is nothing that its readers miss.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::{Frame, Wire};
 use crate::event::Seq;
@@ -106,6 +107,21 @@ impl Batch {
         self.folded
     }
 
+    /// When each event was taken by its topic, the oldest first, where that is known.
+    #[must_use]
+    pub fn taken(&self) -> impl ExactSizeIterator<Item = Option<Instant>> {
+        self.frames.iter().map(|frame| frame.taken)
+    }
+
+    /// How many frames there are behind `cursor` up to `reached`.
+    #[must_use]
+    pub fn between(&self, cursor: Seq, reached: Seq) -> u64 {
+        if cursor <= self.after && reached >= self.last {
+            return self.frames.len() as u64;
+        }
+        (self.index(reached) - self.index(cursor)) as u64
+    }
+
     /// The frames behind `cursor`.
     pub fn frames_behind(&self, cursor: Seq) -> impl Iterator<Item = &Frame> {
         self.frames[self.index(cursor)..].iter()
@@ -182,7 +198,8 @@ mod tests {
 
     fn frame(seq: Seq, ws: &str, sse: &str) -> Frame {
         let bytes = Bytes::from(format!("{ws}{sse}"));
-        Frame { seq, closes: false, subject: None, bytes, ws_bytes: u32::try_from(ws.len()).unwrap(), name_bytes: 0 }
+        let ws_bytes = u32::try_from(ws.len()).unwrap();
+        Frame { seq, closes: false, subject: None, taken: None, bytes, ws_bytes, name_bytes: 0 }
     }
 
     proptest! {
@@ -222,6 +239,10 @@ mod tests {
             }
             let last = seq + tail + u64::from(gaps.is_empty());
             let batch = Batch::folded(4, last, true, frames);
+            for (cursor, reached) in (4..=last).flat_map(|cursor| (cursor..=last).map(move |reached| (cursor, reached))) {
+                let counted = batch.frames.iter().filter(|frame| frame.seq > cursor && frame.seq <= reached).count();
+                prop_assert_eq!(batch.between(cursor, reached), counted as u64);
+            }
             let bytes = batch.behind(Wire::Sse, 4).len();
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
             let taken = (bytes as f64 * cut) as usize;

@@ -9,6 +9,7 @@ mod batch;
 pub mod control;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -59,6 +60,8 @@ pub struct Frame {
     pub closes: bool,
     /// In the feed: what it is about.
     pub subject: Option<Arc<Subject>>,
+    /// When its topic took the publish, of what is new; else it is not known.
+    pub taken: Option<Instant>,
     bytes: Bytes,
     ws_bytes: u32,
     /// Of the SSE block's first line, the event's name.
@@ -106,7 +109,13 @@ impl Frame {
         bytes.extend_from_slice(json);
         bytes.extend_from_slice(b"\n\n");
         let ws_bytes = u32::try_from(ws_bytes).unwrap_or(u32::MAX);
-        Self { seq: at.seq, closes: false, subject: None, bytes: bytes.into(), ws_bytes, name_bytes }
+        Self { seq: at.seq, closes: false, subject: None, taken: None, bytes: bytes.into(), ws_bytes, name_bytes }
+    }
+
+    /// The same, of an event that was just written.
+    #[must_use]
+    pub(crate) fn taken_at(self, taken: Option<Instant>) -> Self {
+        Self { taken, ..self }
     }
 
     /// What the frame occupies in memory.

@@ -137,6 +137,7 @@ fn text_event(seq: Seq, kind: &str, json: &str) -> Event {
         },
         data: Bytes::copy_from_slice(json.as_bytes()),
         target: None,
+        taken: None,
     }
 }
 

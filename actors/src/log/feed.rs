@@ -210,6 +210,7 @@ mod tests {
             origin,
             data: Bytes::from(vec![b'1'; bytes]),
             target: None,
+            taken: None,
         };
         FeedItem { position, event, topic: Arc::new(TopicRecord { log: LogId(1), topic }), about: None }
     }

@@ -9,8 +9,9 @@ use std::io::IoSlice;
 
 use super::line::Line;
 use super::own::Own;
+use super::pump::Part;
 use crate::event::Seq;
-use crate::frame::{Batch, Frame};
+use crate::frame::Frame;
 use crate::topic::messages::Fold;
 
 /// About how many bytes are put together for one write.
@@ -24,25 +25,26 @@ thread_local! {
 #[derive(Default)]
 struct Blocks {
     bytes: Vec<u8>,
-    /// Where each block ends, and of which subscription's event it is.
+    /// Where each block ends, and of which part's event it is.
     ends: Vec<(usize, usize, Seq)>,
 }
 
-/// Writes parts, each a subscription's index and a batch that has what comes next for it, to a line with something of its own.
-pub(super) fn write<'a>(line: &mut Line, mut own: Box<Own>, parts: &[(usize, &'a Batch)], now_ms: u64) {
-    let behind = |(index, batch): &(usize, &'a Batch)| {
-        let (index, sub) = (*index, &line.subs[*index]);
-        batch.frames_behind(sub.cursor).filter(|frame| own.has(sub, frame)).map(move |frame| (index, frame))
-    };
-    let frames: Vec<(usize, &Frame)> = parts.iter().flat_map(behind).collect();
+/// Writes parts to a line with something of its own.
+pub(super) fn write(line: &mut Line, mut own: Box<Own>, parts: &[Part<'_>], now_ms: u64) {
+    let mut frames: Vec<(usize, &Frame)> = Vec::new();
+    for (place, part) in parts.iter().enumerate() {
+        let sub = &line.subs[part.index];
+        let batch = part.batch;
+        frames.extend(batch.frames_behind(sub.cursor).filter(|frame| own.has(sub, frame)).map(|frame| (place, frame)));
+    }
     let mut frames = frames.into_iter();
     BLOCKS.with_borrow_mut(|blocks| {
-        while line.open() && blocks.put_together(line, &mut own, &mut frames) {
-            blocks.write(line, &mut own, now_ms);
+        while line.open() && blocks.put_together(line, &mut own, parts, &mut frames) {
+            blocks.write(line, &mut own, parts, now_ms);
         }
         blocks.bytes.shrink_to(2 * WRITE_BYTES_MAX);
     });
-    for (index, batch) in parts {
+    for Part { index, batch, .. } in parts {
         let sub = &mut line.subs[*index];
         let all = !batch.frames_behind(sub.cursor).any(|frame| own.has(sub, frame));
         if let Some(whole) = batch.folds() {
@@ -54,7 +56,7 @@ pub(super) fn write<'a>(line: &mut Line, mut own: Box<Own>, parts: &[(usize, &'a
         }
     }
     line.own = Some(own);
-    for (index, _) in parts {
+    for Part { index, .. } in parts {
         // Of what was not taken, the id has still to be taken back.
         line.stand(*index, line.subs[*index].cursor);
     }
@@ -66,28 +68,31 @@ impl Blocks {
         &mut self,
         line: &Line,
         own: &mut Own,
+        parts: &[Part<'_>],
         frames: &mut impl Iterator<Item = (usize, &'a Frame)>,
     ) -> bool {
         self.bytes.clear();
         self.ends.clear();
         while self.bytes.len() < WRITE_BYTES_MAX
-            && let Some((index, frame)) = frames.next()
+            && let Some((place, frame)) = frames.next()
         {
-            own.put(line, &line.subs[index], frame, &mut self.bytes);
-            self.ends.push((self.bytes.len(), index, frame.seq));
+            own.put(line, &line.subs[parts[place].index], frame, &mut self.bytes);
+            self.ends.push((self.bytes.len(), place, frame.seq));
         }
         !self.ends.is_empty()
     }
 
-    fn write(&self, line: &mut Line, own: &mut Own, now_ms: u64) {
+    fn write(&self, line: &mut Line, own: &mut Own, parts: &[Part<'_>], now_ms: u64) {
         let accepted = line.write(&[IoSlice::new(&self.bytes)], self.bytes.len(), now_ms);
         let mut began = 0;
-        for (end, index, seq) in &self.ends {
+        for (end, place, seq) in &self.ends {
             if accepted <= began {
                 break;
             }
-            own.told(&line.subs[*index], *seq);
-            line.subs[*index].cursor = *seq;
+            let part = &parts[*place];
+            own.told(&line.subs[part.index], *seq);
+            line.subs[part.index].cursor = *seq;
+            part.wrote(1);
             line.keep(&self.bytes[accepted.min(*end)..*end]);
             began = *end;
         }

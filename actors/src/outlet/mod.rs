@@ -127,6 +127,9 @@ impl Outlet {
                 ended.push(reader.line);
             }
         }
+        if let Some(delivery) = self.seats.get(slot).and_then(|seat| seat.delivery.as_ref()) {
+            delivery.count(Instant::now());
+        }
         for line in behind {
             self.catch_up(lines, line, ctx);
         }

@@ -3,10 +3,11 @@
 //! In one box, which most lines do without. Nothing here writes an event: [`super::pump`] does.
 
 use super::line::{Line, Sub};
+use super::pump::Part;
 use crate::composite::Composite;
 use crate::cursor::Mark;
 use crate::feed::view::{Sight, View};
-use crate::frame::{Batch, Frame, control};
+use crate::frame::{Frame, control};
 use crate::log::Bounds;
 use crate::log::feed::Position;
 use crate::principal::Principal;
@@ -47,13 +48,13 @@ impl FeedReading {
 }
 
 impl Own {
-    /// Whether parts, each a subscription's index and a batch, are put together for this line alone.
+    /// Whether parts are put together for this line alone.
     #[must_use]
-    pub(super) fn sorts(&self, subs: &[Sub], parts: &[(usize, &Batch)]) -> bool {
+    pub(super) fn sorts(&self, subs: &[Sub], parts: &[Part<'_>]) -> bool {
         match self {
             Self::Several(_) => true,
             Self::Feed(reading) => {
-                !reading.view.is_whole() && parts.iter().any(|(index, _)| reading.is_of(&subs[*index]))
+                !reading.view.is_whole() && parts.iter().any(|part| reading.is_of(&subs[part.index]))
             }
         }
     }

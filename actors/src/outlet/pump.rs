@@ -5,16 +5,34 @@
 //! Connecting, replaying, going live and catching up all come through here. Nothing here sends a
 //! message or keeps a frame.
 
+use std::cell::Cell;
 use std::io::IoSlice;
 
 use super::blocks;
 use super::line::Line;
-use super::seats::Seats;
+use super::seats::{Delivery, Seats};
 use crate::frame::Batch;
 use crate::topic::messages::Fold;
 
 /// Most topics whose frames go into one write.
 const SLICES_MAX: usize = 64;
+
+/// What comes next for one subscription of a line.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// Which of the line's.
+    pub(super) index: usize,
+    pub(super) batch: &'a Batch,
+    /// Counts the events of it that were written.
+    pub(super) written: &'a Cell<u64>,
+}
+
+impl Part<'_> {
+    /// So many events were written.
+    pub(super) fn wrote(&self, events: u64) {
+        self.written.set(self.written.get() + events);
+    }
+}
 
 /// Writes to a line what the deliveries under way have for it: one write, over all of its topics.
 pub(super) fn write_due(line: &mut Line, seats: &Seats, now_ms: u64) {
@@ -24,30 +42,27 @@ pub(super) fn write_due(line: &mut Line, seats: &Seats, now_ms: u64) {
     match line.subs.len() {
         0 => {}
         1 => {
-            if let Some(batch) = due(line, 0, seats) {
-                write_parts(line, &[(0, batch)], now_ms);
+            if let Some(part) = due(line, 0, seats) {
+                write_parts(line, &[part], now_ms);
             }
         }
         count => {
-            let parts: Vec<_> = (0..count)
-                .filter_map(|index| due(line, index, seats).map(|batch| (index, batch)))
-                .take(SLICES_MAX)
-                .collect();
+            let parts: Vec<_> = (0..count).filter_map(|index| due(line, index, seats)).take(SLICES_MAX).collect();
             write_parts(line, &parts, now_ms);
         }
     }
 }
 
 /// The delivery under way of a subscription's topic, if it has what comes next.
-fn due<'a>(line: &Line, index: usize, seats: &'a Seats) -> Option<&'a Batch> {
+fn due<'a>(line: &Line, index: usize, seats: &'a Seats) -> Option<Part<'a>> {
     let sub = line.subs[index];
-    let batch = &*seats.get(sub.topic as usize)?.delivery.as_ref()?.batch;
+    let Delivery { batch, written, .. } = seats.get(sub.topic as usize)?.delivery.as_ref()?;
     let may = sub.live && sub.fold != Fold::Owed;
-    (may && sub.cursor < batch.last() && sub.cursor + 1 >= batch.first()).then_some(batch)
+    (may && sub.cursor < batch.last() && sub.cursor + 1 >= batch.first()).then_some(Part { index, batch, written })
 }
 
-/// Writes parts, each a subscription's index and a batch that has what comes next for it.
-pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u64) {
+/// Writes parts.
+pub(super) fn write_parts(line: &mut Line, parts: &[Part<'_>], now_ms: u64) {
     line.flush(now_ms);
     if !line.open() {
         return;
@@ -59,14 +74,14 @@ pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u6
     let (wire, subs) = (line.wire, &line.subs);
     let accepted = match parts {
         [] => return,
-        [(index, batch)] => {
+        [Part { index, batch, .. }] => {
             let bytes = batch.behind(wire, subs[*index].cursor);
             // A page of which everything was folded into what follows it moves the cursor and nothing else.
             if bytes.is_empty() { 0 } else { line.write(&[IoSlice::new(bytes)], bytes.len(), now_ms) }
         }
         parts => {
-            let slices: Vec<_> =
-                parts.iter().map(|(index, batch)| IoSlice::new(batch.behind(wire, subs[*index].cursor))).collect();
+            let behind = parts.iter().map(|part| part.batch.behind(wire, subs[part.index].cursor));
+            let slices: Vec<_> = behind.map(IoSlice::new).collect();
             let bytes = slices.iter().map(|slice| slice.len()).sum();
             line.write(&slices, bytes, now_ms)
         }
@@ -75,8 +90,8 @@ pub(super) fn write_parts(line: &mut Line, parts: &[(usize, &Batch)], now_ms: u6
 }
 
 /// Moves the cursors over what was accepted, and keeps the rest of the frame that was cut.
-fn settle(line: &mut Line, parts: &[(usize, &Batch)], mut accepted: usize) {
-    for (index, batch) in parts {
+fn settle(line: &mut Line, parts: &[Part<'_>], mut accepted: usize) {
+    for part @ Part { index, batch, .. } in parts {
         let cursor = line.subs[*index].cursor;
         let bytes = batch.behind(line.wire, cursor);
         let taken = accepted.min(bytes.len());
@@ -88,6 +103,7 @@ fn settle(line: &mut Line, parts: &[(usize, &Batch)], mut accepted: usize) {
             own.told(sub, told.unwrap_or(0));
         }
         sub.cursor = reached;
+        part.wrote(batch.between(cursor, reached));
         if let Some(whole) = batch.folds() {
             sub.fold = if whole && reached == batch.last() { Fold::Whole } else { Fold::Owed };
         }

@@ -3,8 +3,10 @@
 //! Readers and subscriptions point at each other by index, so that a reader can leave a crowd of
 //! thousands without a search, also in the middle of a fan-out. Only this file changes either.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -14,10 +16,12 @@ use crate::directory::Address;
 use crate::event::Seq;
 use crate::feed::view::View;
 use crate::frame::Batch;
+use crate::lag::Lag;
 use crate::log::Bounds;
+use crate::meter::{Meter, Readers};
 use crate::topic::messages::{Fold, Life, LineId};
 use crate::topic::state::Start;
-use crate::topic_key::TopicKey;
+use crate::topic_key::{TopicKey, TopicKind};
 
 /// A reader of a topic: which line, and which of its subscriptions.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,28 @@ pub(super) struct Delivery {
     pub(super) next: usize,
     /// How long its writes took so far.
     pub(super) took: std::time::Duration,
+    /// Events that were written to readers and are not in the meter yet.
+    pub(super) written: Cell<u64>,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl Delivery {
+    /// Counts what was written up to now.
+    pub(super) fn count(&self, now: Instant) {
+        let written = self.written.take();
+        if written > 0 {
+            self.meter.delivered(written, self.batch.taken(), now);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    /// What a reader was given between two turns, or with another topic's batch, is counted as well.
+    fn drop(&mut self) {
+        if self.written.get() > 0 {
+            self.count(Instant::now());
+        }
+    }
 }
 
 /// A session that waits for its topic to say where it starts.
@@ -71,6 +97,8 @@ pub(super) struct Seat {
     /// Whether nothing follows `head`.
     pub(super) closed: bool,
     pub(super) readers: Vec<Reader>,
+    /// Counts them.
+    pub(super) counted: Readers,
     pub(super) pending: Vec<Pending>,
     pub(super) delivery: Option<Delivery>,
 }
@@ -80,6 +108,17 @@ impl Seat {
     pub(super) fn learn(&mut self, bounds: Bounds) {
         self.head = self.head.max(bounds.head);
         self.closed |= bounds.closed;
+    }
+
+    /// How far readers with these cursors are behind.
+    pub(super) fn lag(&self, cursors: impl Iterator<Item = Seq>) -> Lag {
+        let mut lag = Lag::default();
+        for cursor in cursors.filter(|cursor| *cursor < self.head) {
+            // Places of the feed are no events: how far is not known.
+            let events_max = if self.key.kind() == TopicKind::Feed { 0 } else { self.head - cursor };
+            lag.join(Lag { readers: 1, events_max });
+        }
+        lag
     }
 }
 
@@ -126,7 +165,9 @@ impl Seats {
 
     /// Makes a line a reader of a topic, not yet live.
     pub(super) fn join(&mut self, slot: usize, line_slot: u32, line: &mut Line, new: NewSub) {
-        let readers = &mut self.slots[slot].readers;
+        let seat = &mut self.slots[slot];
+        seat.counted.join();
+        let readers = &mut seat.readers;
         let sub = u32::try_from(line.subs.len()).expect("a session has few topics");
         let reader = u32::try_from(readers.len()).expect("fewer readers than 4 billion");
         readers.push(Reader { line: line_slot, sub });
@@ -167,6 +208,7 @@ impl Seats {
             }
         }
         seat.readers.swap_remove(hole);
+        seat.counted.leave();
         point(lines, &seat.readers, hole);
     }
 

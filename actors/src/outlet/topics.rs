@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,15 @@ use slab::Slab;
 use super::line::{Line, Sub};
 use super::messages::ToSession;
 use super::own::{FeedReading, Own};
+use super::pump::Part;
 use super::seats::{Delivery, NewSub, Pending, Seat};
 use super::{Outlet, pump};
 use crate::directory::TopicHandle;
 use crate::frame::Batch;
 use crate::frame::control::gap;
+use crate::lag::LagQuestion;
 use crate::log::{Bounds, TopicRecord};
+use crate::meter::Readers;
 use crate::review::{Reading, Survey};
 use crate::topic::messages::{EndReason, Fold, FromOutlet, Life, LineId, Replayed, ToOutlet};
 use crate::topic::state::{GapReason, OutletId, Started};
@@ -62,6 +66,7 @@ impl Outlet {
                 }
             }
             ToOutlet::Survey(survey) => self.survey(&survey),
+            ToOutlet::Lag(question) => self.answer_lag(&question),
             ToOutlet::Drain { spread_ms } => self.drain(spread_ms),
             ToOutlet::Deleted { key, mark } => {
                 if let Some(slot) = self.seats.slot(&key)
@@ -121,6 +126,19 @@ impl Outlet {
         }
     }
 
+    /// Tells how far readers are behind, by one look at each subscription.
+    fn answer_lag(&self, question: &LagQuestion) {
+        let lines = self.worker.lines.borrow();
+        for (_, seat) in self.seats.iter() {
+            let cursors =
+                seat.readers.iter().map(|reader| lines[reader.line as usize].subs[reader.sub as usize].cursor);
+            let lag = seat.lag(cursors);
+            if lag.readers > 0 {
+                question.answer(seat.key.scope(), lag);
+            }
+        }
+    }
+
     pub(super) fn subscribe(
         &mut self,
         lines: &mut Slab<Line>,
@@ -156,6 +174,7 @@ impl Outlet {
                 head: 0,
                 closed: false,
                 readers: Vec::new(),
+                counted: Readers::new(topic.meter.clone()),
                 pending: Vec::new(),
                 delivery: None,
             })
@@ -226,7 +245,8 @@ impl Outlet {
             }
             return;
         }
-        seat.delivery = Some(Delivery { batch, next: 0, took: Duration::ZERO });
+        let meter = seat.counted.meter().clone();
+        seat.delivery = Some(Delivery { batch, next: 0, took: Duration::ZERO, written: Cell::new(0), meter });
         self.queue.push_back(slot);
         self.schedule(ctx);
     }
@@ -285,7 +305,9 @@ impl Outlet {
         match replayed {
             Replayed::Frames(batch) if batch.last() > cursor => {
                 if writable && line.open() {
-                    pump::write_parts(line, &[(index, batch)], now_ms);
+                    let written = Cell::new(0);
+                    pump::write_parts(line, &[Part { index, batch, written: &written }], now_ms);
+                    seat.counted.meter().replayed(written.get());
                 }
                 if writable && line.is_ahead() == Some(slot) {
                     line.tell_place(seat.mark, now_ms);

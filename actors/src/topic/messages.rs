@@ -13,6 +13,7 @@ use super::state::{OutletId, Published, Start, Started, Write};
 use crate::cursor::Mark;
 use crate::event::{Origin, Seq};
 use crate::frame::Batch;
+use crate::lag::LagQuestion;
 use crate::log::{Bounds, TopicRecord};
 use crate::refusal::{Code, Refusal};
 use crate::review::{Review, Survey};
@@ -310,6 +311,8 @@ pub enum ToOutlet {
     Review(Review),
     /// Every session of a scope says who it is.
     Survey(Arc<dyn Survey>),
+    /// How far are the outlet's readers behind?
+    Lag(Arc<LagQuestion>),
     /// The hub drains: every session tells its client to come back, and ends.
     Drain {
         /// Clients come back spread over this time.

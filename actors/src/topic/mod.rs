@@ -14,7 +14,7 @@ pub mod write;
 mod writing;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, fut::wrap_future};
 use tokio::sync::oneshot;
@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::event::Seq;
 use crate::log::appender::{Appended, Appender, Asker, Queue};
 use crate::log::{Append, AppendError, Bounds, EventLog, TopicRecord};
+use crate::meter::Awake;
 use messages::{Changed, Delete, FromOutlet, Life, Outlets, Publish, Reply, Sleep, ToOutlet, Trimmed, Watch};
 use replaying::Early;
 use state::{Effect, TopicLimits, TopicState};
@@ -51,6 +52,8 @@ pub struct Birth {
     pub appender: Addr<Appender>,
     /// The outlets of all workers.
     pub outlets: Outlets,
+    /// Counts it, and what it commits.
+    pub awake: Awake,
     /// Called if the actor ends in any other way than by [`Sleep`] or [`Delete`].
     pub on_death: Box<dyn FnOnce() + Send>,
 }
@@ -63,6 +66,7 @@ pub struct TopicActor {
     log: Arc<dyn EventLog>,
     appender: Addr<Appender>,
     outlets: Outlets,
+    awake: Awake,
     /// Who is answered behind the append in flight, because they know of it, or would.
     early: Vec<Early>,
     /// Who polls, and behind which seq.
@@ -81,6 +85,7 @@ impl TopicActor {
             log: birth.log,
             appender: birth.appender,
             outlets: birth.outlets,
+            awake: birth.awake,
             early: Vec::new(),
             watchers: Vec::new(),
             on_death: Some(birth.on_death),
@@ -148,7 +153,8 @@ impl Drop for TopicActor {
 impl Handler<Publish> for TopicActor {
     type Result = ();
 
-    fn handle(&mut self, publish: Publish, ctx: &mut Self::Context) {
+    fn handle(&mut self, mut publish: Publish, ctx: &mut Self::Context) {
+        publish.write.taken = Some(Instant::now());
         self.state.write(publish.write, publish.origin, now_ms(), publish.reply, &mut self.effects);
         self.perform(ctx);
     }
@@ -173,7 +179,9 @@ impl Handler<Appended> for TopicActor {
         }
         let outlets = &self.outlets;
         self.state.keep_outlets(|outlet| outlets.has(outlet));
+        let before = self.state.bounds().head;
         self.state.appended(result, now_ms(), &mut self.effects);
+        self.awake.meter().committed(self.state.bounds().head - before);
         self.perform(ctx);
         self.answer_early(ctx);
         self.wake_watchers();

@@ -76,10 +76,10 @@ impl<R> Placed<R> {
     /// Gives a write its seqs, behind `head` and what was placed before.
     pub(super) fn place(&mut self, waiting: Waiting<R>, head: Seq, now_ms: i64) {
         let first = head + self.events.len() as Seq + 1;
-        let origin = &waiting.origin;
+        let (origin, taken) = (&waiting.origin, waiting.write.taken);
         let mut put = |kind: EventType, data: Bytes, target| {
             let seq = head + self.events.len() as Seq + 1;
-            self.events.push(Event { seq, time_ms: now_ms, kind, origin: origin.clone(), data, target });
+            self.events.push(Event { seq, time_ms: now_ms, kind, origin: origin.clone(), data, target, taken });
         };
         match &waiting.write.what {
             What::Events(events) => {

@@ -148,7 +148,7 @@ impl<R> TopicState<R> {
                 // What was encoded has the data still; whoever needs it reads it anew from the log.
                 self.fanout.clear();
             }
-            let frame = self.encoder.encode(event);
+            let frame = self.encoder.encode(event).taken_at(event.taken);
             self.bounds.closed = frame.closes;
             self.fanout.push(frame);
         }

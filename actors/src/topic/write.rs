@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::cursor::{Cursor, Mark};
 use crate::deed::Deed;
@@ -22,6 +23,8 @@ pub struct Write {
     pub expect: Option<Expect>,
     /// Only if all before it of the same chain were written.
     pub chain: Option<Chain>,
+    /// When the topic took it; the topic says so.
+    pub taken: Option<Instant>,
 }
 
 /// What is to be written.
@@ -64,7 +67,7 @@ impl Chain {
 
 impl From<What> for Write {
     fn from(what: What) -> Self {
-        Self { what, once: None, expect: None, chain: None }
+        Self { what, once: None, expect: None, chain: None, taken: None }
     }
 }
 

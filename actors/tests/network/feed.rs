@@ -376,6 +376,7 @@ fn what_is_more_than_a_tap_holds_is_read_from_the_store() {
                 origin: origin("alice"),
                 data: data.clone(),
                 target: None,
+                taken: None,
             };
             let append = Append { log: record.log, events: [event].into(), once: Vec::new(), closing: None };
             assert_eq!(hub.log.memory.append(vec![append]).await, [Ok(())]);

@@ -426,8 +426,13 @@ impl Hub {
         }
         until("every topic sleeps", || {
             (0..self.workers.len()).for_each(|worker| self.directory.sweep(worker));
-            self.directory.awake() == 0
+            self.directory.awake() == 0 && self.counts_nobody()
         })
         .await;
+    }
+
+    /// Whether no topic and no reader is counted any more, however they went.
+    fn counts_nobody(&self) -> bool {
+        self.directory.meters().counted().values().all(|counted| (counted.topics, counted.readers) == (0, 0))
     }
 }

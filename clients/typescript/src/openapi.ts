@@ -722,6 +722,32 @@ export type Health = {
 /** How the hub is, in a word. */
 export type HealthStatus = "ok" | "ready" | "starting" | "draining" | "store_full" | "store_failing";
 
+/** How long live deliveries took, from the publish to the write. Replays are not in it. */
+export type Histogram = {
+  /** Upper bounds of the buckets in seconds, each included. */
+  bounds: Array<number>;
+  /** How many there are in each bucket, not added up; the last is for those above every bound. */
+  counts: Array<number>;
+};
+
+/** What the whole hub does. */
+export type HubStats = ScopeStats & {
+  /** Time spent in them. */
+  commit_seconds_total: number;
+  /** Commits to the disk. */
+  commits_total: number;
+  /** CPU that the process has used. */
+  cpu_seconds_total: number;
+  /** Resident memory of the process, where the system tells it. */
+  memory_bytes?: number;
+  /** Size of the database file, without the write-ahead log beside it. */
+  store_bytes?: number;
+  /** Whether the store has no room for what is to be written. */
+  store_full: boolean;
+  /** Calls that wait for the store's writer. */
+  write_queue: number;
+};
+
 /** The writer's own name for a write, for 24 hours. The same again has the first answer; another body is refused. */
 export type IdempotencyKey = string;
 
@@ -861,7 +887,7 @@ export type PageLimits = {
 };
 
 /** A permission key. */
-export type Permission = "threads:read" | "threads:write" | "canvases:read" | "canvases:write" | "sessions:read" | "sessions:write" | "keys:write" | "principals:write" | "principals:act" | "feed:read" | "audit:read" | "kill_switches:write" | "principals:sign_in";
+export type Permission = "threads:read" | "threads:write" | "canvases:read" | "canvases:write" | "sessions:read" | "sessions:write" | "keys:write" | "principals:write" | "principals:act" | "feed:read" | "audit:read" | "kill_switches:write" | "principals:sign_in" | "stats:read";
 
 /** Where an event stands. */
 export type Place = {
@@ -1062,6 +1088,27 @@ export type Routing = {
 /** A routing key. */
 export type RoutingKey = string;
 
+/** What one tenant and env does, or all of them together. */
+export type ScopeStats = {
+  /** Whether every worker of the hub has told in time how far its readers are behind. */
+  complete: boolean;
+  /** Connections that there are. */
+  connections: number;
+  /** Events that were written to readers' connections, each once for each reader. */
+  deliveries_total: number;
+  delivery_seconds: Histogram;
+  /** Events that were committed to threads and canvases. */
+  events_total: number;
+  /** How many events the most behind of them is; readers of the feed are left out. */
+  lag_events_max: number;
+  /** Subscriptions: a connection that reads two threads is two readers. */
+  readers: number;
+  /** Of those, how many have not been written the newest event. */
+  readers_behind: number;
+  /** Threads, canvases and the feed that are in memory. */
+  topics_awake: number;
+};
+
 /** The place of an event in its topic: 1, 2, 3… without holes. 0 is before the first. */
 export type Seq = number;
 
@@ -1123,6 +1170,18 @@ export type SignedIn = {
 export type Snapshot = Topic & {
   /** How many events are kept. */
   count: number;
+};
+
+/** What is counted. Totals count from `started_at`: whoever makes rates of two answers begins anew where it has changed. */
+export type Stats = {
+  /** When it was counted: at most half a second ago. */
+  at: Time;
+  /** Of the whole hub: for tenants that `stats.operator_tenants` names. */
+  hub?: HubStats;
+  /** Of the caller's tenant and env. */
+  scope: ScopeStats;
+  /** When the hub's process began. */
+  started_at: Time;
 };
 
 /** What a stream token is for: reading, or, on a WebSocket, writing too. */

@@ -17,7 +17,7 @@ pub const PROVIDER_BYTES_MAX: usize = 64;
 /// Longest reason in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
 /// What is never switched off, by the first name of an action: what shows what is switched off and by whom, and what ends it.
-const ALWAYS_ON: [&str; 3] = ["audit", "health", "kill_switches"];
+const ALWAYS_ON: [&str; 4] = ["audit", "health", "kill_switches", "stats"];
 /// Reading is one action, whatever it goes by: these are done with an action of their own, and are the other as well.
 const ALSO: [(&str, &str); 2] = [("threads.stream", "threads.read"), ("canvases.stream", "canvases.read")];
 

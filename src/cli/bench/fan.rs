@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::floor_server::SEQ_BASE;
 use super::hub_process::{DataDir, Hub, ServerProcess};
-use super::proc_stat::{Memory, Meter, Spent, now_ns};
 use super::publisher::{Pace, Publisher};
 use super::readers::{Peer, Plan, Readers, Seen, Start, Through};
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, setup};
+use crate::proc_stat::{Memory, Meter, Spent, now_ns};
 
 /// How long a phase of the floor may take beyond its seconds.
 const FLOOR_PATIENCE: Duration = Duration::from_secs(60);

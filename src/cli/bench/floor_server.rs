@@ -9,9 +9,9 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::BenchError;
-use super::proc_stat::now_ns;
 use super::publisher::{Pace, write_digits};
 use super::scan::{AT_BASE, AT_DIGITS, Wire, topic_id};
+use crate::proc_stat::now_ns;
 
 /// The seq in front of the floor's first: all its seqs have as many digits.
 pub(crate) const SEQ_BASE: u64 = 1_000_000_000;

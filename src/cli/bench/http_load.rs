@@ -11,9 +11,9 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::BenchError;
 use super::histogram::Histogram;
-use super::proc_stat::now_ns;
 use super::tls::Stream;
 use super::{ENV, TENANT, scan, sockets};
+use crate::proc_stat::now_ns;
 
 /// How long the load waits when not one answer comes.
 const PATIENCE_NS: u64 = 30_000_000_000;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::hub_process::{DataDir, Hub};
-use super::proc_stat::{CpuMark, Memory};
 use super::readers::{Peer, Plan, Readers, Start, Through};
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, Transport, setup};
+use crate::proc_stat::{CpuMark, Memory};
 
 /// Connections that hear nothing but heartbeats.
 #[derive(Debug, Clone, clap::Args)]

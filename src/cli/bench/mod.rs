@@ -15,7 +15,6 @@ mod histogram;
 mod http_load;
 mod hub_process;
 mod idle;
-mod proc_stat;
 mod publish;
 mod publisher;
 mod readers;

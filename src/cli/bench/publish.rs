@@ -2,11 +2,11 @@
 
 use super::http_load::{Answers, HttpLoad, post};
 use super::hub_process::{DataDir, Hub};
-use super::proc_stat::{CpuMark, now_ns};
 use super::publisher::data;
 use super::report::Row;
 use super::upload::upload;
 use super::{BenchError, Common, setup};
+use crate::proc_stat::{CpuMark, now_ns};
 
 /// Publishing over keep-alive connections, one request in flight on each.
 #[derive(Debug, Clone, clap::Args)]

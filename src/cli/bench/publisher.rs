@@ -9,11 +9,11 @@ use std::time::Duration;
 use mio::{Events, Interest, Poll, Token};
 
 use super::histogram::Histogram;
-use super::proc_stat::now_ns;
 use super::readers::handshake::client_frame;
 use super::scan::{self, AT_BASE, AT_DIGITS, Piece, Wire, topic_id};
 use super::tls::Stream;
 use super::{BenchError, ENV, TENANT};
+use crate::proc_stat::now_ns;
 
 /// How long the session waits for an ack that does not come.
 const ACK_PATIENCE_NS: u64 = 10_000_000_000;

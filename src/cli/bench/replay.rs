@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::http_load::{HttpLoad, post};
-use super::proc_stat::{Memory, now_ns};
 use super::publisher::data;
 use super::readers::handshake::{opening, subscribes};
 use super::readers::{Peer, Plan, Start, Through};
 use super::report::Row;
 use super::scan::{self, Piece, Shape, Wire};
 use super::{BenchError, setup, sockets};
+use crate::proc_stat::{Memory, now_ns};
 
 /// Threads that are published to beside a replay; the thread replayed is the one in front.
 pub(crate) const TOPICS_BESIDE: usize = 64;

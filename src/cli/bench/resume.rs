@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::hub_process::{DataDir, Hub};
-use super::proc_stat::{CpuMark, now_ns};
 use super::readers::{Peer, Plan, Readers, Start, Through};
 use super::replay;
 use super::report::Row;
 use super::scan::Wire;
 use super::{BenchError, Common, Transport, setup};
+use crate::proc_stat::{CpuMark, now_ns};
 
 /// Events of a thread that a hub keeps in memory.
 const TAIL_EVENTS: usize = 256;

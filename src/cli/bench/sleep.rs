@@ -2,9 +2,9 @@
 
 use super::http_load::{HttpLoad, post};
 use super::hub_process::{DataDir, Hub};
-use super::proc_stat::{Memory, now_ns};
 use super::report::Row;
 use super::{BenchError, Common, setup};
+use crate::proc_stat::{Memory, now_ns};
 
 /// Threads that are known, and the first event of some after a restart.
 #[derive(Debug, Clone, clap::Args)]

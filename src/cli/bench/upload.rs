@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::hub_process::Hub;
-use super::proc_stat::now_ns;
 use super::publisher::data;
 use super::setup::events_path;
 use super::{BenchError, ENV, TENANT};
+use crate::proc_stat::now_ns;
 
 /// How long the hub may take to take more, and to answer.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -154,6 +154,8 @@ struct Inner {
     counters: Arc<Counters>,
     gate: Arc<Gate>,
     file_bytes_max: Arc<Mutex<Option<u64>>>,
+    /// The database file.
+    path: PathBuf,
     running: Mutex<Option<Running>>,
 }
 
@@ -202,6 +204,7 @@ impl SqliteStore {
             counters,
             gate,
             file_bytes_max: Arc::new(Mutex::new(settings.file_bytes_max)),
+            path,
             running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
         };
         // When a thread can't be started, dropping `inner` ends the others.
@@ -260,6 +263,12 @@ impl SqliteStore {
     /// Another limit of the file, from the next write on; `None`: what the disk holds.
     pub fn limit(&self, file_bytes_max: Option<u64>) {
         *self.0.file_bytes_max.lock() = file_bytes_max;
+    }
+
+    /// How large the database file is, in bytes, without the log beside it; `None` when it can't be looked at.
+    #[must_use]
+    pub fn file_bytes(&self) -> Option<u64> {
+        std::fs::metadata(&self.0.path).ok().map(|file| file.len())
     }
 
     /// What the store counted so far.

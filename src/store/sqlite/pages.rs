@@ -149,6 +149,7 @@ impl Place {
             origin,
             data: page.slice(self.data),
             target: self.target,
+            taken: None,
         }
     }
 }

@@ -81,6 +81,7 @@ fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
         origin: origin.clone(),
         data: text.clone(),
         target: None,
+        taken: None,
     })
     .collect()
 }

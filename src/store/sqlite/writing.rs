@@ -92,6 +92,7 @@ impl Writer<'_> {
             origin: deed.origin.clone(),
             data: told.data.clone(),
             target: None,
+            taken: None,
         };
         let head = self.put(log, head, &event, None, told.about)?;
         self.heads.set(log, head);

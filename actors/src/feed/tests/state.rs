@@ -38,6 +38,7 @@ fn item(position: Position, kind: &str) -> FeedItem {
         origin: Origin { routing: Bytes::from_static(b"\"actor_id\":\"a\""), meta: Bytes::new() },
         data: Bytes::from_static(b"1"),
         target: None,
+        taken: None,
     };
     FeedItem { position, event, topic: record(TopicKey::parse(&scope(), "thread/x").unwrap()), about: None }
 }

@@ -22,6 +22,7 @@ fn event(kind: &str, data: &str) -> Event {
         },
         data: Bytes::copy_from_slice(data.as_bytes()),
         target: None,
+        taken: None,
     }
 }
 

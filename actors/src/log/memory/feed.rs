@@ -90,7 +90,15 @@ impl Contents {
         let kept = self.logs.entry(log).or_default();
         let kind = EventType::stored(kind.as_str()).expect("it is a type");
         let seq = kept.bounds().head + 1;
-        kept.events.push(Event { seq, time_ms: by.at_ms, kind, origin: by.origin.clone(), data, target: None });
+        kept.events.push(Event {
+            seq,
+            time_ms: by.at_ms,
+            kind,
+            origin: by.origin.clone(),
+            data,
+            target: None,
+            taken: None,
+        });
         self.place(log, [seq], Some(topic.log));
     }
 

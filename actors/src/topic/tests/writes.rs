@@ -212,7 +212,8 @@ impl Model {
             self.chains[chain].1 += 1;
             (chain, self.chains[chain].1)
         });
-        let write = Write { what, once: once.clone(), expect, chain: chain.map(|chain| self.chains[chain].0.clone()) };
+        let chain = chain.map(|chain| self.chains[chain].0.clone());
+        let write = Write { what, once: once.clone(), expect, chain, taken: None };
         self.sent.push(Sent { sender, events, once, expect, chain: link, answer: None, lost: false, recalled: false });
         self.state.write(write, origin_of(&format!("sub{sender}")), self.now_ms, number, &mut self.effects);
         self.perform();

@@ -13,10 +13,10 @@ use super::handshake::{Stage, client_frame, opening, subscribes};
 use super::{Command, Gauge, Peer, Plan, Seen, Through};
 use crate::cli::bench::BenchError;
 use crate::cli::bench::account::Account;
-use crate::cli::bench::proc_stat::now_ns;
 use crate::cli::bench::scan::{self, Piece, Shape, Wire};
 use crate::cli::bench::sockets;
 use crate::cli::bench::tls::Stream;
+use crate::proc_stat::now_ns;
 
 /// The read buffer of a thread: large enough for one read to empty most sockets, small
 /// enough to stay in a core's cache.

@@ -10,7 +10,7 @@ fn text(seq: u64, kind: &str, json: &str, target: Option<u64>) -> Event {
     let origin =
         Origin { routing: Bytes::from_static(b"\"actor_id\":\"alice\""), meta: Bytes::from_static(b"\"m\":1") };
     let data = Bytes::copy_from_slice(json.as_bytes());
-    Event { seq, time_ms: 1, kind: EventType::stored(kind).unwrap(), origin, data, target }
+    Event { seq, time_ms: 1, kind: EventType::stored(kind).unwrap(), origin, data, target, taken: None }
 }
 
 fn appending(seq: u64, target: u64, bytes: usize) -> Arc<[Event]> {

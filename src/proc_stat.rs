@@ -1,5 +1,5 @@
-//! What a process costs, as the kernel counts it from outside: CPU and resident memory, and
-//! the one clock that all processes of a run share. Never asks the process itself.
+//! What a process costs, as the kernel counts it: CPU and resident memory, of this process or of one that is measured from
+//! outside, and the one clock that all processes of a run share. Never asks the process itself.
 
 use std::fs;
 
@@ -9,6 +9,12 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) fn now_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}
+
+/// CPU that this process has used, with all its threads, ended ones too, in nanoseconds.
+pub(crate) fn own_cpu_ns() -> u64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec.cast_unsigned() * 1_000_000_000 + used.tv_nsec.cast_unsigned()
 }
 
 /// CPU that a process has used up to some moment.
@@ -168,5 +174,6 @@ mod tests {
             assert!(now_ns() - start < 20_000_000_000, "a busy process has no CPU time");
         }
         assert!(Memory::of(pid).unwrap().rss > 0);
+        assert!(own_cpu_ns() >= 1_000_000, "it sees it itself, too");
     }
 }
