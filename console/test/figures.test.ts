@@ -1,6 +1,6 @@
 // Numbers as they are read, and when the hub is asked again.
 import { expect, test } from "vitest";
-import { bytes, count, described, figure, milliseconds, percent, perSecond, words } from "../src/overview/figures";
+import { bytes, count, described, exact, figure, milliseconds, percent, perSecond, words } from "../src/overview/figures";
 import { pauseMs } from "../src/overview/pace";
 import { plotsOf } from "../src/overview/plots";
 
@@ -9,6 +9,7 @@ test.each([
   [9_999, count, "9,999"],
   [12_345, count, "12.3K"],
   [8_000_000, count, "8M"],
+  [12_345, exact, "12,345"],
   [0.25, perSecond, "0.25/s"],
   [12.34, perSecond, "12.3/s"],
   [123.4, perSecond, "123/s"],

@@ -86,9 +86,11 @@ test("an empty hub invites; readers and events move the plots", () =>
     await above(page, "connections", 0);
     const more = [await reading(hub, "cleo"), other];
     await above(page, "connections", 1);
+    await invite.focus();
     const moved = Promise.all([above(page, "eventsPerSecond", 0), above(page, "deliveriesPerSecond", 0), above(page, "p99Ms", 0), above(page, "commitMs", 0)]);
     await publishingUntil(hub, moved);
     await page.waitForFunction(() => !document.querySelector(".invite"));
+    assert.equal(await page.evaluate(() => document.activeElement.id), "main", "focus is not lost with the invitation");
     await page.mouse.move(0, 0);
     assert.ok((await inked(page, "Deliveries")) > 0, "the line of the deliveries rises");
     const label = await page.getByRole("img", { name: /^Deliveries: / }).getAttribute("aria-label");

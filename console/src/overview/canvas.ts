@@ -6,7 +6,7 @@ import { short, words } from "./figures";
 import type { Plot } from "./plots";
 import { windowOf } from "./samples";
 
-export const HEIGHT = 104;
+export const HEIGHT = 108;
 const FONT = "11px system-ui, sans-serif";
 const SYNC = "overview";
 const WHOLE = [1, 2, 5].flatMap((step) => Array.from({ length: 12 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b);
@@ -26,7 +26,7 @@ export function draw(plot: Plot, into: HTMLElement, columns: Columns, pointed: (
   const options: uPlot.Options = {
     width: into.clientWidth || 280,
     height: HEIGHT,
-    padding: [10, plot.lines.length > 1 ? 0 : 8, 0, 0],
+    padding: [13, plot.lines.length > 1 ? 0 : 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: SYNC, setSeries: false }, points: { size: 7 } },
     scales: {

@@ -2,9 +2,10 @@
 import type { Hub, HubError } from "@tambour/client";
 import { useEffect, useState } from "preact/hooks";
 import { Table } from "../parts";
-import { answered } from "../reach";
 import { asHubError } from "../parts/resource";
-import { count, words } from "./figures";
+import { answered } from "../reach";
+import { exact, words } from "./figures";
+import { useFocusBack } from "./focus";
 import { poll } from "./pace";
 
 const EVERY_MS = 5_000;
@@ -21,9 +22,10 @@ interface Limits {
 const COUNTED = { principal: "Yours", ip: "From your address", tenant: "Of the tenant in this env" };
 
 export function Denied({ hub, again }: { hub: Hub; again: () => void }) {
+  const around = useFocusBack<HTMLDivElement>();
   return (
     <>
-      <div class="card denied">
+      <div class="card denied" ref={around}>
         <h2>Live numbers are not for everybody</h2>
         <p>
           They need the permission <code>stats:read</code>. Owners and admins of the tenant have it; others can be given it. What can be known without it is below.
@@ -61,8 +63,8 @@ function Connections({ hub }: { hub: Hub }) {
         return (
           <tr key={key}>
             <td>{name}</td>
-            <td class="number">{words(used, count)}</td>
-            <td class="number">{words(max, count)}</td>
+            <td>{words(used, exact)}</td>
+            <td>{words(max, exact)}</td>
           </tr>
         );
       })}

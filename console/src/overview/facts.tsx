@@ -1,7 +1,7 @@
 // What is told in one number, without a plot.
 import type { ComponentChildren } from "preact";
 import { Time } from "../parts";
-import { count, words } from "./figures";
+import { exact, words } from "./figures";
 import type { Answer, Part } from "./samples";
 
 export function Facts({ answer, part }: { answer: Answer; part: Part }) {
@@ -11,10 +11,10 @@ export function Facts({ answer, part }: { answer: Answer; part: Part }) {
       <Fact name="Hub up since">
         <Time at={answer.started_at} />
       </Fact>
-      <Fact name="Readers">{words(of.readers, count)}</Fact>
-      <Fact name="Events since then">{words(of.events_total, count)}</Fact>
-      <Fact name="Deliveries since then">{words(of.deliveries_total, count)}</Fact>
-      {part === "hub" && <Fact name="Writes that wait">{words(answer.hub!.write_queue, count)}</Fact>}
+      <Fact name="Readers">{words(of.readers, exact)}</Fact>
+      <Fact name="Events since then">{words(of.events_total, exact)}</Fact>
+      <Fact name="Deliveries since then">{words(of.deliveries_total, exact)}</Fact>
+      {part === "hub" && <Fact name="Writes that wait">{words(answer.hub!.write_queue, exact)}</Fact>}
       {part === "hub" && <Fact name="Store">{answer.hub!.store_full ? <span class="chip bad">full</span> : <span class="chip good">has room</span>}</Fact>}
     </dl>
   );

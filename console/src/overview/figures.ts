@@ -22,6 +22,8 @@ export function short(value: number): string {
 }
 
 export const count: Format = (value) => ({ text: short(value), unit: "" });
+/** To the last digit, where it has room. */
+export const exact: Format = (value) => ({ text: whole.format(value), unit: "" });
 export const perSecond: Format = (value) => ({ text: short(value), unit: "/s" });
 export const milliseconds: Format = (value) => ({ text: short(value), unit: "ms" });
 export const percent: Format = (value) => ({ text: short(value), unit: "%" });

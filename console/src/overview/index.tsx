@@ -8,6 +8,7 @@ import { go, href, route } from "../route";
 import { hub } from "../session";
 import { Denied } from "./denied";
 import { Facts } from "./facts";
+import { useFocusBack } from "./focus";
 import { Plot } from "./plot";
 import { plotsOf } from "./plots";
 import type { Answer, Part } from "./samples";
@@ -92,15 +93,20 @@ function Warnings({ last, away }: { last: Answer; away: boolean }) {
         </p>
       )}
       {away && <p class="note">These are the last numbers; they go on when the hub answers again.</p>}
-      {last.scope.deliveries_total === 0 && !away && (
-        <p class="card invite">
-          Nobody reads anything here yet.{" "}
-          <a href={href("threads", "welcome")} target="_blank" rel="noopener">
-            Open the thread <b>welcome</b> in a second tab
-          </a>
-          , write something, and see these plots move.
-        </p>
-      )}
+      {last.scope.deliveries_total === 0 && !away && <Invite />}
     </>
+  );
+}
+
+function Invite() {
+  const around = useFocusBack<HTMLParagraphElement>();
+  return (
+    <p class="card invite" ref={around}>
+      Nobody reads anything here yet.{" "}
+      <a href={href("threads", "welcome")} target="_blank" rel="noopener">
+        Open the thread <b>welcome</b> in a second tab
+      </a>
+      , write something, and see these plots move.
+    </p>
   );
 }

@@ -26,12 +26,12 @@ export function Plot({ plot, history, part, pointed, note }: PlotProps) {
     <section class="card plot">
       <div class="head">
         <h2>{plot.title}</h2>
-        {plot.lines.map(({ of, name }, nth) => {
+        {plot.lines.map(({ of, name, short }, nth) => {
           const { text, unit } = figure(at === undefined ? lines[nth]!.at(-1) : lines[nth]![at], plot.format);
           return (
             <p key={of} class="figure" data-of={of}>
               <b>{text}</b> {unit}
-              {lines.length > 1 && <span class={`of line-${nth}`}>{name}</span>}
+              {lines.length > 1 && <span class={`of line-${nth}`} title={name}>{short ?? name}</span>}
             </p>
           );
         })}
@@ -60,6 +60,7 @@ function Canvas({ plot, columns, label, pointed }: CanvasProps) {
     return () => {
       sized.disconnect();
       own.destroy();
+      pointed.value = undefined;
     };
   }, [plot, scheme]);
   useLayoutEffect(() => drawn.current?.setData(columns as uPlot.AlignedData), [columns[0].at(-1), columns[0].length, ...columns.slice(1).map((line) => line.at(-1))]);

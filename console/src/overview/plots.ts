@@ -4,8 +4,9 @@ import type { Part, Point } from "./samples";
 
 export interface Line {
   of: keyof Point;
-  /** What the line is, where a plot has more than one. */
+  /** What the line is, where a plot has more than one; and in short, beside its number. */
   name: string;
+  short?: string;
 }
 
 export interface Plot {
@@ -27,8 +28,8 @@ const PLOTS: Plot[] = [
   {
     title: "Lag",
     lines: [
-      { of: "readersBehind", name: "readers behind" },
-      { of: "lagEvents", name: "events at most" },
+      { of: "readersBehind", name: "readers behind", short: "readers" },
+      { of: "lagEvents", name: "most events behind", short: "events" },
     ],
     format: count,
     steps: "whole",
