@@ -1,8 +1,9 @@
 // Starts the page: the styles, who looks, and the frame.
+// First, so that the styles of a view come behind it.
+import "./style.css";
 import { render } from "preact";
 import { App } from "./app";
 import { start } from "./session";
-import "./style.css";
 
 render(<App />, document.getElementById("app")!);
 void start();
