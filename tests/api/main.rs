@@ -43,6 +43,7 @@ mod refusals;
 mod refusals_order;
 mod reload;
 mod reset;
+mod reserve;
 mod retention;
 mod retries;
 mod session;
