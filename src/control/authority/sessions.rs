@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tambour_actors::frame::{Wire, time_text};
+use tambour_actors::log::Class;
 use tambour_actors::principal::Permission;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Reading, Seen};
@@ -137,7 +138,10 @@ pub async fn end(caller: Caller, query: web::Query<EndQuery>) -> Result<HttpResp
     let mut happened = Happened::done(format!("sessions/{sub}"));
     happened.affected_count = count as u64;
     let happened = happened.told(SystemType::SessionsEnded, &json!({ "sub": sub, "count": count }), None);
-    let written = caller.ground().store.record(caller.deed(), happened).await;
+    let role = caller.principal.role;
+    // To end what others have open is a permission, whatever the role.
+    let class = if **sub == *caller.principal.sub { Class::taking_away(role) } else { Class::Emergency(role) };
+    let written = caller.ground().store.record(caller.deed().in_class(class), happened).await;
     written.map_err(|error| caller.problem(gate::unavailable(&error)))?;
     let ended = roll::dismiss(directory, &caller.principal, sub).await;
     Ok(HttpResponse::Ok().json(Ended { ended }))
