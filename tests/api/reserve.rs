@@ -103,7 +103,9 @@ fn who_fills_the_store_is_stopped_all_the_same() {
         let publish = Ask::by("alice", "POST", "/v1/threads/spoils/events").json(&note).send(addr);
         assert_eq!(publish.refusal_with(&["action"]), (403, "kill_switch.blocked".to_owned()));
         let listed = Ask::by("mallory", "GET", "/v1/threads").send(addr);
-        assert_eq!(listed.refusal().0, 403);
+        assert_eq!(listed.refusal(), (401, "auth.token_revoked".to_owned()));
+        let told = admin("GET", "/v1/principals/mallory").send(addr).ok(200);
+        assert_eq!(told["state"], "suspended");
         assert_eq!(keyed(&token, "GET", "/v1/threads").send(addr).status, 401);
         let room = Ask::by("eve", "GET", "/v1/threads/room").send(addr);
         assert_eq!(room.refusal(), (403, "permission.denied".to_owned()));
@@ -126,8 +128,8 @@ fn who_fills_the_store_is_stopped_all_the_same() {
     publish(addr, "alice", "after", &json!("at last"));
     let verified = admin("GET", "/v1/audit/verify").send(addr).ok(200);
     assert_eq!(verified["ok"], true, "{verified}");
-    let actions = ["kill_switches.put", "principals.put", "revocations.create", "keys.delete", "sessions.end"];
-    for action in actions.into_iter().chain(["threads.members.delete", "threads.close", "threads.delete"]) {
+    let actions = ["kill_switches.put", "principals.put", "revocations.create", "keys.revoke", "sessions.end"];
+    for action in actions.into_iter().chain(["threads.members.remove", "threads.close", "threads.delete"]) {
         let page = admin("GET", &format!("/v1/audit?outcome=done&action={action}&actor=ada")).send(addr).ok(200);
         assert!(!page["entries"].as_array().unwrap().is_empty(), "{action}");
     }
@@ -150,12 +152,12 @@ fn nobody_uses_all_of_the_reserve_up() {
         by(who, role, "PUT", &format!("/v1/principals/{sub}")).json(r#"{"state":"suspended"}"#).send(addr)
     };
     let admins = (0..2_000).find(|n| is_full(&suspend("ada", "admin", *n))).expect("an admin's share has an end");
-    assert!(admins > 50, "{admins}");
+    assert!(admins > 20, "{admins}");
     // An owner stops them.
     put(addr, "ada", &json!({ "state": "suspended" }));
     assert_eq!(suspend("ada", "admin", 5_000).refusal(), (403, "auth.suspended".to_owned()));
     let owners = (5_000..7_000).find(|n| is_full(&suspend("olga", "owner", *n))).expect("so has an owner's");
-    assert!(owners > 5_050, "{owners}");
+    assert!(owners > 5_020, "{owners}");
     // What is done needs no more room.
     assert_eq!(by("olga", "owner", "GET", "/v1/principals/ada").send(addr).ok(200)["state"], "suspended");
 }

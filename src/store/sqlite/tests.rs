@@ -23,6 +23,7 @@ use super::*;
 
 mod administer;
 mod audit;
+mod classes;
 mod conditions;
 mod feed;
 mod full;

@@ -79,6 +79,8 @@ pub(super) struct Writer<'c> {
     probe_at: Option<Instant>,
     /// Which writes have room.
     reserve: Reserve,
+    /// Whether the last transaction that came through has changed a row.
+    changed: bool,
     /// How long the file may get, in pages, as the engine was told.
     pages_max: Option<u64>,
     /// The position of the next event. Never one that was used before, not by events that are gone
@@ -111,6 +113,7 @@ impl<'c> Writer<'c> {
             redacts: false,
             probe_at: None,
             reserve: Reserve::default(),
+            changed: false,
             pages_max: None,
             next_position,
             wiper: Wiper::load(conn)?,
@@ -175,7 +178,7 @@ impl<'c> Writer<'c> {
         match done {
             Ok(()) => {
                 self.tell(&commands, &outcomes);
-                if commands.iter().any(|command| command.class() == Class::Ordinary) {
+                if self.changed && commands.iter().any(|command| command.class() == Class::Ordinary) {
                     self.shared.counters.well();
                 }
                 self.count(&commands, &outcomes);
@@ -285,8 +288,9 @@ impl<'c> Writer<'c> {
         let changes = self.conn.total_changes();
         work(self)?;
         let after = self.used_pages()?;
+        self.changed = self.conn.total_changes() > changes;
         // The engine stops a file that gets too long, and does not know whose the pages are that it has free.
-        if pages_max.is_some_and(|most| after > most) && self.conn.total_changes() > changes {
+        if self.changed && pages_max.is_some_and(|most| after > most) {
             return Err(no_room());
         }
         let start = Instant::now();

@@ -1,3 +1,5 @@
+//! Which class of write goes how far, and what each tenant and role leaves to others.
+
 use tambour_actors::topic_key::{Env, Tenant};
 
 use super::*;
