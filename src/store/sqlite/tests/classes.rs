@@ -88,7 +88,7 @@ fn each_class_goes_as_far_as_it_may() {
     let by = deed().in_class(Class::taking_away(Role::Admin));
     wait(store.record(by.clone(), Happened::done("sessions/mallory".into()))).unwrap();
     let out = TopicChange { remove_member: Some("mallory".into()), ..TopicChange::default() };
-    wait(store.change(&key("x"), out, by.clone())).unwrap();
+    wait(store.change(&key("x"), out, by)).unwrap();
     // What the hub and its readers need goes on, too, and so many at once that they share a transaction.
     let asked: Vec<_> = (0..20).map(|_| store.bounds(log)).collect();
     assert!(asked.into_iter().all(|asked| wait(asked).is_ok_and(|bounds| bounds.head == head)));
