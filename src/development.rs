@@ -15,7 +15,7 @@ use serde_json::json;
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::deed::Deed;
 use tambour_actors::event::Origin;
-use tambour_actors::log::{CreateError, NewTopic, Topics, Unavailable, Visibility};
+use tambour_actors::log::{Class, CreateError, NewTopic, Topics, Unavailable, Visibility};
 use tambour_actors::principal::{ActorType, Role};
 use tambour_actors::topic::now_ms;
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
@@ -222,6 +222,7 @@ fn own_deed() -> Arc<Deed> {
         request_id,
         origin,
         at_ms: now_ms(),
+        class: Class::Ordinary,
     })
 }
 

@@ -37,7 +37,7 @@ use crate::control::stats::samples::Samples;
 use crate::identity::jwt::JwtVerifier;
 use crate::identity::stream_tokens::StreamTokens;
 use crate::problem;
-use crate::reload::{Reloader, file_bytes_max, sleep_after_ms, topic_limits};
+use crate::reload::{Reloader, room, sleep_after_ms, topic_limits};
 use crate::retention;
 use crate::routes::{OfPath, ROUTES};
 use crate::store::redis::RedisTokens;
@@ -120,7 +120,7 @@ impl Hub {
             &StoreSettings {
                 readers: settings.store.readers,
                 mmap_bytes: settings.store.mmap_bytes,
-                file_bytes_max: file_bytes_max(&settings),
+                room: room(&settings),
                 ..StoreSettings::default()
             },
         )?;

@@ -11,6 +11,7 @@ use crate::admission::Ground;
 use crate::admission::terms::Terms;
 use crate::config::{Change, Reload, Settings};
 use crate::identity::jwt::KeyError;
+use crate::store::sqlite::Room;
 use crate::telemetry;
 use crate::transport::tls::Certificates;
 
@@ -44,7 +45,7 @@ impl Reloader {
         let terms = Terms::over(settings, &running)?;
         let settings = &terms.settings;
         self.0.directory.limit(topic_limits(settings), sleep_after_ms(settings));
-        self.0.store.limit(file_bytes_max(settings));
+        self.0.store.limit(room(settings));
         if changes.iter().any(|change| change.name == "log.level") {
             telemetry::set_level(&settings.log.level);
         }
@@ -74,10 +75,11 @@ pub(crate) fn topic_limits(settings: &Settings) -> TopicLimits {
     }
 }
 
-/// How large the database may be; `None`: as the disk.
+/// How large the database may be.
 #[must_use]
-pub(crate) fn file_bytes_max(settings: &Settings) -> Option<u64> {
-    Some(settings.store.file_bytes_max).filter(|bytes| *bytes > 0)
+pub(crate) fn room(settings: &Settings) -> Room {
+    let store = &settings.store;
+    Room { file_bytes_max: Some(store.file_bytes_max).filter(|bytes| *bytes > 0), reserve_bytes: store.reserve_bytes }
 }
 
 /// After which time of nobody's interest a topic sleeps.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::event::Origin;
+use crate::log::Class;
 use crate::principal::{ActorType, Role};
 use crate::topic_key::Scope;
 
@@ -34,4 +35,14 @@ pub struct Deed {
     pub origin: Origin,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
+    /// What the writes are for that it comes to. It is not written down.
+    pub class: Class,
+}
+
+impl Deed {
+    /// The same deed, for something else.
+    #[must_use]
+    pub fn in_class(&self, class: Class) -> Arc<Self> {
+        Arc::new(Self { class, ..self.clone() })
+    }
 }

@@ -270,6 +270,16 @@ impl Refusal {
         self
     }
 
+    /// The answer when the store has no room for what is asked for.
+    #[must_use]
+    pub fn store_full() -> Self {
+        Self::new(
+            Code::StoreFull,
+            "the store is full; nothing was written. Deleting threads makes room; whoever runs the hub raises \
+             store.file_bytes_max, which is read again at SIGHUP, or makes room on the disk",
+        )
+    }
+
     /// The answer for a topic that is unknown, and for one that the caller may not know of:
     /// byte for byte the same.
     #[must_use]

@@ -63,8 +63,13 @@ impl Ground {
             let _turn = ground.standing.turn.lock().await;
             let by = ground.review(&by)?.unwrap_or(by);
             let change = ground.standing.decide(&by, wish, now_ms())?;
-            let kept =
-                ground.store.administer(change.clone(), Arc::new(Deed { role: by.role, ..(*deed).clone() })).await;
+            let kept = ground
+                .store
+                .administer(
+                    change.clone(),
+                    Arc::new(Deed { role: by.role, class: change.class(by.role), ..(*deed).clone() }),
+                )
+                .await;
             kept.map_err(|error| gate::unavailable(&error))?;
             ground.standing.apply(change.clone());
             ground.ended(&change);

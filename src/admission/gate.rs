@@ -189,7 +189,7 @@ impl Greeter for Handshake {
 pub(crate) fn unavailable(error: &Unavailable) -> Refusal {
     if error.full {
         // The store has said so in the log, once.
-        return Refusal::new(Code::StoreFull, "the disk is full; nothing was written");
+        return Refusal::store_full();
     }
     tracing::error!(%error, "the store can't answer");
     Refusal::new(Code::StoreUnavailable, "the store can't answer now; try again")

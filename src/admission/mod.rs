@@ -32,7 +32,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use tambour_actors::deed::Deed;
 use tambour_actors::directory::{Directory, TopicHandle};
-use tambour_actors::log::TopicRecord;
+use tambour_actors::log::{Class, TopicRecord};
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::{Proved, Right};
@@ -311,6 +311,7 @@ impl Caller {
             trace_id: (*ids.trace_id).into(),
             origin: self.context.origin(principal),
             at_ms: now_ms(),
+            class: Class::Ordinary,
         })
     }
 

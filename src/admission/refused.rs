@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tambour_actors::deed::Deed;
 use tambour_actors::event::Origin;
+use tambour_actors::log::Class;
 use tambour_actors::principal::Principal;
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::token_form::without_tokens;
@@ -81,6 +82,8 @@ impl Known {
             // Nothing is told of it in the feed.
             origin: Origin { routing: Bytes::new(), meta: Bytes::new() },
             at_ms: now_ms(),
+            // Whoever is refused decides how often: it has no part of what the store keeps in reserve.
+            class: Class::Ordinary,
         })
     }
 }

@@ -184,6 +184,9 @@ settings! {
         /// Largest database file, in bytes; 0 takes what the disk holds. When it is full, writers get 507
         /// `store.full` and readers go on. The write-ahead log beside it is not part of it.
         file_bytes_max: u64 = 0, range(0, 17_592_186_040_320), Live;
+        /// Bytes that the file may grow further, behind 256 KiB for deletes, by stopping whoever fills it: suspending,
+        /// revoking, the kill switch, what admins take away. Without `file_bytes_max` there is no reserve.
+        reserve_bytes: u64 = 16 * 1024 * 1024, range(1_048_576, 1_099_511_627_776), Live;
     }
     /// Which events are kept: all, or in each topic the newest. The newest one always is.
     retention: Retention {

@@ -5,7 +5,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use tambour_actors::cursor::Cursor;
 use tambour_actors::event::{Event, Seq};
-use tambour_actors::log::{EventLog as _, Once, PageLimit};
+use tambour_actors::log::{Class, EventLog as _, Once, PageLimit};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::session::gate::Right;
 use tambour_actors::topic::state::{What, Write};
@@ -40,7 +40,7 @@ pub async fn redact(named: Named, request: HttpRequest) -> Result<HttpResponse, 
         return Err(named.problem(Refusal::new(Code::Forbidden, detail)));
     }
     if !event.is_redacted() {
-        let mut redaction = Write::from(What::Redact(event.seq));
+        let mut redaction = Write::from(What::Redact(event.seq, Class::taking_away(principal.role)));
         redaction.once = Some(once(event.seq));
         write(&grant, redaction).await?;
     }

@@ -44,6 +44,7 @@ mod redaction;
 mod refusals;
 mod refusals_order;
 mod reload;
+mod reserve;
 mod reset;
 mod retention;
 mod retries;

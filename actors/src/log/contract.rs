@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 pub use self::deeds::deed;
 use super::{
-    Append, AppendError, Bounds, CreateError, EventLog, LogId, Member, NewTopic, Page, PageLimit, TopicQuery,
+    Append, AppendError, Bounds, Class, CreateError, EventLog, LogId, Member, NewTopic, Page, PageLimit, TopicQuery,
     TopicRecord, Topics, Visibility,
 };
 use crate::cursor::Incarnation;
@@ -150,7 +150,7 @@ fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<Event> {
 }
 
 fn item(log: LogId, events: Vec<Event>) -> Append {
-    Append { log, events: events.into(), once: Vec::new(), closing: None }
+    Append { log, events: events.into(), once: Vec::new(), closing: None, class: Class::Ordinary }
 }
 
 fn bounds(oldest: Seq, head: Seq) -> Bounds {

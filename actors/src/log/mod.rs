@@ -6,6 +6,7 @@
 //! decides an order: whoever appends does.
 
 pub mod appender;
+mod class;
 pub mod contract;
 pub mod feed;
 pub mod memory;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use class::Class;
 pub use topics::{
     ChangeError, CreateError, MEMBERS_MAX, Member, NewTopic, TITLE_BYTES_MAX, TopicChange, TopicQuery, TopicRecord,
     Topics, Visibility, VisibleTo,
@@ -91,6 +93,8 @@ pub struct Append {
     pub once: Vec<OnceWrite>,
     /// Where the last of them is the hub's `closed`: whose deed that is. It is written down in the same transaction.
     pub closing: Option<Arc<Deed>>,
+    /// What all of it is for.
+    pub class: Class,
 }
 
 /// A write of an append whose condition does not hold.

@@ -95,8 +95,8 @@ impl TopicActor {
     fn perform(&mut self, ctx: &mut Context<Self>) {
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Append(events, once, closing) => {
-                    let append = Append { log: self.state.record().log, events, once, closing };
+                Effect::Append(events, once, closing, class) => {
+                    let append = Append { log: self.state.record().log, events, once, closing, class };
                     self.appender.do_send(Queue { append, reply: Asker::new(ctx.address().recipient()) });
                 }
                 Effect::Deliver(outlet, batch) => {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::write::{What, Write};
 use crate::deed::Deed;
 use crate::event::{Event, EventType, Origin, Seq};
-use crate::log::{Once, OnceWrite, Published};
+use crate::log::{Class, Once, OnceWrite, Published};
 use crate::refusal::Refusal;
 
 /// A write that waits, or is in flight. `R` is how its writer is answered.
@@ -34,11 +34,13 @@ pub(super) struct Placed<R> {
     keys: HashSet<(Arc<str>, Arc<str>)>,
     /// Whose deed it is that nothing goes behind it.
     pub(super) closing: Option<Arc<Deed>>,
+    /// What all of it is for.
+    class: Option<Class>,
 }
 
 impl<R> Default for Placed<R> {
     fn default() -> Self {
-        Self { events: Vec::new(), writes: Vec::new(), keys: HashSet::new(), closing: None }
+        Self { events: Vec::new(), writes: Vec::new(), keys: HashSet::new(), closing: None, class: None }
     }
 }
 
@@ -85,7 +87,7 @@ impl<R> Placed<R> {
             What::Events(events) => {
                 events.iter().for_each(|event| put(event.kind.clone(), event.data.clone(), event.target));
             }
-            What::Redact(target) => put(EventType::redacted(), Bytes::from_static(b"{}"), Some(*target)),
+            What::Redact(target, _) => put(EventType::redacted(), Bytes::from_static(b"{}"), Some(*target)),
             What::Close(by) => {
                 put(EventType::closed(), Bytes::from_static(b"{}"), None);
                 self.closing = Some(by.clone());
@@ -93,8 +95,21 @@ impl<R> Placed<R> {
         }
         let last = head + self.events.len() as Seq;
         debug_assert!(last >= first, "a write is never empty");
+        debug_assert!(self.is_for(waiting.write.class()), "one append is for one thing");
+        self.class = Some(waiting.write.class());
         self.keys.extend(waiting.write.once.as_ref().map(|once| (once.sub.clone(), once.key.clone())));
         self.writes.push((waiting, Published { first, last }));
+    }
+
+    /// Whether what is for this may stand beside what has a place: where there is no room for one thing, there may be for
+    /// another.
+    pub(super) fn is_for(&self, class: Class) -> bool {
+        self.class.is_none_or(|placed| placed == class)
+    }
+
+    /// What all of it is for.
+    pub(super) fn class(&self) -> Class {
+        self.class.unwrap_or(Class::Ordinary)
     }
 
     /// Whether a write with this key has a place.

@@ -17,7 +17,7 @@ use crate::deed::Deed;
 use crate::event::{Event, Seq};
 use crate::frame::{Batch, Frame, FrameEncoder};
 pub use crate::log::Published;
-use crate::log::{Bounds, Folded, OnceWrite, TopicRecord};
+use crate::log::{Bounds, Class, Folded, OnceWrite, TopicRecord};
 use crate::refusal::Refusal;
 
 /// The limits of a topic.
@@ -45,8 +45,8 @@ pub struct OutletId {
 /// What the actor must do. `R` is how a writer is answered.
 #[derive(Debug)]
 pub enum Effect<R> {
-    /// Append these events, the last of them perhaps the topic's last and then by this deed; then call [`TopicState::appended`].
-    Append(Arc<[Event]>, Vec<OnceWrite>, Option<Arc<Deed>>),
+    /// Append these events, all for this, the last of them perhaps the topic's last and then by this deed; then call [`TopicState::appended`].
+    Append(Arc<[Event]>, Vec<OnceWrite>, Option<Arc<Deed>>, Class),
     /// Send this to an outlet; it answers with [`TopicState::delivered`].
     Deliver(OutletId, Arc<Batch>),
     /// Answer a writer.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::cursor::{Cursor, Mark};
 use crate::deed::Deed;
 use crate::event::{APPENDED_BYTES_MAX, NewEvent, Seq};
-use crate::log::{AppendError, Bounds, Once, Published, Remembered, Why};
+use crate::log::{AppendError, Bounds, Class, Once, Published, Remembered, Why};
 use crate::refusal::{Code, Refusal};
 
 /// What a writer asks for.
@@ -33,7 +33,7 @@ pub enum What {
     /// These events, appended as one. Never empty.
     Events(Vec<NewEvent>),
     /// The data of this event is taken away, and readers are told.
-    Redact(Seq),
+    Redact(Seq, Class),
     /// The topic's last event, and whose deed it is.
     Close(Arc<Deed>),
 }
@@ -91,7 +91,16 @@ impl Write {
     pub fn size_bytes(&self) -> usize {
         match &self.what {
             What::Events(events) => events.iter().map(|e| e.data.len() + e.kind.as_str().len()).sum(),
-            What::Redact(_) | What::Close(_) => 0,
+            What::Redact(..) | What::Close(_) => 0,
+        }
+    }
+
+    /// What it is for: events only ever add.
+    pub(super) fn class(&self) -> Class {
+        match &self.what {
+            What::Events(_) => Class::Ordinary,
+            What::Redact(_, class) => *class,
+            What::Close(by) => by.class,
         }
     }
 
@@ -183,7 +192,7 @@ pub(super) fn failed(error: &AppendError) -> Refusal {
         AppendError::Conflict => {
             Refusal::new(Code::PublishUnknown, "the topic was started again meanwhile; read it before you repeat")
         }
-        AppendError::Full(_) => Refusal::new(Code::StoreFull, "the disk is full; nothing was written"),
+        AppendError::Full(_) => Refusal::store_full(),
         AppendError::Unavailable(_) | AppendError::Rejected(_) => {
             Refusal::new(Code::StoreUnavailable, "the log can't be written now; read the topic before you repeat")
         }

@@ -129,10 +129,11 @@ impl<R> TopicState<R> {
         }
         if !placed.events.is_empty() {
             let once = placed.once();
+            let class = placed.class();
             let closing = placed.closing;
             let events: Arc<[Event]> = placed.events.into();
             self.in_flight = Some((events.clone(), placed.writes));
-            effects.push(Effect::Append(events, once, closing));
+            effects.push(Effect::Append(events, once, closing, class));
         }
         if self.closing {
             // Whoever wanted to close it may have been refused.
@@ -158,6 +159,7 @@ impl<R> TopicState<R> {
         };
         match (refusal, &write.once) {
             (None, Some(once)) if placed.has_key(once) => Verdict::Later,
+            (None, _) if !placed.is_for(write.class()) => Verdict::Later,
             (None, _) => Verdict::Place,
             (Some(refusal), None) => Verdict::Refuse(refusal),
             (Some(_), Some(_)) if !placed.events.is_empty() => Verdict::Later,

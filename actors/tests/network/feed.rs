@@ -9,7 +9,7 @@ use serde_json::json;
 use tambour_actors::event::{Event, EventType};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::contract::deed;
-use tambour_actors::log::{Append, EventLog as _, Member, TopicChange, Visibility};
+use tambour_actors::log::{Append, Class, EventLog as _, Member, TopicChange, Visibility};
 use tambour_actors::outlet::line::Pace;
 use tambour_actors::principal::{Permission, Permissions, Principal, Role};
 use tambour_actors::review::{Review, Seen, Survey};
@@ -378,7 +378,13 @@ fn what_is_more_than_a_tap_holds_is_read_from_the_store() {
                 target: None,
                 taken: None,
             };
-            let append = Append { log: record.log, events: [event].into(), once: Vec::new(), closing: None };
+            let append = Append {
+                log: record.log,
+                events: [event].into(),
+                once: Vec::new(),
+                closing: None,
+                class: Class::Ordinary,
+            };
             assert_eq!(hub.log.memory.append(vec![append]).await, [Ok(())]);
         }
         let reads = hub.log.reads();

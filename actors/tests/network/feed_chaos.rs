@@ -12,7 +12,7 @@ use tambour_actors::feed::view::{Sight, View};
 use tambour_actors::frame::Wire;
 use tambour_actors::log::contract::deed;
 use tambour_actors::log::feed::{FeedItem, FeedLog as _, Position, Tap};
-use tambour_actors::log::{EventLog as _, LogId, Member, TopicChange, TopicRecord, Visibility};
+use tambour_actors::log::{Class, EventLog as _, LogId, Member, TopicChange, TopicRecord, Visibility};
 use tambour_actors::principal::{ActorType, Granted, Permission, Principal, Proof};
 use tambour_actors::topic::state::{Published, Start, What, Write};
 use tokio::sync::oneshot;
@@ -98,7 +98,7 @@ impl Chaos {
             let padding = "x".repeat(self.random.below(3) * self.random.below(400));
             let data = format!("{{\"n\":{},\"p\":\"{padding}\"}}", self.number);
             let what = match self.random.below(12) {
-                0 => What::Redact(1 + self.random.below(9) as u64).into(),
+                0 => What::Redact(1 + self.random.below(9) as u64, Class::Relief).into(),
                 _ => Write::events(vec![new_event(&data)]),
             };
             self.answers.push(self.hub.write(topic, what).await);

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tambour_actors::event::{EventType, NewEvent, Seq};
 use tambour_actors::frame::Wire;
-use tambour_actors::log::EventLog as _;
+use tambour_actors::log::{Class, EventLog as _};
 use tambour_actors::topic::state::{Start, What, Write};
 
 use super::client::{Client, Truth};
@@ -182,7 +182,7 @@ fn what_was_redacted_is_told_without_its_text() {
         let mut before = folding(&hub, &truth, Wire::Sse, Start::Earliest).await;
         reaches(&mut before, 3).await;
         assert_eq!(view(&before).events[&1].text, "secret");
-        hub.write(TOPIC, What::Redact(1).into()).await.await.unwrap().unwrap();
+        hub.write(TOPIC, What::Redact(1, Class::Relief).into()).await.await.unwrap().unwrap();
         let mut after = folding(&hub, &truth, Wire::Ws, Start::Earliest).await;
         for client in [&mut before, &mut after] {
             reaches(client, 4).await;

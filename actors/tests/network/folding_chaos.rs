@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tambour_actors::event::{Event, EventType, NewEvent, Seq};
 use tambour_actors::frame::Wire;
-use tambour_actors::log::{EventLog as _, PageLimit, TopicRecord};
+use tambour_actors::log::{Class, EventLog as _, PageLimit, TopicRecord};
 use tambour_actors::refusal::Refusal;
 use tambour_actors::topic::messages::Sleep;
 use tambour_actors::topic::state::{Published, Start, What, Write};
@@ -187,7 +187,7 @@ impl Chaos {
             }
             3 if !self.written[topic].notes.is_empty() => {
                 let target = *self.random.pick(&self.written[topic].notes);
-                self.answers.push(self.hub.write(TOPICS[topic], What::Redact(target).into()).await);
+                self.answers.push(self.hub.write(TOPICS[topic], What::Redact(target, Class::Relief).into()).await);
             }
             4 => self.hub.log.hold_reads(),
             5 => self.hub.log.hold_appends(),

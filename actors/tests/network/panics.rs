@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tambour_actors::log::contract::deed;
 
 use tambour_actors::frame::Wire;
-use tambour_actors::log::{Append, EventLog as _};
+use tambour_actors::log::{Append, Class, EventLog as _};
 use tambour_actors::refusal::Code;
 use tambour_actors::topic::messages::Sleep;
 use tambour_actors::topic::state::{Start, What, Write};
@@ -114,7 +114,13 @@ fn somebody_else_wrote_to_the_log() {
         let appended = hub
             .log
             .memory
-            .append(vec![Append { log: record.log, events: Arc::from([foreign]), once: Vec::new(), closing: None }])
+            .append(vec![Append {
+                log: record.log,
+                events: Arc::from([foreign]),
+                once: Vec::new(),
+                closing: None,
+                class: Class::Ordinary,
+            }])
             .await;
         assert_eq!(appended, [Ok(())]);
         assert_eq!(hub.publish("thread/a", "4").await.unwrap_err().code, Code::PublishUnknown);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tambour_actors::log::Class;
 use tambour_actors::principal::Role;
 use tambour_actors::topic_key::Scope;
 
@@ -114,6 +115,20 @@ impl Change {
             | Self::RemovePrincipal(scope, _)
             | Self::Revoke(scope, ..)
             | Self::PutKillSwitch(scope, _) => scope,
+        }
+    }
+
+    /// What it is for, by somebody of this role: all but making and rotating keys keeps somebody out, or less in, or takes
+    /// that back.
+    #[must_use]
+    pub fn class(&self, by: Role) -> Class {
+        match self {
+            Self::PutKey(_) => Class::Ordinary,
+            Self::RemoveKey(..)
+            | Self::PutPrincipal(..)
+            | Self::RemovePrincipal(..)
+            | Self::Revoke(..)
+            | Self::PutKillSwitch(..) => Class::Emergency(by),
         }
     }
 

@@ -132,6 +132,11 @@ impl Ends {
         Self { connection: Some(connection), ..Self::all(by, sub) }
     }
 
+    /// Whether they are the own sessions of who ends them.
+    pub(super) fn are_own(&self) -> bool {
+        self.own
+    }
+
     fn reach(&self, connection: Uuid, principal: &Principal) -> bool {
         self.connection.is_none_or(|only| only == connection)
             && principal.scope == self.scope

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tambour_actors::frame::{Wire, time_text};
+use tambour_actors::log::Class;
 use tambour_actors::principal::{Permission, Principal};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::review::{Reading, Seen};
@@ -181,7 +182,10 @@ async fn carry_out(caller: &Caller, ends: Ends, (resource, mut told): (String, V
     let mut happened = Happened::done(resource);
     happened.affected_count = count as u64;
     let happened = happened.told(SystemType::SessionsEnded, &told, None);
-    let written = caller.ground().store.record(caller.deed(), happened).await;
+    let role = caller.principal.role;
+    // To end what others have open is a permission, whatever the role.
+    let class = if ends.are_own() { Class::taking_away(role) } else { Class::Emergency(role) };
+    let written = caller.ground().store.record(caller.deed().in_class(class), happened).await;
     written.map_err(|error| caller.problem(gate::unavailable(&error)))?;
     Ok(roll::dismiss(directory, ends).await)
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tambour_actors::cursor::Incarnation;
+use tambour_actors::deed::Deed;
 use tambour_actors::log::{
-    Bounds, ChangeError, CreateError, TopicChange, TopicQuery, TopicRecord, Topics as _, Unavailable, VisibleTo,
+    Bounds, ChangeError, Class, CreateError, TopicChange, TopicQuery, TopicRecord, Topics as _, Unavailable, VisibleTo,
 };
 use tambour_actors::principal::{ActorType, Permission};
 use tambour_actors::refusal::{Code, Refusal};
@@ -154,7 +155,7 @@ pub async fn patch(named: Named, request: HttpRequest, payload: web::Payload) ->
 /// What admission refuses, `store.unavailable`.
 pub async fn delete(named: Named) -> Result<HttpResponse, Problem> {
     named.grant(Right::Manage).await?;
-    let deleted = named.caller.ground().directory.delete(&named.key, named.caller.deed()).await;
+    let deleted = named.caller.ground().directory.delete(&named.key, taking_away(&named.caller)).await;
     let deleted = deleted.map_err(|error| unavailable(&named.caller, &error))?;
     if deleted { Ok(HttpResponse::NoContent().finish()) } else { Err(named.problem(Refusal::topic_unknown())) }
 }
@@ -165,13 +166,20 @@ pub async fn delete(named: Named) -> Result<HttpResponse, Problem> {
 /// What admission refuses, `topic.closed`, `store.unavailable`, `publish.unknown`.
 pub async fn close(named: Named) -> Result<HttpResponse, Problem> {
     let grant = named.grant(Right::Manage).await?;
-    let closed = write(&grant, What::Close(grant.caller.deed()).into()).await?;
+    let closed = write(&grant, What::Close(taking_away(&grant.caller)).into()).await?;
     Ok(HttpResponse::Ok().json(Place::of(grant.record.mark(), closed.last)))
+}
+
+/// The deed of who takes something away.
+fn taking_away(caller: &Caller) -> Arc<Deed> {
+    caller.deed().in_class(Class::taking_away(caller.principal.role))
 }
 
 /// Carries out a change that the caller may make.
 pub(super) async fn change(named: &Named, change: TopicChange) -> Result<(), Problem> {
-    match named.caller.ground().directory.change(&named.key, change, named.caller.deed()).await {
+    let is_removal = TopicChange { remove_member: None, ..change.clone() } == TopicChange::default();
+    let by = if is_removal { taking_away(&named.caller) } else { named.caller.deed() };
+    match named.caller.ground().directory.change(&named.key, change, by).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(named.problem(Refusal::topic_unknown())),
         Err(ChangeError::MembersFull) => Err(named.problem(members_full())),

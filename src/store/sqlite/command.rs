@@ -6,7 +6,8 @@ use tambour_actors::deed::Deed;
 use tambour_actors::event::{Event, Seq};
 use tambour_actors::log::feed::{FeedEnds, Tap};
 use tambour_actors::log::{
-    Append, AppendError, Bounds, ChangeError, CreateError, LogId, NewTopic, TopicChange, TopicRecord, Unavailable,
+    Append, AppendError, Bounds, ChangeError, Class, CreateError, LogId, NewTopic, TopicChange, TopicRecord,
+    Unavailable,
 };
 use tambour_actors::topic_key::{Scope, TopicKey};
 
@@ -18,9 +19,11 @@ use crate::audit::entry::Happened;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
+    /// All of one class.
     Append {
         items: Vec<Append>,
         weight: Weight,
+        class: Class,
         answer: Answer<Vec<Result<(), AppendError>>>,
     },
     Bounds {
@@ -103,25 +106,31 @@ pub(super) enum Outcome {
 
 impl Command {
     /// A call to append, weighed by the caller's thread.
-    pub(super) fn append(items: Vec<Append>, answer: Answer<Vec<Result<(), AppendError>>>) -> Self {
+    pub(super) fn append(items: Vec<Append>, class: Class, answer: Answer<Vec<Result<(), AppendError>>>) -> Self {
         let mut weight = Weight::default();
         for item in &items {
             weight.events += item.events.len();
             weight.bytes += item.events.iter().map(Event::size_bytes).sum::<usize>();
         }
-        Self::Append { items, weight, answer }
+        Self::Append { items, weight, class, answer }
     }
 
-    /// Whether it needs room in the file.
-    pub(super) fn adds(&self) -> bool {
+    /// What it is for.
+    pub(super) fn class(&self) -> Class {
         match self {
-            Self::Append { .. }
-            | Self::Create { .. }
-            | Self::Change { .. }
-            | Self::Administer { .. }
-            | Self::Record { .. } => true,
-            Self::Tokens { ask, .. } => ask.adds(),
-            _ => false,
+            Self::Append { class, .. } => *class,
+            Self::Create { .. } => Class::Ordinary,
+            Self::Change { by, .. }
+            | Self::Delete { by, .. }
+            | Self::Administer { by, .. }
+            | Self::Record { by, .. } => by.class,
+            Self::Tokens { ask, .. } => ask.class(),
+            // A feed has one row for ever.
+            Self::Bounds { .. } | Self::Ended { .. } | Self::Feed { .. } | Self::Tap { .. } | Self::Trim(_) => {
+                Class::Upkeep
+            }
+            #[cfg(test)]
+            Self::Panic => Class::Ordinary,
         }
     }
 

@@ -10,6 +10,11 @@ pub(super) fn is_full(error: &Error) -> bool {
     failure.code == ErrorCode::DiskFull || failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE
 }
 
+/// The error of a transaction that would use more than its class may.
+pub(super) fn no_room() -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), Some("more than writes of this class may use".to_owned()))
+}
+
 /// Whether the engine is well, and what was asked met rows that are not as this hub writes them: then it is one caller's
 /// failure, and nobody else's.
 pub(super) fn is_of_rows(error: &Error) -> bool {
@@ -31,7 +36,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_from_a_broken_one() {
         let full = |code| is_full(&Error::SqliteFailure(ffi::Error::new(code), None));
-        assert!(full(ffi::SQLITE_FULL) && full(ffi::SQLITE_IOERR_SHMSIZE));
+        assert!(is_full(&no_room()) && full(ffi::SQLITE_FULL) && full(ffi::SQLITE_IOERR_SHMSIZE));
         assert!(!full(ffi::SQLITE_IOERR_WRITE) && !full(ffi::SQLITE_CORRUPT) && !full(ffi::SQLITE_BUSY));
         assert!(!is_full(&Error::QueryReturnedNoRows));
         let of_rows = |code| is_of_rows(&Error::SqliteFailure(ffi::Error::new(code), None));

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `schema` (the tables), `rows` and `pages` with `fold` (what is in them), `queue`, `command`, `writer` (group
 //! commit) with `heads`, `conditions`, `once`, `insert`, `redact`, `topics`, `administer` (what is said of identities), `tokens` (stream tokens) and `audit`, carried out by `writing`, and in slices `trim` and `wipe` (deleted logs); `feeds`, `feed` and `taps` (commit order);
-//! `readers`, `overdue` (retention), `checkpoint`, `stats`; beside a store `copy`, `seal`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
+//! `readers`, `overdue` (retention), `checkpoint`, `stats`; `reserve` (which writes have room); beside a store `copy`, `seal`, `backup`, `restore`. An answer comes when the change is synced to the disk. Nothing here blocks the
 //! thread that asks, and no SQL is anywhere else.
 
 mod administer;
@@ -28,6 +28,7 @@ mod queue;
 mod readers;
 mod recent;
 mod redact;
+mod reserve;
 mod restore;
 mod rows;
 mod schema;
@@ -70,6 +71,7 @@ pub use self::endings::Ending;
 pub use self::overdue::{Keep, Keeps, Overdue};
 use self::queue::Queue;
 use self::readers::Question;
+pub use self::reserve::Room;
 pub use self::restore::{RestoreError, restore};
 use self::schema::Role;
 use self::stats::Counters;
@@ -99,14 +101,13 @@ pub struct StoreSettings {
     pub queue_max: usize,
     /// Most bytes of events that wait for the writer.
     pub queue_bytes_max: usize,
-    /// Largest database file, in bytes; `None`: what the disk holds. At the limit writers are
-    /// answered as on a full disk, and readers go on.
-    pub file_bytes_max: Option<u64>,
+    /// How large the database may be. At its limit writers are answered as on a full disk, and readers go on.
+    pub room: Room,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { readers: 2, mmap_bytes: 0, queue_max: 100_000, queue_bytes_max: 64 * 1024 * 1024, file_bytes_max: None }
+        Self { readers: 2, mmap_bytes: 0, queue_max: 100_000, queue_bytes_max: 64 * 1024 * 1024, room: Room::default() }
     }
 }
 
@@ -153,7 +154,7 @@ struct Inner {
     questions: Arc<Queue<Question>>,
     counters: Arc<Counters>,
     gate: Arc<Gate>,
-    file_bytes_max: Arc<Mutex<Option<u64>>>,
+    room: Arc<Mutex<Room>>,
     /// The database file.
     path: PathBuf,
     running: Mutex<Option<Running>>,
@@ -203,7 +204,7 @@ impl SqliteStore {
             questions: Arc::new(Queue::new(settings.queue_max, usize::MAX)),
             counters,
             gate,
-            file_bytes_max: Arc::new(Mutex::new(settings.file_bytes_max)),
+            room: Arc::new(Mutex::new(settings.room)),
             path,
             running: Mutex::new(Some(Running { writer: None, readers: Vec::new(), checkpointer: None, lock })),
         };
@@ -260,9 +261,9 @@ impl SqliteStore {
         Box::pin(self.0.question(|answer| Question::Standing { answer }).answer())
     }
 
-    /// Another limit of the file, from the next write on; `None`: what the disk holds.
-    pub fn limit(&self, file_bytes_max: Option<u64>) {
-        *self.0.file_bytes_max.lock() = file_bytes_max;
+    /// How large the database may be from the next write on.
+    pub fn limit(&self, room: Room) {
+        *self.0.room.lock() = room;
     }
 
     /// How large the database file is, in bytes, without the log beside it; `None` when it can't be looked at.
@@ -295,7 +296,7 @@ impl Inner {
             commands: Arc::clone(&self.commands),
             counters: Arc::clone(&self.counters),
             gate: Arc::clone(&self.gate),
-            file_bytes_max: Arc::clone(&self.file_bytes_max),
+            room: Arc::clone(&self.room),
         };
         running.writer = Some(named("log-writer").spawn(move || writer::run(&writing, &shared))?);
         Ok(())

@@ -1,14 +1,15 @@
 //! The ports of the store: logs, topics, and the feed, as the ring knows them. Each call is a command of the writer or a
 //! question of the readers; nothing here waits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tambour_actors::deed::Deed;
 use tambour_actors::event::Seq;
 use tambour_actors::log::feed::{FeedEnds, FeedLimit, FeedLog, FeedPage, Position, Tap};
 use tambour_actors::log::{
-    Append, AppendError, Bounds, ChangeError, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page, PageLimit,
-    PortFuture, Remembered, TopicChange, TopicQuery, TopicRecord, Topics, Unavailable,
+    Append, AppendError, Bounds, ChangeError, Class, CreateError, EventLog, FoldedPage, LogId, NewTopic, Page,
+    PageLimit, PortFuture, Remembered, TopicChange, TopicQuery, TopicRecord, Topics, Unavailable,
 };
 use tambour_actors::topic_key::{Scope, TopicKey};
 
@@ -19,9 +20,30 @@ use super::readers::Question;
 
 impl EventLog for SqliteStore {
     fn append(&self, items: Vec<Append>) -> PortFuture<Vec<Result<(), AppendError>>> {
-        let count = items.len();
-        let asked = self.0.command(|answer| Command::append(items, answer));
-        Box::pin(async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) })
+        if items.iter().all(|item| item.class == Class::Ordinary) {
+            return Box::pin(self.append_as(items, Class::Ordinary));
+        }
+        // Who has room for more is not refused together with who has none.
+        let (store, count) = (self.clone(), items.len());
+        let mut of_class = BTreeMap::<_, (Vec<usize>, Vec<Append>)>::new();
+        for (index, item) in items.into_iter().enumerate() {
+            // An emergency stands alone, because of whose it is.
+            let alone = if item.class == Class::Ordinary { 0 } else { index + 1 };
+            let (indexes, items) = of_class.entry((item.class, alone)).or_default();
+            indexes.push(index);
+            items.push(item);
+        }
+        let asked = of_class.into_iter().map(|((class, _), (indexes, items))| (indexes, store.append_as(items, class)));
+        let asked: Vec<_> = asked.collect();
+        Box::pin(async move {
+            let mut answers = vec![Err(AppendError::Conflict); count];
+            for (indexes, asked) in asked {
+                for (index, answer) in indexes.into_iter().zip(asked.await) {
+                    answers[index] = answer;
+                }
+            }
+            answers
+        })
     }
 
     fn bounds(&self, log: LogId) -> PortFuture<Result<Bounds, Unavailable>> {
@@ -106,6 +128,17 @@ impl FeedLog for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Appends that are all for one thing; they are queued at once.
+    fn append_as(
+        &self,
+        items: Vec<Append>,
+        class: Class,
+    ) -> impl Future<Output = Vec<Result<(), AppendError>>> + Send + use<> {
+        let count = items.len();
+        let asked = self.0.command(|answer| Command::append(items, class, answer));
+        async move { asked.answer().await.unwrap_or_else(|error| vec![Err(error.into()); count]) }
+    }
+
     /// A page; of a feed that is not there yet, behind the writer has made it.
     fn feed_from(&self, scope: &Scope, from: From, limit: FeedLimit) -> PortFuture<Result<FeedPage, Unavailable>> {
         let (store, scope) = (self.clone(), scope.clone());

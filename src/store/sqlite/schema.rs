@@ -274,11 +274,24 @@ pub(super) fn version(conn: &Connection) -> Result<usize, OpenError> {
 /// Bytes of a page in a new file.
 pub(super) const PAGE_BYTES: i64 = 4096;
 
-/// Limits the size of the file, in bytes, for what this connection writes; `None`: what the disk holds.
-pub(super) fn limit(conn: &Connection, file_bytes_max: Option<u64>) -> rusqlite::Result<()> {
-    let page_bytes: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let bytes = file_bytes_max.map_or(i64::MAX, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    let pages = (bytes / page_bytes.max(1)).clamp(1, i64::from(u32::MAX - 1));
+/// Bytes of a page of this file.
+pub(super) fn page_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    number(conn, "PRAGMA page_size")
+}
+
+/// How many pages of the file are in use, by the transaction that is under way as well.
+pub(super) fn used_pages(conn: &Connection) -> rusqlite::Result<u64> {
+    Ok(number(conn, "PRAGMA page_count")?.saturating_sub(number(conn, "PRAGMA freelist_count")?))
+}
+
+fn number(conn: &Connection, pragma: &str) -> rusqlite::Result<u64> {
+    let number: i64 = conn.prepare_cached(pragma)?.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
+/// Limits how long the file gets, in pages, by what this connection writes; `None`: what the disk holds.
+pub(super) fn limit(conn: &Connection, pages_max: Option<u64>) -> rusqlite::Result<()> {
+    let pages = pages_max.unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX - 1)).cast_signed();
     conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
 }
 
@@ -298,7 +311,6 @@ pub(super) fn connect(path: &Path, role: Role, settings: &StoreSettings) -> rusq
             // What was redacted, trimmed or deleted is overwritten in the file. Always on, because a row that is moved
             // when others around it go must not be left behind where it was.
             conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
-            limit(&conn, settings.file_bytes_max)?;
         }
         Role::Reader => {
             conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;

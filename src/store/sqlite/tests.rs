@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use tambour_actors::cursor::Incarnation;
 use tambour_actors::event::{Event, EventType, Origin};
 use tambour_actors::log::{
-    Append, AppendError, Bounds, ChangeError, CreateError, EventLog as _, LogId, NewTopic, PageLimit, TopicChange,
-    TopicRecord, Topics as _, Visibility,
+    Append, AppendError, Bounds, ChangeError, Class, CreateError, EventLog as _, LogId, NewTopic, PageLimit,
+    TopicChange, TopicRecord, Topics as _, Visibility,
 };
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey, TopicKind};
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ use super::*;
 
 mod administer;
 mod audit;
+mod classes;
 mod conditions;
 mod feed;
 mod full;
@@ -41,6 +42,12 @@ fn wait<F: Future>(future: F) -> F::Output {
 
 fn open(dir: &TempDir) -> SqliteStore {
     SqliteStore::open(dir.path(), &StoreSettings::default()).unwrap()
+}
+
+/// Settings of a store whose file has a limit.
+fn limited(file_bytes_max: u64) -> StoreSettings {
+    let room = Room { file_bytes_max: Some(file_bytes_max), ..Room::default() };
+    StoreSettings { room, ..StoreSettings::default() }
 }
 
 fn raw(dir: &TempDir) -> Connection {
@@ -87,7 +94,7 @@ fn events(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Arc<[Event]> {
 }
 
 fn append(store: &SqliteStore, log: LogId, events: Arc<[Event]>) -> Result<(), AppendError> {
-    wait(store.append(vec![Append { log, events, once: Vec::new(), closing: None }])).remove(0)
+    wait(store.append(vec![Append { log, events, once: Vec::new(), closing: None, class: Class::Ordinary }])).remove(0)
 }
 
 /// Looks again and again until it is so.
@@ -140,7 +147,15 @@ fn close_finishes_what_is_queued_and_refuses_the_rest() {
     let store = open(&dir);
     let log = create(&store, "x").log;
     let queued: Vec<_> = (1..=50)
-        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 10), once: Vec::new(), closing: None }]))
+        .map(|seq| {
+            store.append(vec![Append {
+                log,
+                events: events(seq..=seq, 10),
+                once: Vec::new(),
+                closing: None,
+                class: Class::Ordinary,
+            }])
+        })
         .collect();
     store.close();
     for answer in queued {
@@ -230,7 +245,15 @@ fn a_panic_of_the_writer_is_an_answer_to_everybody() {
     append(&store, log, events(1..=1, 1)).unwrap();
     store.0.commands.push(Command::Panic).unwrap();
     let queued: Vec<_> = (2..100)
-        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new(), closing: None }]))
+        .map(|seq| {
+            store.append(vec![Append {
+                log,
+                events: events(seq..=seq, 1),
+                once: Vec::new(),
+                closing: None,
+                class: Class::Ordinary,
+            }])
+        })
         .collect();
     for answer in queued {
         assert!(matches!(wait(answer).as_slice(), [Err(AppendError::Unavailable(_))]));
@@ -252,8 +275,15 @@ fn a_full_queue_refuses_at_once() {
     let log = create(&store, "x").log;
     // While the gate is held the writer takes three at most and answers none: three more wait.
     let turn = store.0.gate.turn();
-    let calls = (1..=8)
-        .map(|seq| store.append(vec![Append { log, events: events(seq..=seq, 1), once: Vec::new(), closing: None }]));
+    let calls = (1..=8).map(|seq| {
+        store.append(vec![Append {
+            log,
+            events: events(seq..=seq, 1),
+            once: Vec::new(),
+            closing: None,
+            class: Class::Ordinary,
+        }])
+    });
     let mut calls: Vec<_> = calls.map(|answer| (answer, None)).collect();
     for (answer, refused) in &mut calls {
         *refused = answer.now_or_never();
@@ -297,7 +327,15 @@ fn many_appends_share_a_commit() {
     let turn = store.0.gate.turn();
     let answers: Vec<_> = logs
         .iter()
-        .map(|log| store.append(vec![Append { log: *log, events: events(1..=2, 10), once: Vec::new(), closing: None }]))
+        .map(|log| {
+            store.append(vec![Append {
+                log: *log,
+                events: events(1..=2, 10),
+                once: Vec::new(),
+                closing: None,
+                class: Class::Ordinary,
+            }])
+        })
         .collect();
     drop(turn);
     for answer in answers {

@@ -5,7 +5,7 @@
 //! with later calls, some at a time: a held one when its end has come.
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
-use tambour_actors::log::{PortFuture, Unavailable};
+use tambour_actors::log::{Class, PortFuture, Unavailable};
 use tambour_actors::principal::{Digest, Proof, Role};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -40,9 +40,9 @@ pub(super) enum Told {
 }
 
 impl Ask {
-    /// Whether it needs room in the file.
-    pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Issue { .. })
+    /// What it is for: all but a new one change or remove rows that are there.
+    pub(super) fn class(&self) -> Class {
+        if matches!(self, Self::Issue { .. }) { Class::Ordinary } else { Class::Upkeep }
     }
 
     /// About how many rows it touches.

@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rusqlite::{Connection, Statement};
 use tambour_actors::event::Event;
+use tambour_actors::log::{Class, Unavailable};
 
 use super::checkpoint::Gate;
 use super::command::{Command, Outcome};
 use super::conditions::Conditions;
-use super::failure::{is_full, is_of_rows, unavailable};
+use super::failure::{is_full, is_of_rows, no_room, unavailable};
 use super::heads::Heads;
 use super::insert::Insert;
 use super::once::Keys;
 use super::queue::{Obituary, Queue, Taken, Weight};
+use super::reserve::{Claim, Reserve, Room};
 use super::schema;
 use super::stats::Counters;
 use super::taps::Taps;
@@ -39,8 +41,6 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(2);
 /// How long behind a failure the writer tries by itself whether it can write again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// How far above the limit of the file it may grow by what makes room: a topic that goes is written down, too.
-const SPARE_BYTES: u64 = 256 * 1024;
 /// Room that it tries to get: what a few events need.
 const PROBE_BYTES: i64 = 64 * 1024;
 
@@ -49,8 +49,8 @@ pub(super) struct Shared {
     pub(super) commands: Arc<Queue<Command>>,
     pub(super) counters: Arc<Counters>,
     pub(super) gate: Arc<Gate>,
-    /// Largest database file, in bytes; `None`: what the disk holds.
-    pub(super) file_bytes_max: Arc<Mutex<Option<u64>>>,
+    /// How large the database may be.
+    pub(super) room: Arc<Mutex<Room>>,
 }
 
 /// Carries out commands until the queue ends.
@@ -77,10 +77,12 @@ pub(super) struct Writer<'c> {
     pub(super) redacts: bool,
     /// When a write is tried although nobody asks for one, if the store is failing still.
     probe_at: Option<Instant>,
-    /// Whether what makes room may be written down above the limit of the file.
-    spares: bool,
-    /// What the file is limited to, once that was looked at.
-    file_bytes_max: Option<Option<u64>>,
+    /// Which writes have room.
+    reserve: Reserve,
+    /// Whether the last transaction that came through has changed a row.
+    changed: bool,
+    /// How long the file may get, in pages, as the engine was told.
+    pages_max: Option<u64>,
     /// The position of the next event. Never one that was used before, not by events that are gone
     /// nor in a transaction that failed: the order of the whole store is by it.
     pub(super) next_position: i64,
@@ -110,8 +112,9 @@ impl<'c> Writer<'c> {
             taps: Taps::new(),
             redacts: false,
             probe_at: None,
-            spares: false,
-            file_bytes_max: None,
+            reserve: Reserve::default(),
+            changed: false,
+            pages_max: None,
             next_position,
             wiper: Wiper::load(conn)?,
             trimmer: Trimmer::default(),
@@ -163,7 +166,9 @@ impl<'c> Writer<'c> {
         commands.sort_by_key(|command| matches!(command, Command::Tap { .. }));
         let mut outcomes = Vec::with_capacity(commands.len());
         self.taps.begin();
-        let done = self.transaction(|writer| {
+        let claim = self.claim(&commands);
+        let class = claim.class;
+        let done = self.transaction(claim, |writer| {
             for command in &commands {
                 outcomes.push(writer.outcome(command)?);
             }
@@ -173,7 +178,7 @@ impl<'c> Writer<'c> {
         match done {
             Ok(()) => {
                 self.tell(&commands, &outcomes);
-                if commands.iter().any(Command::adds) {
+                if self.changed && commands.iter().any(|command| command.class() == Class::Ordinary) {
                     self.shared.counters.well();
                 }
                 self.count(&commands, &outcomes);
@@ -186,20 +191,35 @@ impl<'c> Writer<'c> {
                 self.carry_out(later);
             }
             Err(error) => {
-                let why = unavailable(&error);
-                // What adds nothing may come through alone: readers ask for ends, and deletes make room.
-                let (refused, others): (Vec<_>, Vec<_>) =
-                    commands.into_iter().partition(|command| !why.full || command.adds());
-                let first = !std::mem::replace(&mut self.spares, true);
-                // The second time there is no room even above the limit.
-                let (refused, others) =
-                    if first || !refused.is_empty() { (refused, others) } else { (others, refused) };
-                refused.into_iter().for_each(|command| command.refuse(&why));
-                if !others.is_empty() {
-                    self.carry_out(others);
-                }
-                self.spares = false;
+                self.refuse(commands, class, &unavailable(&error));
             }
+        }
+    }
+
+    /// What all of it together may have room for. Emergencies use the reserve one by one: each is somebody's.
+    fn claim(&self, commands: &[Command]) -> Claim {
+        match commands.iter().map(Command::class).min().unwrap_or(Class::Upkeep) {
+            Class::Emergency(_) if commands.len() > 1 => Claim::of(Class::Relief),
+            class @ Class::Emergency(_) => {
+                Claim { class, scope: commands.first().and_then(|command| self.scope(command)) }
+            }
+            class => Claim::of(class),
+        }
+    }
+
+    /// What could not be written with room for this class: what has more room is tried by itself.
+    fn refuse(&mut self, commands: Vec<Command>, class: Class, why: &Unavailable) {
+        let alone = commands.len() == 1;
+        let is_over = |command: &Command| !why.full || alone || command.class() <= class;
+        let (refused, others): (Vec<_>, Vec<_>) = commands.into_iter().partition(is_over);
+        if why.full && matches!(class, Class::Emergency(_)) && self.reserve.used_up() {
+            tracing::error!("there is no room for emergencies of a tenant: raise store.file_bytes_max, or make room");
+        }
+        if refused.is_empty() {
+            others.into_iter().for_each(|command| self.carry_out(vec![command]));
+        } else {
+            refused.into_iter().for_each(|command| command.refuse(why));
+            self.carry_out(others);
         }
     }
 
@@ -215,16 +235,14 @@ impl<'c> Writer<'c> {
     }
 
     /// Runs `work` and commits; on any error nothing of it is kept.
-    fn transaction(&mut self, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    fn transaction(
+        &mut self,
+        claim: Claim,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
         let shared = self.shared;
         let turn = shared.gate.turn();
-        self.limit();
-        let done = self.begin.raw_execute().and_then(|_| work(self)).and_then(|()| {
-            let start = Instant::now();
-            self.commit.raw_execute()?;
-            shared.counters.commit_took(start.elapsed());
-            Ok(())
-        });
+        let done = self.attempt(claim, work);
         let redacts = std::mem::take(&mut self.redacts);
         if let Err(error) = &done {
             if is_of_rows(error) {
@@ -255,23 +273,43 @@ impl<'c> Writer<'c> {
         done
     }
 
-    /// Takes another limit of the file over.
-    fn limit(&mut self) {
-        let spare = if self.spares { SPARE_BYTES } else { 0 };
-        let wanted = self.shared.file_bytes_max.lock().map(|bytes| bytes.saturating_add(spare));
-        if self.file_bytes_max != Some(wanted) {
-            match schema::limit(self.conn, wanted) {
-                Ok(()) => self.file_bytes_max = Some(wanted),
-                Err(error) => tracing::error!(%error, "the size of the file can't be limited"),
-            }
+    fn attempt(&mut self, claim: Claim, work: impl FnOnce(&mut Self) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        let room = *self.shared.room.lock();
+        if !self.reserve.is(room) {
+            self.reserve.put(room, schema::page_bytes(self.conn)?, schema::used_pages(self.conn)?);
         }
+        let before = self.used_pages()?;
+        let pages_max = self.reserve.pages_max(&claim, before);
+        if self.pages_max != pages_max {
+            schema::limit(self.conn, pages_max)?;
+            self.pages_max = pages_max;
+        }
+        self.begin.raw_execute()?;
+        let changes = self.conn.total_changes();
+        work(self)?;
+        let after = self.used_pages()?;
+        self.changed = self.conn.total_changes() > changes;
+        // The engine stops a file that gets too long, and does not know whose the pages are that it has free.
+        if self.changed && pages_max.is_some_and(|most| after > most) {
+            return Err(no_room());
+        }
+        let start = Instant::now();
+        self.commit.raw_execute()?;
+        self.shared.counters.commit_took(start.elapsed());
+        self.reserve.committed(claim, before, after);
+        Ok(())
+    }
+
+    /// How many pages are in use; 0 where nobody asks.
+    fn used_pages(&self) -> rusqlite::Result<u64> {
+        if self.reserve.is_limited() { schema::used_pages(self.conn) } else { Ok(0) }
     }
 
     /// One slice of the events of deleted logs.
     fn wipe(&mut self) {
         let floor = self.next_position;
         let mut progress = None;
-        let done = self.transaction(|writer| {
+        let done = self.transaction(Claim::of(Class::Upkeep), |writer| {
             progress = Some(writer.wiper.slice(writer.conn, floor)?);
             Ok(())
         });
@@ -295,8 +333,12 @@ impl<'c> Writer<'c> {
         if !self.shared.counters.failing() {
             return;
         }
-        let done = self.transaction(|writer| {
+        let done = self.transaction(Claim::of(Class::Ordinary), |writer| {
             writer.conn.prepare_cached("INSERT INTO probe VALUES (zeroblob(?1))")?.execute([PROBE_BYTES])?;
+            let most = writer.pages_max.unwrap_or(u64::MAX);
+            if writer.used_pages()? > most {
+                return Err(no_room());
+            }
             writer.conn.prepare_cached("DELETE FROM probe")?.execute([])?;
             Ok(())
         });
@@ -313,7 +355,7 @@ impl<'c> Writer<'c> {
     fn trim(&mut self) {
         let start = Instant::now();
         let mut slice = None;
-        let done = self.transaction(|writer| {
+        let done = self.transaction(Claim::of(Class::Upkeep), |writer| {
             slice = Some(writer.trimmer.slice(writer.conn)?);
             Ok(())
         });

@@ -5,8 +5,8 @@
 
 use tambour_actors::deed::Deed;
 use tambour_actors::event::{Event, EventType};
-use tambour_actors::log::{Append, AppendError, LogId, TopicChange, TopicRecord};
-use tambour_actors::topic_key::TopicKey;
+use tambour_actors::log::{Append, AppendError, Class, LogId, TopicChange, TopicRecord};
+use tambour_actors::topic_key::{Scope, TopicKey};
 
 use super::command::{Command, Outcome};
 use super::heads::Head;
@@ -66,6 +66,21 @@ impl Writer<'_> {
             #[cfg(test)]
             Command::Panic => panic!("asked to by a test"),
         })
+    }
+
+    /// In whose tenant and env an emergency is.
+    pub(super) fn scope(&self, command: &Command) -> Option<Scope> {
+        match command {
+            Command::Change { by, .. }
+            | Command::Delete { by, .. }
+            | Command::Administer { by, .. }
+            | Command::Record { by, .. } => Some(by.scope.clone()),
+            Command::Append { items, class: Class::Emergency(_), .. } => {
+                let record = rows::of_log(self.conn, items.first()?.log, Gone::Unknown).ok()??;
+                Some(record.topic.key.scope())
+            }
+            _ => None,
+        }
     }
 
     /// Writes down what happened: the one way. An error takes the change back, too.

@@ -69,8 +69,8 @@ impl Topic {
     fn perform(&mut self) {
         while let Some(effect) = self.effects.pop() {
             match effect {
-                Effect::Append(events, once, closing) => {
-                    self.append = Some(Append { log: self.record.log, events, once, closing });
+                Effect::Append(events, once, closing, class) => {
+                    self.append = Some(Append { log: self.record.log, events, once, closing, class });
                 }
                 Effect::Answer(Some(number), answer) => drop(self.answers.insert(number, answer)),
                 Effect::Answer(None, _) | Effect::Deliver(..) => {}

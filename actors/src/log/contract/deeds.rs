@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::deed::Deed;
 use crate::event::Origin;
+use crate::log::Class;
 use crate::principal::{ActorType, Role};
 
 /// A deed of somebody in the scope of these tests.
@@ -27,5 +28,6 @@ pub fn deed() -> Arc<Deed> {
         trace_id: "t".into(),
         origin,
         at_ms: 0,
+        class: Class::Ordinary,
     })
 }

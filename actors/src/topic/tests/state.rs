@@ -11,7 +11,7 @@ use super::*;
 use crate::cursor::{Incarnation, Mark};
 use crate::event::{EventType, NewEvent, Origin};
 use crate::frame::Wire;
-use crate::log::{AppendError, LogId, NewTopic, Visibility};
+use crate::log::{AppendError, Class, LogId, NewTopic, Visibility};
 use crate::refusal::Code;
 use crate::topic_key::{Env, Scope, Tenant, TopicKey};
 
@@ -152,7 +152,7 @@ impl Model {
         let waited = self.state.waiting_bytes;
         let (busy, bytes) = match &write.what {
             What::Events(events) => (!self.state.waiting.is_empty(), events.iter().map(|e| e.data.len() + 4).sum()),
-            What::Redact(_) | What::Close(_) => (!self.state.waiting.is_empty(), 0),
+            What::Redact(..) | What::Close(_) => (!self.state.waiting.is_empty(), 0),
         };
         let closing = self.state.closing;
         self.state.write(write, origin(), 1, writer, &mut self.effects);
@@ -259,7 +259,7 @@ impl Model {
                     NewEvent { kind: EventType::parse("note").unwrap(), data: vec![b'1'; bytes].into(), target: None };
                 self.write(Write::events(vec![event; events]));
             }
-            Op::Redact => self.write(What::Redact(1).into()),
+            Op::Redact => self.write(What::Redact(1, Class::Relief).into()),
             Op::Close => self.write(What::Close(deed()).into()),
             Op::Appended(outcome) => self.appended(outcome),
             Op::Attach { outlet, old } => self.attach(outlet, old),

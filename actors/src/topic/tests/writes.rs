@@ -14,12 +14,17 @@ use super::tests::{new_topic, origin_of};
 use super::*;
 use crate::event::{APPENDED_BYTES_MAX, EventType, NewEvent};
 use crate::log::memory::MemoryLog;
-use crate::log::{Append, AppendError, EventLog as _, IDEMPOTENCY_KEPT_MS, Once, PageLimit, PortFuture, Topics as _};
+use crate::log::{
+    Append, AppendError, Class, EventLog as _, IDEMPOTENCY_KEPT_MS, Once, PageLimit, PortFuture, Topics as _,
+};
+use crate::principal::Role;
 use crate::refusal::{Code, Refusal};
 
 const LIMITS: TopicLimits =
     TopicLimits { tail_events: 6, tail_bytes: 4_000, backlog_bytes: 900_000, delivery_bytes: 900 };
 const SENDERS: usize = 2;
+/// What redactions may be for.
+const CLASSES: [Class; 3] = [Class::Relief, Class::Emergency(Role::Admin), Class::Ordinary];
 
 #[derive(Debug, Clone)]
 enum Body {
@@ -176,9 +181,10 @@ impl Model {
                 let event = NewEvent { kind: EventType::append(), data: data.clone(), target };
                 (What::Events(vec![event]), vec![("append".to_owned(), data)])
             }
-            Body::Redact(back) => {
-                (What::Redact(head.saturating_sub(back)), vec![("redacted".to_owned(), Bytes::from_static(b"{}"))])
-            }
+            Body::Redact(back) => (
+                What::Redact(head.saturating_sub(back), CLASSES[back as usize % CLASSES.len()]),
+                vec![("redacted".to_owned(), Bytes::from_static(b"{}"))],
+            ),
             Body::Close => (What::Close(deed()), vec![("closed".to_owned(), Bytes::from_static(b"{}"))]),
         }
     }
@@ -207,7 +213,7 @@ impl Model {
             Expected::Head(back) => Some(Expect::At(mark.at(self.bounds().head.saturating_sub(back)))),
         };
         let chain =
-            chain.filter(|_| !matches!(what, What::Close(_) | What::Redact(_))).map(|chain| self.current[chain]);
+            chain.filter(|_| !matches!(what, What::Close(_) | What::Redact(..))).map(|chain| self.current[chain]);
         let link = chain.map(|chain| {
             self.chains[chain].1 += 1;
             (chain, self.chains[chain].1)
@@ -222,8 +228,10 @@ impl Model {
     fn perform(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Append(events, once, _) => {
+                Effect::Append(events, once, _, class) => {
                     assert!(self.in_flight.is_none(), "one append at a time");
+                    let of_state = self.state.in_flight.iter().flat_map(|(_, writes)| writes);
+                    assert!(of_state.clone().all(|(put, _)| put.write.class() == class), "one append is for one thing");
                     self.check_append(&events, &once);
                     self.in_flight = Some((events, once));
                 }
@@ -282,7 +290,8 @@ impl Model {
     }
 
     fn carry_out(&mut self, events: &Arc<[Event]>, once: Vec<OnceWrite>) -> Result<(), AppendError> {
-        let append = Append { log: self.record.log, events: events.clone(), once, closing: None };
+        let append =
+            Append { log: self.record.log, events: events.clone(), once, closing: None, class: Class::Ordinary };
         let result = now(self.log.append(vec![append])).remove(0);
         assert!(!matches!(result, Err(AppendError::Conflict | AppendError::Gone)));
         if result.is_ok() {

@@ -134,7 +134,13 @@ fn a_mutation_that_can_not_be_written_down_does_not_happen() {
         assert!(wait(store.delete(&key("x"), deed())).is_err(), "{fault}");
         assert!(wait(store.administer(suspended("eve"), deed())).is_err(), "{fault}");
         assert!(wait(store.administer(Change::RemovePrincipal(home(), "bob".into()), deed())).is_err(), "{fault}");
-        let close = Append { log: x.log, events: events(2..=2, 1), once: Vec::new(), closing: Some(deed()) };
+        let close = Append {
+            log: x.log,
+            events: events(2..=2, 1),
+            once: Vec::new(),
+            closing: Some(deed()),
+            class: Class::Ordinary,
+        };
         assert!(matches!(wait(store.append(vec![close])).as_slice(), [Err(AppendError::Unavailable(_))]), "{fault}");
         let told = Happened::done("sessions/bob".into());
         assert!(fault.ends_with("events") || wait(store.record(deed(), told)).is_err(), "{fault}");
@@ -162,7 +168,13 @@ fn a_damaged_audit_refuses_its_own_changes_alone() {
     raw(&dir).execute("DELETE FROM audit_heads", []).unwrap();
     let mut asked = Vec::new();
     for seq in 1..=50 {
-        let append = Append { log: x.log, events: events(seq..=seq, 1), once: Vec::new(), closing: None };
+        let append = Append {
+            log: x.log,
+            events: events(seq..=seq, 1),
+            once: Vec::new(),
+            closing: None,
+            class: Class::Ordinary,
+        };
         // Queued without a wait between them, so that they share transactions.
         asked.push((store.append(vec![append]), store.administer(suspended(&format!("p{seq}")), deed())));
     }

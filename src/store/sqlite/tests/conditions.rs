@@ -21,7 +21,7 @@ fn keyed(store: &SqliteStore, log: LogId, seq: u64, key: &str, time_ms: i64) -> 
     let once = Once { sub: "alice".into(), key: key.into(), digest: [7; 32] };
     let once = vec![OnceWrite { once, places: Published { first: seq, last: seq } }];
     let events = [Event { time_ms, ..text(seq, "note", "1", None) }].into();
-    wait(store.append(vec![Append { log, events, once, closing: None }])).remove(0)
+    wait(store.append(vec![Append { log, events, once, closing: None, class: Class::Ordinary }])).remove(0)
 }
 
 fn target_refused(seq: u64, why: Why) -> Result<(), AppendError> {
@@ -58,11 +58,12 @@ fn conditions_hold_behind_a_restart() {
 #[test]
 fn what_a_failed_transaction_knew_is_forgotten() {
     let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(2 * 1024 * 1024), ..StoreSettings::default() };
+    let settings = limited(2 * 1024 * 1024);
     let store = SqliteStore::open(dir.path(), &settings).unwrap();
     let (log, large) = (create(&store, "x").log, create(&store, "large").log);
     append(&store, log, [text(1, "note", "1", None)].into()).unwrap();
-    let item = |log, events: Arc<[Event]>| Append { log, events, once: Vec::new(), closing: None };
+    let item =
+        |log, events: Arc<[Event]>| Append { log, events, once: Vec::new(), closing: None, class: Class::Ordinary };
     let once = Once { sub: "alice".into(), key: "k".into(), digest: [1; 32] };
     let once = vec![OnceWrite { once, places: Published { first: 1, last: 100 } }];
     let too_large = Append { once, ..item(large, events(1..=100, 60_000)) };

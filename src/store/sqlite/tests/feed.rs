@@ -160,10 +160,22 @@ fn a_tap_is_told_what_pages_say() {
     let turn = store.0.gate.turn();
     let private = TopicChange { visibility: Some(Visibility::Private), ..TopicChange::default() };
     let calls = (
-        store.append(vec![Append { log: x.log, events: events(3..=5, 1), once: Vec::new(), closing: None }]),
+        store.append(vec![Append {
+            log: x.log,
+            events: events(3..=5, 1),
+            once: Vec::new(),
+            closing: None,
+            class: Class::Ordinary,
+        }]),
         store.create(new_topic("y"), deed()),
         store.change(&key("x"), private, deed()),
-        store.append(vec![Append { log: x.log, events: events(6..=6, 1), once: Vec::new(), closing: Some(deed()) }]),
+        store.append(vec![Append {
+            log: x.log,
+            events: events(6..=6, 1),
+            once: Vec::new(),
+            closing: Some(deed()),
+            class: Class::Ordinary,
+        }]),
         store.delete(&key("y"), deed()),
     );
     drop(turn);

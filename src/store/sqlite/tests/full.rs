@@ -7,7 +7,7 @@ use super::*;
 
 /// A store that holds little, and a log that fills it: nothing more of this size fits behind its head.
 fn full(dir: &TempDir) -> (SqliteStore, LogId, u64) {
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
+    let settings = limited(512 * 1024);
     let store = SqliteStore::open(dir.path(), &settings).unwrap();
     let log = create(&store, "x").log;
     let mut head = 0;
@@ -21,7 +21,7 @@ fn full(dir: &TempDir) -> (SqliteStore, LogId, u64) {
 #[test]
 fn a_full_disk_refuses_writers_and_serves_readers() {
     let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
+    let settings = limited(512 * 1024);
     let store = SqliteStore::open(dir.path(), &settings).unwrap();
     let log = create(&store, "x").log;
     let mut head = 0;
@@ -115,15 +115,15 @@ fn what_was_trimmed_makes_room() {
 #[test]
 fn a_failure_takes_back_everything_that_shares_the_transaction() {
     let dir = TempDir::new().unwrap();
-    let settings = StoreSettings { file_bytes_max: Some(512 * 1024), ..StoreSettings::default() };
+    let settings = limited(512 * 1024);
     let store = SqliteStore::open(dir.path(), &settings).unwrap();
     let (small, large) = (create(&store, "small").log, create(&store, "large").log);
     append(&store, small, events(1..=1, 10)).unwrap();
     // One call is one transaction, whatever the writer is doing.
     let items = vec![
-        Append { log: small, events: events(2..=3, 10), once: Vec::new(), closing: None },
-        Append { log: large, events: events(1..=100, 60_000), once: Vec::new(), closing: None },
-        Append { log: small, events: events(4..=4, 10), once: Vec::new(), closing: None },
+        Append { log: small, events: events(2..=3, 10), once: Vec::new(), closing: None, class: Class::Ordinary },
+        Append { log: large, events: events(1..=100, 60_000), once: Vec::new(), closing: None, class: Class::Ordinary },
+        Append { log: small, events: events(4..=4, 10), once: Vec::new(), closing: None, class: Class::Ordinary },
     ];
     let answers = wait(store.append(items));
     assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Full(_)))), "{answers:?}");

@@ -48,7 +48,13 @@ fn a_trim_comes_to_its_end_under_load() {
             while !over.load(Ordering::SeqCst) {
                 head += 1;
                 let events = events(head..=head, 50);
-                waiting.push_back(store.append(vec![Append { log: busy, events, once: Vec::new(), closing: None }]));
+                waiting.push_back(store.append(vec![Append {
+                    log: busy,
+                    events,
+                    once: Vec::new(),
+                    closing: None,
+                    class: Class::Ordinary,
+                }]));
                 if waiting.len() > 100 {
                     assert_eq!(wait(waiting.pop_front().unwrap()), [Ok(())]);
                 }
