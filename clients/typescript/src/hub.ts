@@ -9,7 +9,7 @@ import type { Transport } from "./ladder.js";
 import { Outbox } from "./outbox.js";
 import { type Out, Reader } from "./reader.js";
 import type { WebSocketClass } from "./socket.js";
-import { keep, Switchboard } from "./switchboard.js";
+import { keep, recall, Switchboard } from "./switchboard.js";
 import { type TokenProvider, Tokens } from "./token.js";
 import { Topic } from "./topic.js";
 import type { CursorStorage, FeedOptions, ReadOptions, Types } from "./types.js";
@@ -161,14 +161,6 @@ export class Hub {
       else if (this.#readers.has(reader)) reader.start();
     });
     return { reader, keep: (cursor) => persist && keep(storage, key, cursor) };
-  }
-}
-
-function recall(storage: CursorStorage | undefined, key: string): string | undefined {
-  try {
-    return storage?.getItem(key) ?? undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -7,7 +7,7 @@ import type { Event, EventPage } from "./openapi.js";
 import { at, behind, behindGap, judge, type Position, seqOf } from "./position.js";
 import type { Switchboard } from "./switchboard.js";
 import type { Gap, Item, State, TopicEvent } from "./types.js";
-import type { Ask, End, Line, Loss, Sink } from "./wire.js";
+import type { Ask, End, Fault, Line, Sink } from "./wire.js";
 
 /** Who is given what comes. */
 export interface Out {
@@ -99,17 +99,18 @@ export class Reader {
   }
 
   #sink(link: Link): Sink {
-    const told = (how: () => void) => {
-      if ((link === this.#link || link === this.#spare) && !this.#abort.signal.aborted) how();
+    /** Nothing of a link that was left. */
+    const told = <A extends unknown[]>(take: (...what: A) => unknown) => (...what: A): void => {
+      if ((link === this.#link || link === this.#spare) && !this.#abort.signal.aborted) take(...what);
     };
     return {
-      opened: (cursor) => told(() => this.#opened(link, cursor)),
-      event: (event) => told(() => this.#take(event)),
-      gap: (gap, cursor) => told(() => this.#gap(gap, cursor)),
-      reached: (cursor) => told(() => this.#reached(cursor)),
-      ended: (why) => told(() => this.#ended(why)),
-      expiring: (token) => told(() => void this.#renew(link, token)),
-      lost: (error, how, floorMs, token) => told(() => this.#lost(link, error, how, floorMs ?? 0, token)),
+      opened: told((cursor) => this.#opened(link, cursor)),
+      event: told((event) => this.#take(event)),
+      gap: told((gap, cursor) => this.#gap(gap, cursor)),
+      reached: told((cursor) => this.#reached(cursor)),
+      ended: told((why) => this.#ended(why)),
+      expiring: told((token) => this.#renew(link, token)),
+      lost: told((error, fault, floorMs, token) => this.#lost(link, error, fault, floorMs ?? 0, token)),
     };
   }
 
@@ -175,7 +176,7 @@ export class Reader {
       }
     } catch (error) {
       // From the cursor, by a connection that begins anew, it comes or is told as a gap.
-      if (!signal.aborted && this.#link) this.#lost(this.#link, network(error), "cut", 0, undefined);
+      if (!signal.aborted && this.#link) this.#lost(this.#link, network(error), 0, 0, undefined);
     } finally {
       this.#filling = false;
     }
@@ -201,7 +202,7 @@ export class Reader {
     }, Math.min(Math.max(ms, least), 0x7fff_ffff));
   }
 
-  #lost(link: Link, error: HubError, how: Loss, floorMs: number, token: string | undefined): void {
+  #lost(link: Link, error: HubError, fault: Fault, floorMs: number, token: string | undefined): void {
     if (link === this.#spare) {
       this.#spare = undefined;
       this.board.inVain();
@@ -217,7 +218,7 @@ export class Reader {
       this.#tokenRefused = true;
     }
     this.out.state("waiting", { error });
-    void this.#comeBack(link, how, floorMs);
+    void this.#comeBack(link, fault, floorMs);
   }
 
   /** What was read before and can't be read now is deleted, or forbidden. */
@@ -228,10 +229,9 @@ export class Reader {
     this.#finish(error);
   }
 
-  async #comeBack(link: Link, how: Loss, floorMs: number): Promise<void> {
+  async #comeBack(link: Link, fault: Fault, floorMs: number): Promise<void> {
     const { board } = this;
-    const isFault = how === "unopened" || how === "silent";
-    const moved = isFault && (await board.failed(link.transport, how));
+    const moved = fault > 0 && (await board.failed(link.transport, fault));
     if (!moved) {
       board.pace.fail(floorMs, link.openedAt === undefined ? 0 : Date.now() - link.openedAt);
       await board.pace.wait(this.#abort.signal);

@@ -21,8 +21,11 @@ export interface Ask {
 /** Why nothing more ends a line. */
 export type End = Ended["reason"] | "replaced";
 
-/** How a line was lost: it failed before it opened; the hub said no; it broke; nothing was heard for too long. */
-export type Loss = "unopened" | "refused" | "cut" | "silent";
+/**
+ * Of what the transport itself may be the fault: 0 nothing, the hub said no or what worked broke; 1 it failed before it
+ * opened; 2 nothing was heard for too long.
+ */
+export type Fault = 0 | 1 | 2;
 
 /** Who is told. */
 export interface Sink {
@@ -37,7 +40,7 @@ export interface Sink {
   /** The token that it was opened with runs out soon, and this line with it. */
   expiring(token?: string): void;
   /** It is over; `floorMs` is what the hub asked to wait, `token` what it was opened with. */
-  lost(error: HubError, how: Loss, floorMs?: number, token?: string): void;
+  lost(error: HubError, fault: Fault, floorMs?: number, token?: string): void;
 }
 
 /** One topic, or the feed, as it comes to one reader. */
