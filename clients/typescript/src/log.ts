@@ -63,6 +63,7 @@ export class Log<E, O extends StartOptions, P extends PageStart> {
    */
   async *events(options: O = {} as O): AsyncGenerator<Item<Types, E>, void, undefined> {
     const queue: Array<[Item, string]> = [];
+    let given: [Item, string] | undefined;
     let wake = () => {};
     let over: { error?: unknown } | undefined;
     let paused = false;
@@ -75,7 +76,12 @@ export class Log<E, O extends StartOptions, P extends PageStart> {
         }
         wake();
       },
-      place: (cursor) => void (queue.length === 0 && keep(cursor)),
+      place: (cursor) => {
+        // Not before who iterates has dealt with what came before that place.
+        const last = queue.at(-1) ?? given;
+        if (last) last[1] = cursor;
+        else keep(cursor);
+      },
       state: () => {},
       done: (error) => {
         over = { error };
@@ -84,10 +90,11 @@ export class Log<E, O extends StartOptions, P extends PageStart> {
     });
     try {
       for (;;) {
-        const next = queue.shift();
-        if (next) {
-          yield next[0] as Item<Types, E>;
-          keep(next[1]);
+        given = queue.shift();
+        if (given) {
+          yield given[0] as Item<Types, E>;
+          keep(given[1]);
+          given = undefined;
         } else if (over) {
           if (over.error !== undefined) throw over.error;
           return;

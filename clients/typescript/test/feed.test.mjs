@@ -145,6 +145,35 @@ test("a reader whom nothing is told moves on, and a page that is loaded again be
   }
 });
 
+test("who iterates and is not done with an event gets it again behind a reload, wherever the feed stands by then", async (t) => {
+  const { real, tokens } = await hubWithTopics(t, { TAMBOUR__SESSION__SSE_COMMENT_SECONDS: "1" });
+  const kept = new Map();
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
+  let heard = "";
+  const listen = new TransformStream({ transform: (piece, out) => (out.enqueue(piece), (heard += Buffer.from(piece))) });
+  const listening = async (...asked) => {
+    const { body, ...answer } = await fetch(...asked);
+    return new Response(body.pipeThrough(listen), { ...answer, headers: { "content-type": "text/event-stream" } });
+  };
+  const bob = (how) => client(t, real.url, tokens.bob, { ...OVER.sse, storage, ...how });
+  const hub = bob({ fetch: listening });
+  const items = hub.feed().events({ persist: true, types: ["note"] });
+  const first = items.next();
+  await until(() => heard.includes('"t":"connected"'), "it is live");
+  await client(t, real.url, tokens.alice).topic("thread/open").publish("note", 1);
+  const item = await first;
+  const carol = client(t, real.url, tokens.carol);
+  await carol.topic("thread/hidden").publish("note", 2);
+  const { newest } = await carol.feed().page({ last: 0 });
+  await until(() => heard.includes(`id: ${newest}\n\n`), "the feed goes on");
+  const again = await bob().feed().events({ persist: true, types: ["note"] }).next();
+  assert.deepEqual([item.value.data, again.value], [1, item.value]);
+  const done = items.next();
+  await until(() => [...kept.values()].includes(newest), "it is done with");
+  hub.close();
+  assert.deepEqual(await done, { done: true, value: undefined });
+});
+
 test("a cursor that can't be honoured is told as a gap, and what is kept follows", async (t) => {
   const { real, tokens } = await hubWithTopics(t, { TAMBOUR__RETENTION__EVERY_SECONDS: "1", TAMBOUR__RETENTION__THREAD_COUNT_MAX: "10" });
   const hub = client(t, real.url, tokens.alice);
@@ -192,4 +221,29 @@ test("what is trimmed away while a page is asked for is told by a poll, too", as
     assert.deepEqual(seen.items.map((item) => item.reason ?? item.data), ["trimmed", ...upTo(30).slice(20)]);
     assert.deepEqual(seen.errors, []);
   }
+});
+
+test("what is told twice on the way, at once or later, is given once", async (t) => {
+  const { real, tokens } = await hubWithTopics(t);
+  const proxy = await FaultProxy.start(real.port);
+  defer(t, () => proxy.stop());
+  const before = [];
+  let repeated = 0;
+  proxy.faults = () => ({
+    frame: (frame) => {
+      if (frame.t !== "event" || frame.topic !== "feed") return [frame];
+      before.push(frame);
+      repeated += before.length > 3;
+      return before.length > 3 ? [frame, before.at(-3), { t: "progress", topic: "feed", cursor: before.at(-3).event.feed_id }, frame] : [frame];
+    },
+  });
+  const seen = reading(client(t, proxy.url, tokens.alice, OVER.ws).feed(), { after: "earliest" });
+  await seen.live();
+  const topic = client(t, real.url, tokens.alice).topic("thread/open");
+  for (const n of upTo(30)) await topic.publish("note", n);
+  const { events } = await paged(real, tokens.alice);
+  await seen.has(events.length);
+  assert.deepEqual(seen.items, events);
+  assert.equal(seen.sub.cursor, events.at(-1).feed_id, "nor does it go back");
+  assert.ok(repeated > 20);
 });
