@@ -1,10 +1,10 @@
 // One topic over a native EventSource, which sends no header: a stream token opens it, in its URL.
 // The EventSource comes back by itself where it can; where it gave up it is lost, and a reader opens another.
 import { HubError, network } from "./errors.js";
-import { pathOf, query } from "./http.js";
+import { eventsOf, FEED, pathOf, query } from "./http.js";
 import type { Issued, Topic } from "./openapi.js";
 import { Blocks } from "./stream.js";
-import type { Ask, Feed, Loss, Sink, Wires } from "./wire.js";
+import type { Ask, Sink, Wires } from "./wire.js";
 
 /** What an EventSource must have. */
 export interface EventSourceLike {
@@ -19,97 +19,55 @@ export type EventSourceClass = new (url: string) => EventSourceLike;
 
 const CLOSED = 2;
 
-/** Opens it. */
-export function openEventSource(wires: Wires, Native: EventSourceClass, ask: Ask, sink: Sink): Feed {
-  const feed = new NativeStream(wires, sink, ask);
-  void feed.run(Native);
-  return feed;
-}
-
-class NativeStream implements Feed {
-  readonly #blocks: Blocks;
+/** The stream. */
+export class NativeStream extends Blocks {
   #source?: EventSourceLike;
-  #timer?: ReturnType<typeof setTimeout>;
-  #ended = false;
 
   constructor(
-    readonly wires: Wires,
-    readonly sink: Sink,
-    readonly ask: Ask,
+    wires: Wires,
+    ask: Ask,
+    sink: Sink,
+    readonly Native: EventSourceClass,
   ) {
-    this.#blocks = new Blocks(sink);
+    super(wires, ask, sink);
   }
 
-  async run(Native: EventSourceClass): Promise<void> {
+  protected async run(): Promise<void> {
     const { http } = this.wires;
-    const { topic, after, last, fold } = this.ask;
-    try {
-      this.#blocks.token = await http.tokens.get();
-      const body = JSON.stringify({ topics: [topic] });
-      const { token } = await http.request<Issued>("POST", "/v1/stream-tokens", { body });
-      if (this.#ended) return;
-      this.#await();
-      const url = http.url + pathOf(topic) + "/events" + query({ after, last, fold, named: "false", token });
-      this.#source = new Native(url);
-    } catch (error) {
-      return this.#lose(network(error), "refused");
-    }
-    this.#source.onmessage = ({ data, lastEventId }) => {
-      if (this.#ended) return;
-      this.#blocks.take({ data, id: lastEventId || undefined });
+    const { topic, ...from } = this.ask;
+    const main = await http.tokens.get();
+    const body = JSON.stringify({ topics: [topic] });
+    const { token } = await http.request<Issued>("POST", "/v1/stream-tokens", { body });
+    this.token = main;
+    if (this.signal.aborted) return;
+    this.awaitOpen();
+    const source = (this.#source = new this.Native(http.url + eventsOf(topic) + query({ ...from, named: "false", token })));
+    this.signal.addEventListener("abort", () => source.close());
+    source.onmessage = ({ data, lastEventId }) => {
+      this.take({ data, id: lastEventId || undefined });
       // It beats by comments, which nobody sees here; so it is the browser that finds a dead one.
-      if (this.#blocks.opened) clearTimeout(this.#timer);
+      if (this.opened) this.later();
     };
-    this.#source.onerror = () => {
-      if (this.#ended || this.#blocks.over) return;
-      if (this.#source!.readyState === CLOSED) void this.#gaveUp();
-      else this.#await();
-    };
+    // `connected` must come within the time whenever it comes back, too.
+    source.onerror = () => !this.signal.aborted && (source.readyState === CLOSED ? this.check() : this.awaitOpen());
   }
 
-  /** `connected` must come within the time, now and whenever it comes back. */
-  #await(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), "silent"), this.wires.openTimeoutMs);
-  }
-
-  /** A status that it does not tell: a refusal, or 204 for who has everything of a closed topic. A page says which. */
-  async #gaveUp(): Promise<void> {
+  /** One that gave up does not tell the status: a refusal, or 204 for who has everything of a closed topic. A page says which. */
+  async check(): Promise<void> {
+    if (this.#source?.readyState !== CLOSED || this.signal.aborted) return;
     const { http } = this.wires;
-    const { topic, after, last } = this.ask;
-    const opened = this.#blocks.opened;
+    const { topic, ...from } = this.ask;
+    const isFeed = topic === FEED;
     try {
-      if (!opened) await http.request("GET", `${pathOf(topic)}/events${query({ after, last, limit: last === undefined ? 1 : undefined })}`).catch(notGone);
-      const shown = await http.request<Topic>("GET", pathOf(topic));
-      if (!opened && shown.closed && after === shown.cursor) {
-        if (!this.#end()) this.sink.ended("closed");
-        return;
-      }
-      this.#lose(network(undefined, "the EventSource gave up"), opened ? "cut" : "unopened");
+      if (!this.opened || isFeed) await http.request("GET", eventsOf(topic) + query({ ...from, limit: from.last === undefined ? 1 : undefined })).catch(notGone);
+      const shown = isFeed ? undefined : await http.request<Topic>("GET", pathOf(topic));
+      if (this.opened || !shown?.closed || from.after !== shown.cursor) this.lose(network(undefined, "the EventSource gave up"), this.opened ? 0 : 1);
+      else if (this.end()) this.sink.ended("closed");
     } catch (error) {
-      this.#lose(network(error), "refused");
+      // A request has asked for another token by itself.
+      this.token = undefined;
+      this.lose(error, 0);
     }
-  }
-
-  check(): void {
-    if (this.#source?.readyState === CLOSED && !this.#ended) void this.#gaveUp();
-  }
-
-  #lose(error: HubError, how: Loss): void {
-    if (!this.#end()) this.sink.lost(error, how, error.retryAfterMs);
-  }
-
-  /** Whether it had ended already. */
-  #end(): boolean {
-    const was = this.#ended;
-    this.#ended = true;
-    clearTimeout(this.#timer);
-    this.#source?.close();
-    return was;
-  }
-
-  close(): void {
-    this.#end();
   }
 }
 

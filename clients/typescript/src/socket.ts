@@ -2,8 +2,9 @@
 // It never comes back: who loses it asks the pool (sockets.ts) for another.
 import { type Bucket, take } from "./bucket.js";
 import { HubError, network, refusalOf } from "./errors.js";
+import { FEED } from "./http.js";
 import type { Written } from "./types.js";
-import { type Ask, type Feed, gapOf, type Loss, type Own, type Sink, type Wires } from "./wire.js";
+import { type Ask, type Fault, gapOf, type Line, type Own, type Sink, type Wires } from "./wire.js";
 
 /** What a WebSocket must have. */
 export interface WebSocketLike {
@@ -31,10 +32,9 @@ const LINGER_MS = 1_000;
 interface Subscribed {
   ask: Ask;
   ref: string;
-  /** Nobody, where it was left and the hub has not said so yet. */
-  sink?: Sink;
-  /** The one before, which was left: this is subscribed to when the hub has said so. */
-  behind?: string;
+  sink: Sink;
+  /** Whether the hub has answered: what comes before is of one that was left. */
+  answered?: boolean;
 }
 
 interface Asked {
@@ -81,8 +81,7 @@ export class Socket {
 
   /** Whether a topic has room here. */
   takes(topic: string): boolean {
-    const known = this.#topics.get(topic);
-    return !this.#over && (known ? known.sink === undefined : this.#topics.size < this.#capacity);
+    return !this.#over && !this.#topics.has(topic) && this.#topics.size < this.#capacity;
   }
 
   /** Connects. */
@@ -91,14 +90,14 @@ export class Socket {
     try {
       this.#token = await http.tokens.get();
     } catch (error) {
-      return this.#fail(network(error), "refused");
+      return this.#fail(network(error), 0);
     }
     if (this.#over) return;
-    this.#timer = setTimeout(() => this.#fail(network(undefined, "no welcome in time"), "silent"), openTimeoutMs);
+    this.#timer = setTimeout(() => this.#fail(network(undefined, "no welcome in time"), 2), openTimeoutMs);
     try {
       this.#ws = new this.Native(`${http.url.replace(/^http/, "ws")}/v1/ws`);
     } catch (error) {
-      return this.#fail(network(error), "unopened");
+      return this.#fail(network(error), 1);
     }
     const hello = { t: "hello", token: this.#token, tenant_id: http.tenant, env: http.env };
     this.#ws.onopen = () => this.#ws!.send(JSON.stringify(hello));
@@ -108,11 +107,10 @@ export class Socket {
   }
 
   /** A topic more. */
-  add(ask: Ask, sink: Sink): Feed {
-    const left = this.#topics.get(ask.topic);
-    const entry: Subscribed = { ask, sink, ref: `s${++this.#refs}`, behind: left?.behind ?? left?.ref };
+  add(ask: Ask, sink: Sink): Line {
+    const entry: Subscribed = { ask, sink, ref: `s${++this.#refs}` };
     this.#topics.set(ask.topic, entry);
-    if (this.#ready && !left) this.#subscribe(entry);
+    if (this.#ready) this.#subscribe(entry);
     return { close: () => this.#leave(entry), check: () => this.check() };
   }
 
@@ -120,7 +118,7 @@ export class Socket {
   write(frame: string): Promise<Written> {
     const ref = `w${++this.#refs}`;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#fail(network(undefined, "no answer in time"), "silent"), this.wires.http.timeoutMs);
+      const timer = setTimeout(() => this.#fail(network(undefined, "no answer in time"), 2), this.wires.http.timeoutMs);
       this.#asked.set(ref, { resolve, reject, timer });
       this.#send(`{"ref":"${ref}",${frame.slice(1)}`);
     });
@@ -134,42 +132,47 @@ export class Socket {
     this.#ws!.send('{"t":"ping"}');
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (this.#heardAt < asked) this.#fail(network(undefined, "nothing was heard for too long"), "silent");
+      if (this.#heardAt < asked) this.#fail(network(undefined, "nothing was heard for too long"), 2);
     }, this.wires.checkMs);
   }
 
   /** Ends it; nobody is told. */
   close(): void {
     this.#topics.clear();
-    this.#fail(new HubError({ code: "client.closed" }), "cut");
+    this.#fail(new HubError({ code: "client.closed" }), 0);
   }
 
   #take(frame: Own): void {
     if (this.#over) return;
     this.#heardAt = Date.now();
     const entry = this.#topics.get(frame.topic);
+    if (frame.t === "subscribed" && entry?.ref === frame.ref) entry!.answered = true;
+    const sink = entry?.answered ? entry.sink : undefined;
     switch (frame.t) {
       case "welcome":
         return this.#welcome(frame);
       case "subscribed":
-        if (entry?.ref === frame.ref) entry?.sink?.opened(frame.cursor);
-        return;
+        return sink?.opened(frame.cursor);
       case "event":
-        return entry?.sink?.event(frame.event);
+        return sink?.event(frame.event);
+      case "progress":
+        return sink?.reached(frame.cursor);
       case "gap":
-        return entry?.sink?.gap(gapOf(frame), "earliest");
+        // In the feed what follows is behind where they were.
+        return sink?.gap(gapOf(frame), frame.topic === FEED && frame.reason === "trimmed" ? frame.requested : "earliest");
       case "published":
         return this.#answer(frame.ref, (asked) => asked.resolve({ id: frame.id, seq: frame.seq }));
-      case "unsubscribed":
       case "subscription_ended":
-        return this.#dropped(frame.topic, frame.reason);
+        if (!sink) return;
+        this.#topics.delete(frame.topic);
+        sink.ended(frame.reason);
+        return this.#linger();
       case "error":
         return this.#error(frame);
       case "token_expiring":
         return void this.#renew();
       case "replaced":
-        for (const { sink } of [...this.#topics.values()]) sink?.ended("replaced");
-        return;
+        return this.#replaced();
       case "reconnect":
         this.#floorMs = frame.retry_after_ms;
         return;
@@ -186,44 +189,33 @@ export class Socket {
     for (const entry of this.#topics.values()) this.#subscribe(entry);
   }
 
-  #subscribe(entry: Subscribed): void {
-    const { ref, ask } = entry;
-    const { topic, after, last, fold } = ask;
-    entry.behind = undefined;
-    this.#send(JSON.stringify({ t: "subscribe", ref, topic, after, last, fold: fold || undefined }));
+  #subscribe({ ref, ask }: Subscribed): void {
+    this.#send(JSON.stringify({ t: "subscribe", ref, ...ask }));
   }
 
-  /** The hub has forgotten a topic: who waits for that subscribes now, who read it is told why. */
-  #dropped(topic: string, reason: "closed" | "deleted" | "forbidden" | undefined): void {
-    const entry = this.#topics.get(topic);
-    if (!entry) return;
-    if (entry.sink && entry.behind) return this.#subscribe(entry);
-    // An answer that is late: it was subscribed to anew.
-    if (entry.sink && !reason) return;
-    this.#topics.delete(topic);
-    if (reason) entry.sink?.ended(reason);
-    this.#linger();
-  }
-
+  /** The hub does one thing after the other, so that a topic may be asked for again at once. */
   #leave(entry: Subscribed): void {
-    if (entry.sink === undefined || this.#topics.get(entry.ask.topic) !== entry) return;
-    entry.sink = undefined;
-    // Behind another that was left nothing was sent for this one.
-    if (this.#ready && !entry.behind) this.#unsubscribe(entry.ask.topic, entry.ref);
-    else if (!this.#ready) this.#topics.delete(entry.ask.topic);
+    const { topic } = entry.ask;
+    if (this.#topics.get(topic) !== entry) return;
+    this.#topics.delete(topic);
+    if (this.#ready) this.#unsubscribe(topic);
     this.#linger();
   }
 
-  #unsubscribe(topic: string, ref: string): void {
-    this.#send(JSON.stringify({ t: "unsubscribe", topic, ref: `u${ref}` }));
+  #unsubscribe(topic: string): void {
+    this.#send(JSON.stringify({ t: "unsubscribe", topic, ref: `u${topic}` }));
+  }
+
+  #replaced(): void {
+    for (const { sink } of [...this.#topics.values()]) sink.ended("replaced");
   }
 
   /** Closes it a little later if nobody uses it then. */
   #linger(): void {
-    if ([...this.#topics.values()].some(({ sink }) => sink) || this.#over) return;
+    const used = () => this.#topics.size + this.#asked.size > 0;
+    if (used() || this.#over) return;
     setTimeout(() => {
-      const used = [...this.#topics.values()].some(({ sink }) => sink) || this.#asked.size > 0;
-      if (!used) this.#fail(new HubError({ code: "client.closed" }), "cut");
+      if (!used()) this.#fail(new HubError({ code: "client.closed" }), 0);
     }, LINGER_MS);
   }
 
@@ -233,30 +225,24 @@ export class Socket {
     const ref = String(frame.ref ?? "");
     if (this.#asked.has(ref)) return this.#answer(ref, (asked) => asked.reject(error));
     if (ref === "") this.#refused = error;
-    for (const entry of this.#topics.values()) {
-      if (`u${entry.behind ?? entry.ref}` === ref) return this.#notLeft(entry, error);
-      if (entry.ref === ref && entry.sink) return this.#notSubscribed(entry, entry.sink, error);
+    const later = (what: () => void) => setTimeout(() => this.ready && what(), error.retryAfterMs ?? 1_000);
+    // One that was left and could not be told so: else what is there now is refused as a second one.
+    if (ref[0] === "u" && error.code === "session.rate") later(() => this.#topics.has(ref.slice(1)) || this.#unsubscribe(ref.slice(1)));
+    const entry = [...this.#topics.values()].find((one) => one.ref === ref);
+    if (!entry) return;
+    const { sink, ask } = entry;
+    if (error.code === "session.rate" || error.code === "session.subscribed") {
+      return void later(() => {
+        if (this.#topics.get(ask.topic) !== entry) return;
+        // One that was left before is there still.
+        if (error.code === "session.subscribed") this.#unsubscribe(ask.topic);
+        this.#subscribe(entry);
+      });
     }
-  }
-
-  /** An `unsubscribe` was refused: sent too soon, or nothing was subscribed to any more. */
-  #notLeft(entry: Subscribed, error: HubError): void {
-    const ref = entry.behind ?? entry.ref;
-    if (error.code !== "session.rate") return this.#dropped(entry.ask.topic, undefined);
-    setTimeout(() => this.ready && this.#unsubscribe(entry.ask.topic, ref), error.retryAfterMs ?? 1_000);
-  }
-
-  #notSubscribed(entry: Subscribed, sink: Sink, error: HubError): void {
-    const { topic } = entry.ask;
-    if (error.code === "session.rate") {
-      const again = () => this.ready && this.#topics.get(topic) === entry && entry.sink && this.#subscribe(entry);
-      setTimeout(again, error.retryAfterMs ?? 1_000);
-      return;
-    }
-    this.#topics.delete(topic);
+    this.#topics.delete(ask.topic);
     // A hub may allow fewer topics: the next socket has room.
     if (error.code === "session.topics") this.#capacity = this.#topics.size;
-    sink.lost(error, "refused", error.retryAfterMs, this.#token);
+    sink.lost(error, 0, error.retryAfterMs, this.#token);
     this.#linger();
   }
 
@@ -303,11 +289,11 @@ export class Socket {
     // A code of the hub is 4000 and the status that a request would have had.
     const said = code >= 4400 ? new HubError({ code: `close.${code}`, status: code - 4000 }) : undefined;
     const error = this.#refused ?? said ?? network(undefined, `the socket was closed (${code})`);
-    if (code === 4409) for (const { sink } of [...this.#topics.values()]) sink?.ended("replaced");
-    this.#fail(error, error.status > 0 ? "refused" : this.#ready ? "cut" : "unopened");
+    if (code === 4409) this.#replaced();
+    this.#fail(error, error.status > 0 || this.#ready ? 0 : 1);
   }
 
-  #fail(error: HubError, how: Loss): void {
+  #fail(error: HubError, fault: Fault): void {
     if (this.#over) return;
     this.#ended.abort();
     clearTimeout(this.#timer);
@@ -316,7 +302,7 @@ export class Socket {
     if (this.#ws) {
       this.#ws.onopen = this.#ws.onmessage = this.#ws.onclose = null;
       // Who is silent answers no close frame.
-      if (how === "silent" && this.#ws.terminate) this.#ws.terminate();
+      if (fault === 2 && this.#ws.terminate) this.#ws.terminate();
       else this.#ws.close();
     }
     const floorMs = Math.max(error.retryAfterMs ?? 0, this.#floorMs ?? 0);
@@ -327,6 +313,6 @@ export class Socket {
     }
     const told = [...this.#topics.values()];
     this.#topics.clear();
-    for (const { sink } of told) sink?.lost(error, how, floorMs, this.#token);
+    for (const { sink } of told) sink.lost(error, fault, floorMs, this.#token);
   }
 }

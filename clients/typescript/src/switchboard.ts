@@ -1,14 +1,14 @@
 // Which transport carries the readers of one hub object, when to try again, and who is to be woken.
 // It never looks at what comes: that is a reader's.
 import { type Backoff, Pace } from "./backoff.js";
-import { type EventSourceClass, openEventSource } from "./eventsource.js";
+import { type EventSourceClass, NativeStream } from "./eventsource.js";
 import { better, betterInMs, current, inVain, type Ladder, ladder, opened, type Transport, unopened } from "./ladder.js";
-import { openPoll } from "./poll.js";
+import { Poll } from "./poll.js";
 import type { WebSocketClass } from "./socket.js";
 import { Sockets } from "./sockets.js";
-import { openStream } from "./stream.js";
+import { Stream } from "./stream.js";
 import type { CursorStorage } from "./types.js";
-import type { Ask, Feed, Loss, Sink, Wires } from "./wire.js";
+import type { Ask, Fault, Line, Sink, Wires } from "./wire.js";
 
 /** What it is made of. */
 export interface Means extends Wires {
@@ -34,7 +34,7 @@ export class Switchboard {
     this.#key = `tambour:${means.http.url}:transport`;
     if (means.WebSocket) this.sockets = new Sockets(means, means.WebSocket);
     const rungs = means.transports.filter((one) => one !== "ws" || this.sockets);
-    this.#ladder = ladder(rungs, remembered(means.storage, this.#key), means.betterMs, Date.now());
+    this.#ladder = ladder(rungs, recall(means.storage, this.#key) as Transport, means.betterMs, Date.now());
   }
 
   /** The one to use now; nothing where none is possible. */
@@ -43,11 +43,11 @@ export class Switchboard {
   }
 
   /** A topic over a transport. */
-  open(transport: Transport, ask: Ask, sink: Sink): Feed {
+  open(transport: Transport, ask: Ask, sink: Sink): Line {
     if (transport === "ws") return this.sockets!.open(ask, sink);
-    if (transport === "poll") return openPoll(this.means, ask, sink);
-    const { EventSource } = this.means;
-    return EventSource ? openEventSource(this.means, EventSource, ask, sink) : openStream(this.means, ask, sink);
+    const { means } = this;
+    if (transport === "poll") return new Poll(means, ask, sink).begin();
+    return (means.EventSource ? new NativeStream(means, ask, sink, means.EventSource) : new Stream(means, ask, sink)).begin();
   }
 
   /** It works. */
@@ -57,15 +57,15 @@ export class Switchboard {
   }
 
   /** It did not open, or fell silent. Whether another is to be used now: only if the hub answers, else nothing is its fault. */
-  async failed(transport: Transport, how: Loss): Promise<boolean> {
+  async failed(transport: Transport, fault: Fault): Promise<boolean> {
     if (this.transport !== transport) return true;
     if (this.#ladder.rungs.length < 2) return false;
-    return (this.#judging ??= this.#judge(transport, how).finally(() => (this.#judging = undefined)));
+    return (this.#judging ??= this.#judge(transport, fault).finally(() => (this.#judging = undefined)));
   }
 
-  async #judge(transport: Transport, how: Loss): Promise<boolean> {
+  async #judge(transport: Transport, fault: Fault): Promise<boolean> {
     if (!(await this.means.http.answers())) return false;
-    this.#ladder = unopened(this.#ladder, transport, how === "silent" ? 2 : 1, Date.now());
+    this.#ladder = unopened(this.#ladder, transport, fault, Date.now());
     // Behind the last comes the first, and that is to be waited for.
     return this.transport !== transport && this.#ladder.at > 0;
   }
@@ -86,9 +86,10 @@ export class Switchboard {
   }
 }
 
-function remembered(storage: CursorStorage | undefined, key: string): Transport | undefined {
+/** Reads from a storage, which may be forbidden. */
+export function recall(storage: CursorStorage | undefined, key: string): string | undefined {
   try {
-    return (storage?.getItem(key) ?? undefined) as Transport | undefined;
+    return storage?.getItem(key) ?? undefined;
   } catch {
     return undefined;
   }
