@@ -57,6 +57,12 @@ function type(schema, indent = "") {
 /** The text of src/openapi.ts. */
 export function text() {
   const { components } = JSON.parse(readFileSync(from, "utf8"));
+  // What answers may be refused with, each by its code.
+  const codes = Object.values(components.responses).flatMap(({ content }) => {
+    const [, said] = content?.["application/problem+json"]?.schema.allOf ?? [];
+    return said?.properties.code.enum ?? [];
+  });
+  components.schemas.RefusalCode = { description: "What a request may be refused with.", enum: [...new Set(codes)].sort() };
   const types = Object.entries(components.schemas).map(
     ([name, schema]) => `\n${comment(schema.description, "")}export type ${name} = ${type(schema)};\n`,
   );

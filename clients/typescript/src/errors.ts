@@ -1,9 +1,23 @@
 // What can go wrong, as one class with a code, and what to do about it.
 // It never decides when to try again: that is in backoff.ts.
+import type { RefusalCode } from "./openapi.js";
+
+/** What an error is called: by the hub, by the client itself, or by what is between them (`http.502`, `close.4429`). */
+export type ErrorCode =
+  | RefusalCode
+  | "client.network"
+  | "client.token"
+  | "client.queue_full"
+  | "client.closed"
+  | "client.unsupported"
+  | `http.${number}`
+  | `close.${number}`
+  // Of frames, and what later hubs say.
+  | (string & {});
 
 /** What is known of a failure. */
 export interface Refusal {
-  code: string;
+  code: ErrorCode;
   /** The status of HTTP; 0 where no hub answered. */
   status?: number;
   detail?: string;
@@ -12,6 +26,12 @@ export interface Refusal {
   requestId?: string;
   /** With `expect.mismatch`: the cursor of the newest event. */
   head?: string;
+  /** With `cursor.gone`: why, and what is kept. */
+  reason?: "trimmed" | "reset" | "unknown";
+  oldest?: string;
+  newest?: string;
+  /** With `permission.denied`: the permission key that is lacking. */
+  permission?: string;
   cause?: unknown;
 }
 
@@ -20,23 +40,21 @@ export interface Refusal {
  * `client.network` (nothing answered), `client.token` (the token provider failed), `client.queue_full`,
  * `client.closed` (the hub object was closed), `client.unsupported` (no transport is possible here).
  */
-export class HubError extends Error {
-  readonly code: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly retryAfterMs?: number;
-  readonly requestId?: string;
-  readonly head?: string;
+export class HubError extends Error implements Refusal {
+  declare readonly code: ErrorCode;
+  declare readonly status: number;
+  declare readonly detail: string;
+  declare readonly retryAfterMs?: number;
+  declare readonly requestId?: string;
+  declare readonly head?: string;
+  declare readonly reason?: Refusal["reason"];
+  declare readonly oldest?: string;
+  declare readonly newest?: string;
+  declare readonly permission?: string;
 
-  constructor(said: Refusal) {
-    super(said.detail ? `${said.code}: ${said.detail}` : said.code, { cause: said.cause });
-    this.name = "HubError";
-    this.code = said.code;
-    this.status = said.status ?? 0;
-    this.detail = said.detail ?? "";
-    this.retryAfterMs = said.retryAfterMs;
-    this.requestId = said.requestId;
-    this.head = said.head;
+  constructor({ cause, ...said }: Refusal) {
+    super(said.detail ? `${said.code}: ${said.detail}` : said.code, { cause });
+    Object.assign(this, { name: "HubError", status: 0, detail: "" }, said);
   }
 }
 
@@ -50,16 +68,14 @@ export function verdict({ code, status }: { code: string; status: number }): Ver
   return status === 408 || status === 429 || status >= 500 ? "retry" : "final";
 }
 
-/** An error of a frame or a problem document. `status` and `code` are used where it has none. */
-export function refusalOf(said: Record<string, any>, status: number, code: string): HubError {
-  return new HubError({
-    code: typeof said.code === "string" ? said.code : code,
-    status: typeof said.status === "number" ? said.status : status,
-    detail: said.detail,
-    retryAfterMs: said.retry_after_ms,
-    requestId: said.request_id,
-    head: said.head,
-  });
+/** An error of a frame or a problem document. `status` and `code` are used where it has none; `afterMs` is what a header asked for. */
+export function refusalOf(said: Record<string, any>, status: number, code: ErrorCode, afterMs = 0): HubError {
+  const { detail = "", request_id: requestId, head, reason, oldest, newest, permission } = said;
+  // A proxy may say JSON, too.
+  if (typeof said.code === "string") code = said.code;
+  if (typeof said.status === "number") status = said.status;
+  const retryAfterMs = Math.max(said.retry_after_ms ?? 0, afterMs) || undefined;
+  return new HubError({ code, status, detail, retryAfterMs, requestId, head, reason, oldest, newest, permission });
 }
 
 /** Milliseconds that a `Retry-After` says: seconds or a date (RFC 9110, 10.2.3). */
@@ -78,9 +94,7 @@ export async function errorOf(response: Response): Promise<HubError> {
   } catch {
     // Not of the hub.
   }
-  const after = retryAfterMs(response.headers.get("retry-after"), Date.now());
-  const error = refusalOf(said, response.status, `http.${response.status}`);
-  return after === undefined ? error : new HubError({ ...error, retryAfterMs: Math.max(after, error.retryAfterMs ?? 0) });
+  return refusalOf(said ?? {}, response.status, `http.${response.status}`, retryAfterMs(response.headers.get("retry-after"), Date.now()));
 }
 
 /** Nothing answered, or not in time. */

@@ -1,10 +1,10 @@
 // One topic over a native EventSource, which sends no header: a stream token opens it, in its URL.
 // The EventSource comes back by itself where it can; where it gave up it is lost, and a reader opens another.
 import { HubError, network } from "./errors.js";
-import { pathOf, query } from "./http.js";
+import { eventsOf, FEED, pathOf, query } from "./http.js";
 import type { Issued, Topic } from "./openapi.js";
 import { Blocks } from "./stream.js";
-import type { Ask, Feed, Loss, Sink, Wires } from "./wire.js";
+import type { Ask, Line, Loss, Sink, Wires } from "./wire.js";
 
 /** What an EventSource must have. */
 export interface EventSourceLike {
@@ -20,13 +20,13 @@ export type EventSourceClass = new (url: string) => EventSourceLike;
 const CLOSED = 2;
 
 /** Opens it. */
-export function openEventSource(wires: Wires, Native: EventSourceClass, ask: Ask, sink: Sink): Feed {
-  const feed = new NativeStream(wires, sink, ask);
-  void feed.run(Native);
-  return feed;
+export function openEventSource(wires: Wires, Native: EventSourceClass, ask: Ask, sink: Sink): Line {
+  const line = new NativeStream(wires, sink, ask);
+  void line.run(Native);
+  return line;
 }
 
-class NativeStream implements Feed {
+class NativeStream implements Line {
   readonly #blocks: Blocks;
   #source?: EventSourceLike;
   #timer?: ReturnType<typeof setTimeout>;
@@ -42,14 +42,14 @@ class NativeStream implements Feed {
 
   async run(Native: EventSourceClass): Promise<void> {
     const { http } = this.wires;
-    const { topic, after, last, fold } = this.ask;
+    const { topic, ...from } = this.ask;
     try {
       this.#blocks.token = await http.tokens.get();
       const body = JSON.stringify({ topics: [topic] });
       const { token } = await http.request<Issued>("POST", "/v1/stream-tokens", { body });
       if (this.#ended) return;
       this.#await();
-      const url = http.url + pathOf(topic) + "/events" + query({ after, last, fold, named: "false", token });
+      const url = http.url + eventsOf(topic) + query({ ...from, named: "false", token });
       this.#source = new Native(url);
     } catch (error) {
       return this.#lose(network(error), "refused");
@@ -76,14 +76,16 @@ class NativeStream implements Feed {
   /** A status that it does not tell: a refusal, or 204 for who has everything of a closed topic. A page says which. */
   async #gaveUp(): Promise<void> {
     const { http } = this.wires;
-    const { topic, after, last } = this.ask;
+    const { topic, ...from } = this.ask;
     const opened = this.#blocks.opened;
     try {
-      if (!opened) await http.request("GET", `${pathOf(topic)}/events${query({ after, last, limit: last === undefined ? 1 : undefined })}`).catch(notGone);
-      const shown = await http.request<Topic>("GET", pathOf(topic));
-      if (!opened && shown.closed && after === shown.cursor) {
-        if (!this.#end()) this.sink.ended("closed");
-        return;
+      if (!opened || topic === FEED) await http.request("GET", eventsOf(topic) + query({ ...from, limit: from.last === undefined ? 1 : undefined })).catch(notGone);
+      if (topic !== FEED) {
+        const shown = await http.request<Topic>("GET", pathOf(topic));
+        if (!opened && shown.closed && from.after === shown.cursor) {
+          if (!this.#end()) this.sink.ended("closed");
+          return;
+        }
       }
       this.#lose(network(undefined, "the EventSource gave up"), opened ? "cut" : "unopened");
     } catch (error) {

@@ -6,6 +6,9 @@ import type { Tokens } from "./token.js";
 /** What fetches: the global `fetch`, or one like it. */
 export type Fetch = typeof fetch;
 
+/** What is read like a topic, and is everything that happens in a tenant and env. */
+export const FEED = "feed";
+
 /** How a request is made. */
 export interface Asked {
   /** JSON, as text. */
@@ -39,8 +42,11 @@ export function pathOf(topic: string): string {
   return `/v1/${kind === "thread" ? "threads" : "canvases"}/${encodeURIComponent(id)}`;
 }
 
-/** A query of what is there. */
-export function query(of: Record<string, string | number | boolean | undefined>): string {
+/** Where the events of a topic are, or the feed is. */
+export const eventsOf = (topic: string): string => (topic === FEED ? "/v1/feed" : `${pathOf(topic)}/events`);
+
+/** A query of what is there; of a list with commas. */
+export function query(of: Record<string, unknown>): string {
   const given = Object.entries(of).filter(([, value]) => value !== undefined && value !== false);
   return given.length > 0 ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
 }

@@ -2,8 +2,9 @@
 // It opens nothing before a topic is read or written.
 import type { Backoff } from "./backoff.js";
 import { HubError } from "./errors.js";
+import { Feed } from "./feed.js";
 import type { EventSourceClass } from "./eventsource.js";
-import { type Asked, type Fetch, Http } from "./http.js";
+import { type Asked, FEED, type Fetch, Http, pathOf } from "./http.js";
 import type { Transport } from "./ladder.js";
 import { Outbox } from "./outbox.js";
 import { type Out, Reader } from "./reader.js";
@@ -11,7 +12,7 @@ import type { WebSocketClass } from "./socket.js";
 import { keep, Switchboard } from "./switchboard.js";
 import { type TokenProvider, Tokens } from "./token.js";
 import { Topic } from "./topic.js";
-import type { CursorStorage, ReadOptions, Types } from "./types.js";
+import type { CursorStorage, FeedOptions, ReadOptions, Types } from "./types.js";
 
 /** How to reach a hub. Times are in milliseconds. */
 export interface HubOptions {
@@ -33,7 +34,7 @@ export interface HubOptions {
   storage?: CursorStorage | false;
   /** Until a connection is open; 8,000. */
   openTimeoutMs?: number;
-  /** Until a request is answered; 20,000. */
+  /** Until a request is answered, or a token is given; 20,000. */
   timeoutMs?: number;
   /** Until a sign of life that was asked for; 5,000. */
   checkMs?: number;
@@ -47,12 +48,12 @@ export interface HubOptions {
   page?: EventTarget | false;
 }
 
-/** What topics share. */
+/** What topics and the feed share. */
 export interface Core {
   readonly http: Http;
   readonly outbox: Outbox;
   /** Starts a reader; `keep` remembers the place for the next page. */
-  read(topic: string, options: ReadOptions, out: Out): { reader: Reader; keep(cursor: string): void };
+  read(topic: string, options: ReadOptions & FeedOptions, out: Out): { reader: Reader; keep(cursor: string): void };
 }
 
 const PAGE_EVENTS = ["online", "pageshow", "visibilitychange"];
@@ -68,11 +69,11 @@ export class Hub {
 
   constructor(options: HubOptions) {
     const given = globalThis as Record<string, any>;
-    const { transports = ["ws", "sse", "poll"], openTimeoutMs = 8_000, checkMs = 5_000, betterMs = 60_000 } = options;
+    const { transports = ["ws", "sse", "poll"], openTimeoutMs = 8_000, timeoutMs = 20_000, checkMs = 5_000, betterMs = 60_000 } = options;
     const backoff = options.backoff ?? { firstMs: 500, maxMs: 30_000 };
     const url = options.url.replace(/\/+$/, "");
     const fetching: Fetch = options.fetch ?? ((...asked) => fetch(...asked));
-    const http = new Http(url, options.tenant, options.env, new Tokens(options.token), fetching, options.timeoutMs ?? 20_000);
+    const http = new Http(url, options.tenant, options.env, new Tokens(options.token, timeoutMs), fetching, timeoutMs);
     const native = options.EventSource === true ? given.EventSource : options.EventSource || undefined;
     this.#board = new Switchboard({
       http,
@@ -93,7 +94,13 @@ export class Hub {
 
   /** `thread/<id>` or `canvas/<id>`; `M` says what is published to it, by type. */
   topic<M extends Types = Types>(name: string): Topic<M> {
+    pathOf(name);
     return new Topic<M>(this.#core, name);
+  }
+
+  /** What happens in all topics that may be read, and beside them, in the order in which it was committed. */
+  feed<M extends Types = Types>(): Feed<M> {
+    return new Feed<M>(this.#core, FEED);
   }
 
   /** Any request of the HTTP interface, `/v1/…`; the answer as JSON. Fails with `HubError`. */
@@ -124,13 +131,13 @@ export class Hub {
     this.#board.sockets?.close();
   }
 
-  #read(topic: string, options: ReadOptions, out: Out): { reader: Reader; keep(cursor: string): void } {
+  #read(topic: string, options: ReadOptions & FeedOptions, out: Out): { reader: Reader; keep(cursor: string): void } {
     const { http, storage } = this.#board.means;
-    const { persist, signal, after, last, fold } = options;
+    const { persist, signal, after, last, fold, types, topics } = options;
     const key = `tambour:${http.url}:${http.tenant ?? ""}:${http.env ?? ""}:${topic}:${persist === true ? "" : persist}`;
     const kept = persist ? recall(storage, key) : undefined;
     const abort = () => reader.close(signal!.reason);
-    const ask = { topic, after: kept ?? after, last: kept === undefined ? last : undefined, fold };
+    const ask = { topic, after: kept ?? after, last: kept === undefined ? last : undefined, fold, types, topics };
     const reader = new Reader(this.#board, ask, {
       ...out,
       state: (state, how) => {

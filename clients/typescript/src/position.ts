@@ -1,11 +1,11 @@
-// Where a reader stands in a topic, and what an event is to it: the next, a repeat, or behind a hole.
+// Where a reader stands in a topic or the feed, and what an event is to it: the next, a repeat, or behind a hole.
 // Pure: it never reads a log and keeps nothing.
 
-/** A place in a topic. */
+/** A place in a topic, or in the feed. */
 export interface Position {
   /** What to come back with: a cursor, or `earliest`. */
   cursor?: string;
-  /** The seq of that place; unknown before the first answer. */
+  /** The seq of that place, in the feed its number there; unknown before the first answer. */
   seq?: number;
 }
 
@@ -13,6 +13,7 @@ export interface Position {
 export interface Placed {
   id: string;
   seq: number;
+  feed_id?: string;
   fold?: { until: string };
 }
 
@@ -23,24 +24,24 @@ export function seqOf(cursor: string | undefined): number | undefined {
   return Number.isSafeInteger(seq) ? seq : undefined;
 }
 
-/** The place that an event is at: of a folded one, that of its last append. */
-export const placeOf = (event: Placed): string => event.fold?.until ?? event.id;
+/** At a cursor. */
+export const at = (cursor: string | undefined): Position => ({ cursor, seq: seqOf(cursor) });
 
-/** What an event is to who stands at `position`. Folded, seqs are left out behind the head, so that there are no holes. */
-export function judge(position: Position, event: Placed, folded: boolean): "next" | "repeat" | "hole" {
-  const seq = (event.fold && seqOf(event.fold.until)) ?? event.seq;
+/** Behind an event: in the feed its place there, of a folded one that of its last append. */
+export function behind({ id, seq, feed_id, fold }: Placed): Position {
+  const cursor = feed_id ?? fold?.until ?? id;
+  return { cursor, seq: seqOf(cursor) ?? seq };
+}
+
+/** What an event is to who stands at `position`. `sparse`: places may be left out, in the feed and where appends are folded, so that there are no holes. */
+export function judge(position: Position, event: Placed, sparse: boolean): "next" | "repeat" | "hole" {
+  const seq = behind(event).seq!;
   if (position.seq === undefined || seq === position.seq + 1) return "next";
   if (seq <= position.seq) return "repeat";
-  return folded ? "next" : "hole";
+  return sparse ? "next" : "hole";
 }
 
-/** Behind an event. */
-export function behind(event: Placed): Position {
-  const cursor = placeOf(event);
-  return { cursor, seq: (event.fold && seqOf(cursor)) ?? event.seq };
-}
-
-/** Behind a gap: everything that is kept follows, and `cursor` is what gets it again. */
+/** Behind a gap of a topic: everything that is kept follows, and `cursor` is what gets it again. */
 export function behindGap(oldest: string, cursor: string): Position {
   const seq = seqOf(oldest);
   return { cursor, seq: seq === undefined ? undefined : seq - 1 };

@@ -1,13 +1,13 @@
 // One subscription through all of its connections: where it stands, what it gives on, when it comes back and how.
 // What it gives on is in order, once, and without a hole: whatever a transport does.
 import { HubError, network, verdict } from "./errors.js";
-import { pathOf, query } from "./http.js";
+import { eventsOf, FEED, query } from "./http.js";
 import type { Transport } from "./ladder.js";
 import type { Event, EventPage } from "./openapi.js";
-import { behind, behindGap, judge, type Position, seqOf } from "./position.js";
+import { at, behind, behindGap, judge, type Position, seqOf } from "./position.js";
 import type { Switchboard } from "./switchboard.js";
 import type { Gap, Item, State, TopicEvent } from "./types.js";
-import type { Ask, End, Feed, Loss, Sink } from "./wire.js";
+import type { Ask, End, Line, Loss, Sink } from "./wire.js";
 
 /** Who is given what comes. */
 export interface Out {
@@ -22,7 +22,7 @@ export interface Out {
 
 interface Link {
   transport: Transport;
-  feed?: Feed;
+  line?: Line;
   openedAt?: number;
 }
 
@@ -46,7 +46,12 @@ export class Reader {
     readonly ask: Ask,
     readonly out: Out,
   ) {
-    this.#position = { cursor: ask.after, seq: seqOf(ask.after) };
+    this.#position = at(ask.after);
+  }
+
+  /** In it places have holes, and what is closed is one of its topics. */
+  get #isFeed(): boolean {
+    return this.ask.topic === FEED;
   }
 
   /** The transport in use. */
@@ -82,14 +87,14 @@ export class Reader {
 
   /** Finds out now whether the connection lives. */
   check(): void {
-    this.#link?.feed?.check();
+    this.#link?.line?.check();
   }
 
   #open(transport: Transport): Link {
-    const { topic, last, fold } = this.ask;
     const after = this.#position.cursor;
+    const ask = { ...this.ask, after, last: after === undefined ? this.ask.last : undefined };
     const link: Link = { transport };
-    link.feed = this.board.open(transport, { topic, after, last: after === undefined ? last : undefined, fold }, this.#sink(link));
+    link.line = this.board.open(transport, ask, this.#sink(link));
     return link;
   }
 
@@ -110,14 +115,14 @@ export class Reader {
 
   #opened(link: Link, cursor: string | undefined): void {
     if (link === this.#spare) {
-      this.#link?.feed?.close();
+      this.#link?.line?.close();
       this.#link = link;
       this.#spare = undefined;
     }
     link.openedAt = Date.now();
     this.#wasOpen = true;
     this.#tokenRefused = false;
-    if (cursor !== undefined && this.#position.seq === undefined) this.#position = { cursor, seq: seqOf(cursor) };
+    if (cursor !== undefined && this.#position.seq === undefined) this.#position = at(cursor);
     if (this.#position.cursor !== undefined) this.out.place(this.#position.cursor);
     this.board.opened(link.transport);
     this.out.state("live", { transport: link.transport });
@@ -125,19 +130,19 @@ export class Reader {
   }
 
   #take(event: Event): void {
-    const is = judge(this.#position, event, this.ask.fold === true);
+    const is = judge(this.#position, event, this.#isFeed || this.ask.fold === true);
     if (is === "hole") {
       this.#wanted = Math.max(this.#wanted, event.seq);
       void this.#fill();
     } else if (is === "next") {
       this.#position = behind(event);
       this.out.item(event as TopicEvent, this.#position.cursor!);
-      if (event.type === "closed") this.#ended("closed");
+      if (event.type === "closed" && !this.#isFeed) this.#ended("closed");
     }
   }
 
   #gap(gap: Gap, cursor: string): void {
-    this.#position = behindGap(gap.oldest, cursor);
+    this.#position = this.#isFeed ? at(cursor) : behindGap(gap.oldest, cursor);
     this.#wanted = 0;
     this.out.item(gap, cursor);
   }
@@ -155,11 +160,11 @@ export class Reader {
     this.#finish(undefined);
   }
 
-  /** Reads what is missing from the log, while the feed goes on. */
+  /** Reads what is missing from the log, while the line goes on. */
   async #fill(): Promise<void> {
     if (this.#filling) return;
     this.#filling = true;
-    const path = `${pathOf(this.ask.topic)}/events`;
+    const path = eventsOf(this.ask.topic);
     const { signal } = this.#abort;
     try {
       while (!signal.aborted && (this.#position.seq ?? 0) < this.#wanted) {
@@ -236,8 +241,8 @@ export class Reader {
 
   #hangUp(): void {
     clearTimeout(this.#betterTimer);
-    this.#link?.feed?.close();
-    this.#spare?.feed?.close();
+    this.#link?.line?.close();
+    this.#spare?.line?.close();
     this.#link = this.#spare = undefined;
   }
 

@@ -2,8 +2,9 @@
 // It never comes back: who loses it asks the pool (sockets.ts) for another.
 import { type Bucket, take } from "./bucket.js";
 import { HubError, network, refusalOf } from "./errors.js";
+import { FEED } from "./http.js";
 import type { Written } from "./types.js";
-import { type Ask, type Feed, gapOf, type Loss, type Own, type Sink, type Wires } from "./wire.js";
+import { type Ask, type Line, gapOf, type Loss, type Own, type Sink, type Wires } from "./wire.js";
 
 /** What a WebSocket must have. */
 export interface WebSocketLike {
@@ -108,7 +109,7 @@ export class Socket {
   }
 
   /** A topic more. */
-  add(ask: Ask, sink: Sink): Feed {
+  add(ask: Ask, sink: Sink): Line {
     const left = this.#topics.get(ask.topic);
     const entry: Subscribed = { ask, sink, ref: `s${++this.#refs}`, behind: left?.behind ?? left?.ref };
     this.#topics.set(ask.topic, entry);
@@ -156,8 +157,11 @@ export class Socket {
         return;
       case "event":
         return entry?.sink?.event(frame.event);
+      case "progress":
+        return entry?.sink?.reached(frame.cursor);
       case "gap":
-        return entry?.sink?.gap(gapOf(frame), "earliest");
+        // In the feed what follows is behind where they were.
+        return entry?.sink?.gap(gapOf(frame), frame.topic === FEED && frame.reason === "trimmed" ? frame.requested : "earliest");
       case "published":
         return this.#answer(frame.ref, (asked) => asked.resolve({ id: frame.id, seq: frame.seq }));
       case "unsubscribed":
@@ -188,9 +192,8 @@ export class Socket {
 
   #subscribe(entry: Subscribed): void {
     const { ref, ask } = entry;
-    const { topic, after, last, fold } = ask;
     entry.behind = undefined;
-    this.#send(JSON.stringify({ t: "subscribe", ref, topic, after, last, fold: fold || undefined }));
+    this.#send(JSON.stringify({ t: "subscribe", ref, ...ask }));
   }
 
   /** The hub has forgotten a topic: who waits for that subscribes now, who read it is told why. */

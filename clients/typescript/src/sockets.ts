@@ -1,7 +1,7 @@
 // The WebSockets of one hub object: one for all topics, a second where the first has no room.
 // A reader that lost one waits by its own pace; here a socket is made when it is asked for.
 import { Socket, type WebSocketClass } from "./socket.js";
-import type { Ask, Feed, Sink, Wires } from "./wire.js";
+import type { Ask, Line, Sink, Wires } from "./wire.js";
 
 /** The pool. */
 export class Sockets {
@@ -13,7 +13,7 @@ export class Sockets {
   ) {}
 
   /** A topic, on a socket that has room. */
-  open(ask: Ask, sink: Sink): Feed {
+  open(ask: Ask, sink: Sink): Line {
     const socket = [...this.#open].find((one) => one.takes(ask.topic)) ?? this.#make();
     return socket.add(ask, sink);
   }

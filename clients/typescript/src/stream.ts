@@ -1,10 +1,10 @@
 // One topic over SSE by `fetch`, with the token in a header.
 // It never comes back by itself, and believes a stream only when `connected` has come: a proxy that buffers is none.
 import { errorOf, HubError, network, refusalOf } from "./errors.js";
-import { pathOf, query } from "./http.js";
+import { eventsOf, query } from "./http.js";
 import type { Event } from "./openapi.js";
 import { type Block, SseParser } from "./sse.js";
-import { type Ask, type Feed, gapOf, type Loss, type Own, type Sink, type Wires } from "./wire.js";
+import { type Ask, type Line, gapOf, type Loss, type Own, type Sink, type Wires } from "./wire.js";
 
 /** Nothing heard for so many heartbeats: it is dead. */
 const HEARTBEATS_MISSED = 2.5;
@@ -26,7 +26,8 @@ export class Blocks {
   take({ id, data, retry }: Block): void {
     if (this.over) return;
     this.floorMs = retry ?? this.floorMs;
-    if (data === undefined) return;
+    // An id alone is a place of the feed: nothing that this reader sees led there.
+    if (data === undefined) return id && this.opened ? this.sink.reached(id) : undefined;
     const said = JSON.parse(data) as Own | (Event & { t?: undefined });
     if (said.t === undefined) this.sink.event(said);
     else this.#own(said, id);
@@ -59,13 +60,13 @@ export class Blocks {
 }
 
 /** Opens it. */
-export function openStream(wires: Wires, ask: Ask, sink: Sink): Feed {
+export function openStream(wires: Wires, ask: Ask, sink: Sink): Line {
   const stream = new Stream(wires, sink);
   void stream.run(ask);
   return stream;
 }
 
-class Stream implements Feed {
+class Stream implements Line {
   readonly #abort = new AbortController();
   readonly #blocks: Blocks;
   #heardAt = Date.now();
@@ -84,8 +85,8 @@ class Stream implements Feed {
       const token = (this.#blocks.token = await http.tokens.get());
       if (this.#abort.signal.aborted) return;
       this.#timer = setTimeout(() => this.#lose(network(undefined, "no stream in time"), "silent"), openTimeoutMs);
-      const { topic, after, last, fold } = ask;
-      const response = await http.fetch(http.url + pathOf(topic) + "/events" + query({ after, last, fold, named: "false" }), {
+      const { topic, ...from } = ask;
+      const response = await http.fetch(http.url + eventsOf(topic) + query({ ...from, named: "false" }), {
         headers: { ...http.headers(token), accept: "text/event-stream" },
         signal: this.#abort.signal,
         cache: "no-store",

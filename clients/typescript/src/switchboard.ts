@@ -8,7 +8,7 @@ import type { WebSocketClass } from "./socket.js";
 import { Sockets } from "./sockets.js";
 import { openStream } from "./stream.js";
 import type { CursorStorage } from "./types.js";
-import type { Ask, Feed, Loss, Sink, Wires } from "./wire.js";
+import type { Ask, Line, Loss, Sink, Wires } from "./wire.js";
 
 /** What it is made of. */
 export interface Means extends Wires {
@@ -43,7 +43,7 @@ export class Switchboard {
   }
 
   /** A topic over a transport. */
-  open(transport: Transport, ask: Ask, sink: Sink): Feed {
+  open(transport: Transport, ask: Ask, sink: Sink): Line {
     if (transport === "ws") return this.sockets!.open(ask, sink);
     if (transport === "poll") return openPoll(this.means, ask, sink);
     const { EventSource } = this.means;

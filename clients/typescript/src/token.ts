@@ -31,7 +31,11 @@ export class Tokens {
   #takenAt = 0;
   #asking?: Promise<string>;
 
-  constructor(readonly provider: TokenProvider) {}
+  /** A provider that has not answered within `timeoutMs` has failed. */
+  constructor(
+    readonly provider: TokenProvider,
+    readonly timeoutMs: number,
+  ) {}
 
   /** Whether another can be had. */
   get renewable(): boolean {
@@ -65,12 +69,16 @@ export class Tokens {
   }
 
   async #ask(provider: () => string | Promise<string>): Promise<string> {
+    let timer: ReturnType<typeof setTimeout>;
+    const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error("no token in time")), this.timeoutMs)));
     try {
-      this.#token = await provider();
+      this.#token = await Promise.race([provider(), late]);
       this.#takenAt = Date.now();
       return this.#token;
     } catch (cause) {
       throw new HubError({ code: "client.token", detail: "the token provider failed", cause });
+    } finally {
+      clearTimeout(timer!);
     }
   }
 }

@@ -35,29 +35,44 @@ export interface Replaced {
   t: "replaced";
 }
 
-/** What a subscription gives. What is the hub's own has a `t`; an event has none. */
-export type Item<M extends Types = Types> = TopicEvent<M> | Gap | Ended | Replaced;
+/** An event of a topic as the feed tells it: `feed_id` is its cursor there, `id` and `seq` are of its topic. */
+export type FeedEvent<M extends Types = Types> = TopicEvent<M> & { feed_id: string };
 
-/** Where and how to read. Without `after` and `last`: what is published from now on. */
-export interface ReadOptions {
-  /** A cursor (the `id` of an event), or `earliest`. */
+/** What a subscription gives. What is the hub's own has a `t`; an event has none. */
+export type Item<M extends Types = Types, E = TopicEvent<M>> = E | Gap | Ended | Replaced;
+
+/** Where to begin. Without `after` and `last`: with what is published from now on. */
+export interface StartOptions {
+  /** A cursor (the `id` of an event, in the feed its `feed_id`), or `earliest`. */
   after?: string;
   /** So many events before the newest, 0 to 500. */
   last?: number;
-  /** What was missed comes with appends folded into their events. */
-  fold?: boolean;
   /** Resume where this page was, by the `storage` of the hub; a name where a page reads a topic more than once. Wins over `after` and `last`. */
   persist?: boolean | string;
   /** Ends the subscription. */
   signal?: AbortSignal;
 }
 
+/** Where and how to read a topic. */
+export interface ReadOptions extends StartOptions {
+  /** What was missed comes with appends folded into their events. */
+  fold?: boolean;
+}
+
+/** Where to begin in the feed, and what of it to read; an event has to meet both. At most 32 of each. */
+export interface FeedOptions extends StartOptions {
+  /** Types, or what they begin with and then `*`: `thread.*`. */
+  types?: readonly string[];
+  /** Topics: `thread/x`, `canvas/x`, `system/tenant`. */
+  topics?: readonly string[];
+}
+
 /** What a subscription is doing. */
 export type State = "connecting" | "live" | "waiting" | "ended";
 
 /** What to call, in order, as it comes. */
-export interface Handlers<M extends Types = Types> {
-  event?(event: TopicEvent<M>): void;
+export interface Handlers<M extends Types = Types, E = TopicEvent<M>> {
+  event?(event: E): void;
   gap?(gap: Gap): void;
   /** The topic was closed; the event `closed` came before. */
   closed?(): void;

@@ -1,5 +1,5 @@
-// What a transport is to a reader: it opens a feed, and tells a sink what comes.
-// A feed never tells anything before `open` has returned, nor behind `close`; it never comes back by itself.
+// What a transport is to a reader: it opens a line, and tells a sink what comes.
+// A line never tells anything before `open` has returned, nor behind `close`; it never comes back by itself.
 import type { HubError } from "./errors.js";
 import type { Http } from "./http.js";
 import type { Event } from "./openapi.js";
@@ -7,17 +7,21 @@ import type { Ended, Gap } from "./types.js";
 
 /** What a reader asks for. */
 export interface Ask {
+  /** A topic, or `feed`. */
   topic: string;
   /** A cursor, or `earliest`. */
   after?: string;
   last?: number;
   fold?: boolean;
+  /** Of the feed: what of it. */
+  types?: readonly string[];
+  topics?: readonly string[];
 }
 
-/** Why nothing more ends a feed. */
+/** Why nothing more ends a line. */
 export type End = Ended["reason"] | "replaced";
 
-/** How a feed was lost: it failed before it opened; the hub said no; it broke; nothing was heard for too long. */
+/** How a line was lost: it failed before it opened; the hub said no; it broke; nothing was heard for too long. */
 export type Loss = "unopened" | "refused" | "cut" | "silent";
 
 /** Who is told. */
@@ -30,14 +34,14 @@ export interface Sink {
   /** Everything up to here was given. */
   reached(cursor: string): void;
   ended(why: End): void;
-  /** The token that it was opened with runs out soon, and this feed with it. */
+  /** The token that it was opened with runs out soon, and this line with it. */
   expiring(token?: string): void;
   /** It is over; `floorMs` is what the hub asked to wait, `token` what it was opened with. */
   lost(error: HubError, how: Loss, floorMs?: number, token?: string): void;
 }
 
-/** One topic as it comes to one reader. */
-export interface Feed {
+/** One topic, or the feed, as it comes to one reader. */
+export interface Line {
   close(): void;
   /** Finds out now whether it lives still. */
   check(): unknown;

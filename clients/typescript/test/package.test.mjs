@@ -9,7 +9,7 @@ import { gzipSync } from "node:zlib";
 import { isFresh } from "../scripts/types.mjs";
 
 /** Of dist/tambour.min.js, in bytes; README.md says it. */
-const GZIP_MAX = 10_500;
+const GZIP_MAX = 10_700;
 const LINES_MAX = 400;
 
 const at = (path) => new URL(`../${path}`, import.meta.url);
@@ -19,7 +19,7 @@ test("the bundle is small", () => {
   const size = gzipSync(readFileSync(at("dist/tambour.min.js")), { level: 9 }).length;
   assert.ok(size <= GZIP_MAX, `${size} bytes gzipped, more than ${GZIP_MAX}`);
   assert.ok(size > GZIP_MAX * 0.95, `${size} bytes gzipped: the bound can be lowered`);
-  assert.match(read("README.md"), /10\.5 kB gzipped/);
+  assert.match(read("README.md"), /10\.7 kB gzipped/);
 });
 
 test("the types are those of openapi.json", () => {

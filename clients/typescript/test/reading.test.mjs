@@ -139,6 +139,22 @@ test("behind a 401 the provider is asked once more, and no more than that", asyn
   assert.equal(calls, 4, "a provider that fails is asked again");
 });
 
+test("a provider that never answers holds up nothing for ever", async (t) => {
+  const { real, token } = await hubOf(t);
+  for (const over of Object.keys(OVER)) {
+    let asked = 0;
+    const silentAtFirst = () => (++asked < 3 ? new Promise(() => {}) : token);
+    const hub = client(t, real.url, silentAtFirst, { ...OVER[over], timeoutMs: 1_000 });
+    const seen = reading(hub.topic("thread/welcome"), { after: "earliest" });
+    await assert.rejects(hub.request("GET", "/v1/threads/welcome"), { code: "client.token", status: 0 });
+    const written = hub.topic("thread/welcome").publish("note", over);
+    await until(() => seen.items.at(-1)?.data === over, () => JSON.stringify(seen.states));
+    assert.ok(seen.states.some(([state, how]) => state === "waiting" && how === "client.token"), JSON.stringify(seen.states));
+    assert.equal((await written).id, seen.items.at(-1).id);
+    assert.equal(asked, 3, over);
+  }
+});
+
 test("a newer stream of the same stream token takes over: replaced", async (t) => {
   const { real, token } = await hubOf(t);
   for (const over of ["ws", "sse"]) {

@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { failed, NOT_WAITING, STABLE_MS, waitMs } from "../dist/backoff.js";
 import { take } from "../dist/bucket.js";
-import { retryAfterMs, verdict } from "../dist/errors.js";
-import { pathOf, query } from "../dist/http.js";
+import { refusalOf, retryAfterMs, verdict } from "../dist/errors.js";
+import { eventsOf, pathOf, query } from "../dist/http.js";
 import { better, betterInMs, current, inVain, ladder, opened, unopened } from "../dist/ladder.js";
-import { gapFrom } from "../dist/poll.js";
-import { behind, behindGap, judge, seqOf } from "../dist/position.js";
+import { at, behind, behindGap, judge, seqOf } from "../dist/position.js";
 import { fix, MERGED_TEXT_MAX, offer, settled, without } from "../dist/queue.js";
 import { SseParser } from "../dist/sse.js";
 import { expiryOf, staleInMs } from "../dist/token.js";
+import { random } from "./fault-proxy.mjs";
 
 const BOUNDS = { firstMs: 500, maxMs: 30_000 };
 
@@ -41,26 +41,74 @@ test("failures within one wait are one, a stable connection begins anew, and not
 });
 
 test("what an event is to a reader", () => {
-  const at = (seq) => ({ id: `a.${seq}`, seq });
-  const folded = (seq, until) => ({ ...at(seq), fold: { until: `a.${until}` } });
+  const plain = (seq) => ({ id: `a.${seq}`, seq });
+  const folded = (seq, until) => ({ ...plain(seq), fold: { until: `a.${until}` } });
+  const fed = (seq, place) => ({ ...plain(seq), feed_id: `f.${place}` });
   const table = [
-    [{}, at(7), false, "next"],
-    [{ seq: 6 }, at(7), false, "next"],
-    [{ seq: 7 }, at(7), false, "repeat"],
-    [{ seq: 9 }, at(7), false, "repeat"],
-    [{ seq: 5 }, at(7), false, "hole"],
-    [{ seq: 0 }, at(1), false, "next"],
-    [{ seq: 5 }, at(7), true, "next"],
+    [{}, plain(7), false, "next"],
+    [{ seq: 6 }, plain(7), false, "next"],
+    [{ seq: 7 }, plain(7), false, "repeat"],
+    [{ seq: 9 }, plain(7), false, "repeat"],
+    [{ seq: 5 }, plain(7), false, "hole"],
+    [{ seq: 0 }, plain(1), false, "next"],
+    [{ seq: 5 }, plain(7), true, "next"],
     [{ seq: 8 }, folded(3, 9), true, "next"],
     [{ seq: 9 }, folded(3, 9), true, "repeat"],
-    [{ seq: 9 }, at(3), true, "repeat"],
+    [{ seq: 9 }, plain(3), true, "repeat"],
+    [{ seq: 5 }, fed(1, 9), true, "next"],
+    [{ seq: 9 }, fed(12, 9), true, "repeat"],
+    [{ seq: 9 }, fed(10, 8), true, "repeat"],
+    [{}, fed(1, 9), true, "next"],
   ];
-  for (const [position, event, fold, expected] of table) assert.equal(judge(position, event, fold), expected, JSON.stringify([position, event]));
-  assert.deepEqual(behind(at(7)), { cursor: "a.7", seq: 7 });
+  for (const [position, event, sparse, expected] of table) assert.equal(judge(position, event, sparse), expected, JSON.stringify([position, event]));
+  assert.deepEqual(behind(plain(7)), { cursor: "a.7", seq: 7 });
   assert.deepEqual(behind(folded(3, 9)), { cursor: "a.9", seq: 9 });
+  assert.deepEqual(behind(fed(3, 9)), { cursor: "f.9", seq: 9 });
+  assert.deepEqual([at("f.9"), at("earliest")], [{ cursor: "f.9", seq: 9 }, { cursor: "earliest", seq: undefined }]);
   assert.deepEqual(behindGap("a.5", "earliest"), { cursor: "earliest", seq: 4 });
   const seqs = [["a.7", 7], ["a.b.0", 0], ["earliest", undefined], [undefined, undefined], ["a.18446744073709551615", undefined]];
   for (const [cursor, seq] of seqs) assert.equal(seqOf(cursor), seq);
+});
+
+/**
+ * What a reader gives on of a log with `places`, where every connection tells it from the place asked for, and each is cut
+ * somewhere; some repeat what came before, as one that takes over does. `sparse`: what it may not see is left out.
+ */
+function readThrough(next, places, sees, sparse) {
+  const event = (place) => (sparse ? { id: `x.${place % 5}`, seq: place % 5, feed_id: `f.${place}` } : { id: `f.${place}`, seq: place });
+  let position = at("earliest");
+  const given = [];
+  for (let lives = 0; lives < 200 && (position.seq ?? 0) < places.at(-1); lives++) {
+    const from = Math.max(0, (position.seq ?? 0) - (next() < 0.3 ? Math.floor(next() * 6) : 0));
+    const told = places.filter((place) => place > from && (!sparse || sees(place)));
+    let left = Math.floor(next() * 8);
+    for (const place of told) {
+      if (left-- === 0) break;
+      const is = judge(position, event(place), sparse);
+      assert.notEqual(is, "hole");
+      if (is !== "next") continue;
+      given.push(place);
+      position = behind(event(place));
+    }
+    // Behind a whole stretch of a feed comes the place where it ends.
+    if (sparse && left >= 0) position = at(`f.${places.at(-1)}`);
+  }
+  return given;
+}
+
+test("a reader gives on what is in a log, once and in order, where places follow one another and where they don't", () => {
+  for (let seed = 0; seed < 500; seed++) {
+    const next = random(seed);
+    const count = 1 + Math.floor(next() * 40);
+    const dense = Array.from({ length: count }, (_, index) => index + 1);
+    assert.deepEqual(readThrough(next, dense, () => true, false), dense, `seed ${seed}`);
+    let place = 0;
+    const holes = dense.map(() => (place += 1 + Math.floor(next() * 9)));
+    const sees = (at) => at % 3 !== seed % 3;
+    assert.deepEqual(readThrough(next, holes, sees, true), holes.filter(sees), `seed ${seed}, with holes`);
+  }
+  // What is missing is seen where places follow one another, and only there.
+  assert.equal(judge({ seq: 3 }, { id: "f.5", seq: 5 }, false), "hole");
 });
 
 test("a transport that never opens gives way, one that worked later, and a better one is tried again", () => {
@@ -155,19 +203,23 @@ test("what is done about an error", () => {
     ["client.closed", 0, "final"],
   ];
   for (const [code, status, expected] of table) assert.equal(verdict({ code, status }), expected, code);
+  const gone = refusalOf({ code: "cursor.gone", status: 410, detail: "…", reason: "trimmed", oldest: "a.5", newest: "a.9", request_id: "r" }, 0, "x", 0);
+  assert.deepEqual([gone.reason, gone.oldest, gone.newest, gone.requestId, gone.message], ["trimmed", "a.5", "a.9", "r", "cursor.gone: …"]);
+  const odd = refusalOf({ code: 7, status: "error", retry_after_ms: 5 }, 502, "http.502", 9);
+  assert.deepEqual([odd.code, odd.status, odd.retryAfterMs, odd.detail, odd.name], ["http.502", 502, 9, "", "HubError"]);
   const now = Date.parse("2026-11-22T08:00:00Z");
   const headers = [["3", 3_000], ["Sun, 22 Nov 2026 08:00:05 GMT", 5_000], ["Sun, 22 Nov 2026 07:00:00 GMT", 0], ["soon", undefined], [null, undefined]];
   for (const [header, expected] of headers) assert.equal(retryAfterMs(header, now), expected);
 });
 
-test("paths, queries, and the gap of a page", () => {
+test("paths and queries", () => {
   assert.equal(pathOf("thread/a:b"), "/v1/threads/a%3Ab");
   assert.equal(pathOf("canvas/x"), "/v1/canvases/x");
   for (const none of ["x", "thread/", "room/x", ""]) assert.throws(() => pathOf(none), TypeError);
   assert.equal(query({ after: "a.1", last: undefined, fold: false, limit: 5 }), "?after=a.1&limit=5");
   assert.equal(query({ last: 0 }), "?last=0");
   assert.equal(query({}), "");
-  const page = { oldest: "a.5", newest: "a.9" };
-  const table = [["it is gone (trimmed); …", "a.1", "trimmed"], ["(reset)", "b.1", "reset"], ["?", "a.1", "trimmed"], ["?", "a.12", "unknown"], ["?", "b.1", "unknown"]];
-  for (const [detail, requested, reason] of table) assert.deepEqual(gapFrom({ detail }, requested, page), { t: "gap", reason, requested, ...page });
+  assert.equal(query({ types: ["thread.*", "note"], topics: undefined }), "?types=thread.*%2Cnote");
+  assert.deepEqual([eventsOf("canvas/x"), eventsOf("feed")], ["/v1/canvases/x/events", "/v1/feed"]);
+  assert.throws(() => pathOf("feed"), TypeError);
 });
