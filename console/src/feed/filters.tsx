@@ -71,9 +71,11 @@ function Input({ name, value, wrong, proposed, typing }: InputProps) {
   const id = useId();
   const { label, placeholder } = SHOWN[name];
   return (
-    <label class="field">
-      <span>{label}</span>
+    // What is wrong describes the field; in its label it would be its name.
+    <div class="field">
+      <label for={id}>{label}</label>
       <input
+        id={id}
         name={name}
         value={value}
         placeholder={placeholder}
@@ -98,7 +100,7 @@ function Input({ name, value, wrong, proposed, typing }: InputProps) {
           ))}
         </datalist>
       )}
-    </label>
+    </div>
   );
 }
 

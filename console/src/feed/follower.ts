@@ -1,6 +1,6 @@
 // Follows the feed for a view: the newest page, then what happens from there on, and pages before it where they are asked for.
 // It keeps the tape, comes back by itself while the hub is away, and draws nothing.
-import type { FeedEvent, Hub, HubError } from "@tambour/client";
+import type { FeedEvent, Gap, Hub, HubError } from "@tambour/client";
 import { signal } from "@preact/signals";
 import { asHubError } from "../parts/resource";
 import { answered, told } from "../reach";
@@ -25,12 +25,12 @@ export interface Followed {
   /** Pages before it are being read. */
   looking: boolean;
   lookingError?: HubError;
-  /** Something that this view did not read yet was removed by retention. */
-  trimmed: boolean;
+  /** Why something that this view did not read yet can’t be had any more. */
+  gap?: Gap["reason"];
 }
 
 export class Follower {
-  readonly now = signal<Followed>({ tape: EMPTY, following: false, looking: false, trimmed: false });
+  readonly now = signal<Followed>({ tape: EMPTY, following: false, looking: false });
   #wanted: Wanted = () => true;
   #filter?: Filter;
   #over = new AbortController();
@@ -53,7 +53,7 @@ export class Follower {
     this.#draw();
     this.close();
     this.#over = new AbortController();
-    this.#set({ following: false, looking: false, error: undefined, lookingError: undefined, trimmed: false });
+    this.#set({ following: false, looking: false, error: undefined, lookingError: undefined, gap: undefined });
     void this.#follow(this.#over.signal);
   }
 
@@ -84,14 +84,16 @@ export class Follower {
 
   async #follow(signal: AbortSignal): Promise<void> {
     const filter = this.#filter!;
+    const limit = narrows(filter) ? PAGE_NARROWED : PAGE;
+    let isShort = false;
     for (;;) {
       try {
-        const limit = narrows(filter) ? PAGE_NARROWED : PAGE;
         const page = await this.hub.feed().page({ ...asked(filter), limit, signal });
         if (signal.aborted) return;
         answered();
         this.#set({ tape: begin(this.now.value.tape, page, this.#wanted), following: true, error: undefined });
         this.#subscribe(filter, page.cursor, signal);
+        isShort = page.events.length < limit;
         break;
       } catch (failed) {
         if (signal.aborted) return;
@@ -103,8 +105,9 @@ export class Follower {
         if (signal.aborted) return;
       }
     }
-    // What was followed may be before the newest page.
-    if (narrows(this.#filter!)) await this.#look(signal, () => this.#holds());
+    // What was followed may be before the newest page; and before a short one there is most often nothing.
+    let looked = 0;
+    await this.#look(signal, () => (!isShort || looked++ > 0) && (!narrows(this.#filter!) || this.#holds()));
   }
 
   /** Whether there is something to see, and no hole in it. */
@@ -120,9 +123,10 @@ export class Follower {
         event: (event) => !signal.aborted && this.#collect(event),
         gap: ({ reason }) => {
           if (signal.aborted) return;
+          this.#draw();
           // A hub that was restored is another one: nothing here is its.
           if (reason !== "trimmed") this.#set({ tape: { ...EMPTY, paused: this.now.value.tape.paused } });
-          this.#set({ trimmed: true });
+          this.#set({ gap: reason });
         },
         forbidden: () => !signal.aborted && this.again(),
         error: (error) => !signal.aborted && this.#set({ error, following: false }),

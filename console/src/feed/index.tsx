@@ -48,7 +48,7 @@ function Following({ hub }: { hub: Hub }) {
         )}
       </div>
       <Refused error={now.error} again={() => follower.again()} />
-      {now.trimmed && <p class="feed-note">Something that this page had not read yet is not kept any more. What is kept follows.</p>}
+      {now.gap && <p class="feed-note">{now.gap === "trimmed" ? "Something that this page had not read yet is not kept any more. What is kept follows." : "The hub’s feed has begun anew. What it keeps follows."}</p>}
       <Body events={events} since={filter.trace !== ""}>
         <Before follower={follower} now={now} count={events.length} full={isFull(now.tape, wanted)} narrowed={isNarrowed} hidden={narrows(filter)} />
       </Body>
