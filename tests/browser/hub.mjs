@@ -85,9 +85,9 @@ export class Hub {
   }
 
   /** A development token. */
-  async token(sub) {
+  async token(sub, role = "member") {
     const args = ["token", "--data", this.directory, "--tenant", TENANT, "--env", ENV, "--sub", sub];
-    const { stdout } = await promisify(execFile)(binary, [...args, "--role", "member", "--ttl", "3600"], { env: this.#env });
+    const { stdout } = await promisify(execFile)(binary, [...args, "--role", role, "--ttl", "3600"], { env: this.#env });
     return stdout.trim();
   }
 
