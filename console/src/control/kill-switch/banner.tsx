@@ -29,7 +29,7 @@ export function SwitchedOff() {
           {more > 0 && ` · and ${more} more`}
           {state.reason && <q dir="auto">{state.reason}</q>}
           {state.changed_at && (
-            <span>
+            <span class="by">
               by <bdi>{state.changed_by}</bdi>, <Time at={state.changed_at} />
             </span>
           )}

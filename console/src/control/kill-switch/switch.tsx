@@ -17,7 +17,7 @@ export function Switch({ item, words, name, family, off, will, want }: SwitchPro
   const isOff = will.has(item) || by !== undefined;
   const changed = will.has(item) !== off.has(item);
   return (
-    <label class="switch" data-off={isOff} data-family={family}>
+    <label class="switch" title={by && `Off by ${by}`} data-off={isOff} data-family={family}>
       {/* Who has an action off by its name and by its family can still take the name back. */}
       <input
         type="checkbox"
@@ -34,7 +34,8 @@ export function Switch({ item, words, name, family, off, will, want }: SwitchPro
         {words} {name && <code>{name}</code>}
       </span>
       {changed && <span class="chip changed">{will.has(item) ? "will go off" : by ? `stays off by ${by}` : "will come on"}</span>}
-      {!changed && by && <span class="chip">off by {by}</span>}
+      {/* Its family is above it, so who sees both needs no more words. */}
+      {!changed && by && <span class="unseen">off by {by}</span>}
     </label>
   );
 }
