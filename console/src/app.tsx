@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Audit } from "./control/audit";
 import { Keys } from "./control/keys";
 import { KillSwitch } from "./control/kill-switch";
+import { SwitchedOff } from "./control/kill-switch/banner";
 import { Feed } from "./feed";
 import { Overview } from "./overview";
 import { Field, Refused } from "./parts";
@@ -39,6 +40,7 @@ export function App() {
       <Nav />
       <div class="page">
         <Bar identity={now.identity} />
+        <SwitchedOff />
         <main id="main" tabIndex={-1}>
           {/* Another person sees everything anew. */}
           <Shown key={`${now.identity.tenant} ${now.identity.env} ${now.identity.sub}`} />

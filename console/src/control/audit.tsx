@@ -1,6 +1,0 @@
-// Audit.
-import { Head } from "../parts";
-
-export function Audit() {
-  return <Head title="Audit" />;
-}

@@ -1,6 +1,0 @@
-// Keys.
-import { Head } from "../parts";
-
-export function Keys() {
-  return <Head title="Keys" />;
-}

@@ -1,6 +1,0 @@
-// KillSwitch.
-import { Head } from "../parts";
-
-export function KillSwitch() {
-  return <Head title="KillSwitch" />;
-}
