@@ -2,6 +2,7 @@
 // It asks nothing by itself.
 import { HubError, type Subscription } from "@tambour/client";
 import { signal } from "@preact/signals";
+import { route } from "./route";
 
 export type Reach = "connecting" | "live" | "away";
 export const reach = signal<Reach>("connecting");
@@ -19,3 +20,10 @@ export function answered(error?: unknown): void {
   const away = error instanceof HubError && (error.status === 0 || error.status >= 502);
   reach.value = away ? "away" : "live";
 }
+
+// What carried one view carries no other.
+let shown = route.value.view;
+route.subscribe(({ view }) => {
+  if (view !== shown) carrier.value = undefined;
+  shown = view;
+});

@@ -5,8 +5,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { asHubError } from "../parts/resource";
 import { answered } from "../reach";
 
-/** Milliseconds from an answer to the next question. */
-const EVERY_MS = 2_000;
+/** Milliseconds from an answer to the next question: two tabs of one person stay below half of the rate of an action. */
+const EVERY_MS = 3_000;
 
 export interface Polled<T> {
   value?: T;

@@ -11,6 +11,7 @@ export const PERMISSIONS: Record<openapi.Permission, string> = {
   "canvases:read": "read canvases of the team",
   "canvases:write": "write to canvases of the team and public ones",
   "feed:read": "read the feed",
+  "stats:read": "see live numbers",
   "audit:read": "read, verify and export the audit",
   "sessions:read": "see who is connected",
   "sessions:write": "end sessions of others",
