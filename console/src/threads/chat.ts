@@ -1,0 +1,170 @@
+// One thread, as it is shown: read live, scrolled back, written to. It has the signals that the view follows; the rules are in
+// conversation.ts and outgoing.ts. It draws nothing.
+import { HubError, type Hub, type openapi, type Subscription, type Topic } from "@tambour/client";
+import { batch, type Signal, signal } from "@preact/signals";
+import { asHubError } from "../parts/resource";
+import { told as reached } from "../reach";
+import { add, addEarlier, behind, type Conversation, lacks, NOTHING } from "./conversation";
+import { dropped, type Outbox, posted, seen, told } from "./outgoing";
+
+/** Events that are there at once, and on each page of earlier ones. */
+const PAGE_EVENTS = 50;
+/** How long nothing new has to come before what was missed counts as read, in milliseconds. */
+const SETTLED_MS = 400;
+
+/** Why nothing more comes. */
+export type Over = "closed" | "deleted" | "forbidden" | "replaced" | HubError;
+
+export interface Chat {
+  readonly thread: string;
+  readonly conversation: Signal<Conversation>;
+  readonly box: Signal<Outbox>;
+  readonly state: Signal<{ now: Subscription["state"]; error?: HubError }>;
+  /** What was missed has been read: from here on it is news. */
+  readonly settled: Signal<boolean>;
+  readonly over: Signal<Over | undefined>;
+  /** Starts to read; what it gives ends it. */
+  start(): () => void;
+  earlier(): Promise<void>;
+  post(text: string): void;
+  again(key: string): void;
+  /** Takes a refused message out; its text. */
+  takeBack(key: string): string;
+  stop(event: string): Promise<unknown>;
+}
+
+/** Messages on their way outlive the view, as they do in the client. */
+const boxes = new WeakMap<Hub, Map<string, Signal<Outbox>>>();
+
+function boxOf(hub: Hub, thread: string): Signal<Outbox> {
+  const known = boxes.get(hub) ?? new Map<string, Signal<Outbox>>();
+  boxes.set(hub, known);
+  const box = known.get(thread) ?? signal<Outbox>([]);
+  known.set(thread, box);
+  return box;
+}
+
+export function openChat(hub: Hub, thread: string): Chat {
+  const topic = hub.topic(`thread/${thread}`);
+  const chat = { conversation: signal(NOTHING), box: boxOf(hub, thread), state: signal<{ now: Subscription["state"]; error?: HubError }>({ now: "connecting" }) };
+  const reading = readerOf(topic, chat);
+  const send = (key: string, text: string) => {
+    const fate = (of: Parameters<typeof told>[2]) => (chat.box.value = seen(told(chat.box.value, key, of), chat.conversation.value.head));
+    topic.publish("chat_message", { text }, { idempotencyKey: key }).then(
+      (written) => fate({ written }),
+      (error) => fate({ error: asHubError(error) }),
+    );
+  };
+  return {
+    thread,
+    ...chat,
+    ...reading,
+    post(text) {
+      const key = randomKey();
+      chat.box.value = posted(chat.box.value, { key, text, after: chat.conversation.value.head });
+      send(key, text);
+    },
+    again(key) {
+      const one = chat.box.value.find((other) => other.key === key);
+      if (!one) return;
+      chat.box.value = told(chat.box.value, key, {});
+      send(key, one.text);
+    },
+    takeBack(key) {
+      const text = chat.box.value.find((one) => one.key === key)?.text ?? "";
+      chat.box.value = dropped(chat.box.value, key);
+      return text;
+    },
+    stop: (event) => topic.stop(event),
+  };
+}
+
+/** What reads: live, and back. A page that was asked for before a gap is of no use behind it: each gap begins an epoch. */
+function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conversation" | "box" | "state">) {
+  const settled = signal(false);
+  const over = signal<Over | undefined>();
+  let epoch = 0;
+  let quiet: ReturnType<typeof setTimeout> | undefined;
+  const settle = () => {
+    if (settled.value || state.value.now !== "live") return;
+    clearTimeout(quiet);
+    quiet = setTimeout(() => (settled.value = true), SETTLED_MS);
+  };
+  const whole = wholeOf(topic, conversation, () => epoch);
+  return {
+    settled,
+    over,
+    async earlier() {
+      const { earlier, whole } = conversation.value;
+      const asked = epoch;
+      if (earlier === undefined || whole) return;
+      const page = await topic.page({ before: earlier, limit: PAGE_EVENTS, fold: true });
+      if (asked === epoch) conversation.value = addEarlier(conversation.value, page);
+    },
+    start() {
+      const subscription = topic.subscribe(
+        { last: PAGE_EVENTS, fold: true },
+        {
+          event(event) {
+            batch(() => {
+              conversation.value = add(conversation.value, event);
+              box.value = seen(box.value, conversation.value.head);
+            });
+            whole();
+            settle();
+          },
+          gap(gap) {
+            epoch++;
+            conversation.value = behind(conversation.value, gap);
+            // Of a thread that is not there any more nothing will be seen.
+            if (gap.reason !== "trimmed") box.value = box.value.filter(({ written }) => !written);
+          },
+          closed: () => (over.value = "closed"),
+          deleted: () => (over.value = "deleted"),
+          forbidden: () => (over.value = "forbidden"),
+          replaced: () => (over.value = "replaced"),
+          error: (error) => (over.value = error),
+          state(now, how) {
+            reached(now, how);
+            state.value = { now, error: how.error };
+            if (now !== "live") settled.value = false;
+            settle();
+          },
+        },
+      );
+      return () => {
+        clearTimeout(quiet);
+        subscription.close();
+      };
+    },
+  };
+}
+
+/** Text came for an event that was not read: the newest page has it, with all of its text. One question at a time. */
+function wholeOf(topic: Topic, conversation: Signal<Conversation>, epoch: () => number): () => void {
+  let asking = false;
+  return async () => {
+    if (asking || !lacks(conversation.value)) return;
+    asking = true;
+    const asked = epoch();
+    try {
+      const { events } = await topic.page({ limit: PAGE_EVENTS, fold: true });
+      if (asked === epoch()) conversation.value = events.reduce(add, conversation.value);
+    } catch {
+      // The next append asks again.
+    } finally {
+      asking = false;
+    }
+  };
+}
+
+/** 128 random bits; `crypto.randomUUID` is not there on pages without TLS. */
+function randomKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The thread itself: its title, who may read it. */
+export const about = (hub: Hub, thread: string, signal?: AbortSignal): Promise<openapi.Topic> =>
+  hub.request<openapi.Topic>("GET", pathOf(thread), { signal });
+
+export const pathOf = (thread: string): string => `/v1/threads/${encodeURIComponent(thread)}`;
