@@ -1,16 +1,22 @@
 // One thread, as it is shown: read live, scrolled back, written to. It has the signals that the view follows; the rules are in
 // conversation.ts and outgoing.ts. It draws nothing.
-import { HubError, type Hub, type openapi, type Subscription, type Topic } from "@tambour/client";
+import { HubError, type Hub, type openapi, type Subscription, type Topic, type TopicEvent } from "@tambour/client";
 import { batch, type Signal, signal } from "@preact/signals";
 import { asHubError } from "../parts/resource";
 import { told as reached } from "../reach";
 import { add, addEarlier, behind, type Conversation, lacks, NOTHING } from "./conversation";
 import { dropped, type Outbox, posted, seen, told } from "./outgoing";
 
-/** Events that are there at once, and on each page of earlier ones. */
-const PAGE_EVENTS = 50;
+/** Events that are there at once. */
+const FIRST_EVENTS = 50;
+/** Events of a page, of earlier ones for example. */
+const PAGE_EVENTS = 100;
 /** How long nothing new has to come before what was missed counts as read, in milliseconds. */
 const SETTLED_MS = 400;
+
+/** What comes within so many milliseconds is drawn at once; and so many events at the most. */
+const TOGETHER_MS = 16;
+const TOGETHER_MAX = 500;
 
 /** Why nothing more comes. */
 export type Over = "closed" | "deleted" | "forbidden" | "replaced" | HubError;
@@ -91,6 +97,25 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
     quiet = setTimeout(() => (settled.value = true), SETTLED_MS);
   };
   const whole = wholeOf(topic, conversation, () => epoch);
+  let come: TopicEvent[] = [];
+  let soon: ReturnType<typeof setTimeout> | undefined;
+  const take = () => {
+    clearTimeout(soon);
+    soon = undefined;
+    if (come.length === 0) return;
+    const events = come;
+    come = [];
+    batch(() => {
+      conversation.value = events.reduce(add, conversation.value);
+      box.value = seen(box.value, conversation.value.head);
+    });
+    void whole();
+    settle();
+  };
+  const ended = (why: Over) => {
+    take();
+    over.value = why;
+  };
   return {
     settled,
     over,
@@ -103,27 +128,25 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
     },
     start() {
       const subscription = topic.subscribe(
-        { last: PAGE_EVENTS, fold: true },
+        { last: FIRST_EVENTS, fold: true },
         {
           event(event) {
-            batch(() => {
-              conversation.value = add(conversation.value, event);
-              box.value = seen(box.value, conversation.value.head);
-            });
-            whole();
-            settle();
+            come.push(event);
+            if (come.length >= TOGETHER_MAX) take();
+            else soon ??= setTimeout(take, TOGETHER_MS);
           },
           gap(gap) {
+            take();
             epoch++;
             conversation.value = behind(conversation.value, gap);
             // Of a thread that is not there any more nothing will be seen.
             if (gap.reason !== "trimmed") box.value = box.value.filter(({ written }) => !written);
           },
-          closed: () => (over.value = "closed"),
-          deleted: () => (over.value = "deleted"),
-          forbidden: () => (over.value = "forbidden"),
-          replaced: () => (over.value = "replaced"),
-          error: (error) => (over.value = error),
+          closed: () => ended("closed"),
+          deleted: () => ended("deleted"),
+          forbidden: () => ended("forbidden"),
+          replaced: () => ended("replaced"),
+          error: ended,
           state(now, how) {
             reached(now, how);
             state.value = { now, error: how.error };
@@ -134,6 +157,7 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
       );
       return () => {
         clearTimeout(quiet);
+        clearTimeout(soon);
         subscription.close();
       };
     },
@@ -141,7 +165,7 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
 }
 
 /** Text came for an event that was not read: the newest page has it, with all of its text. One question at a time. */
-function wholeOf(topic: Topic, conversation: Signal<Conversation>, epoch: () => number): () => void {
+function wholeOf(topic: Topic, conversation: Signal<Conversation>, epoch: () => number): () => Promise<void> {
   let asking = false;
   return async () => {
     if (asking || !lacks(conversation.value)) return;

@@ -28,8 +28,8 @@ export function List({ found, chosen, create }: { found: Resource<Threads>; chos
       <div class="look">
         <input type="search" aria-label="Find a thread" placeholder="Find" value={looked} onInput={(event) => look(event.currentTarget.value)} />
         <select aria-label="Order" value={order} onChange={(event) => sort(event.currentTarget.value as Order)}>
-          <option value="newest">newest first</option>
-          <option value="title">by title</option>
+          <option value="newest">Newest</option>
+          <option value="title">By title</option>
         </select>
       </div>
       <Refused error={found.error?.status === 0 && all ? undefined : found.error} again={found.reload} />

@@ -60,7 +60,7 @@ function Add({ put, name, changed }: { put: (sub: string, can: string) => Promis
         <Field label="Let somebody in">
           <input name="sub" ref={name} required maxLength={256} autocomplete="off" placeholder="their name" />
         </Field>
-        <Field label="who may">
+        <Field label="They may">
           <select name="can">
             <option value="write">read and write</option>
             <option value="read">read</option>

@@ -7,8 +7,9 @@ import { endWords, type Line, type Note, type Said } from "./lines";
 import type { Outgoing } from "./outgoing";
 import { hueOf, initialsOf } from "./person";
 
-/** A longer text is shown in part until it is asked for, in characters. */
+/** A longer text is shown in part until it is asked for, in characters; and one that is still here. */
 const SHOWN_MAX = 20_000;
+const OUTGOING_MAX = 1_000;
 
 export interface Around {
   chat: Chat;
@@ -60,7 +61,7 @@ function SaidView({ line, around }: { line: Said; around: Around }) {
             )}
           </p>
         ) : (
-          <Text text={line.text} whole={growing} />
+          <Text text={line.text} max={growing ? Infinity : SHOWN_MAX} />
         )}
         {line.event && <Details label="A message without text" value={line.event.data} />}
         {answer && <AnswerView line={line} around={around} />}
@@ -78,14 +79,14 @@ function Face({ name, program }: { name: string; program: boolean }) {
   );
 }
 
-function Text({ text, whole }: { text: string; whole: boolean }) {
+function Text({ text, max }: { text: string; max: number }) {
   const [all, showAll] = useState(false);
-  const cut = !whole && !all && text.length > SHOWN_MAX;
+  const cut = !all && text.length > max;
   return (
     <>
       {text !== "" && (
         <p class="text" dir="auto">
-          {cut ? `${text.slice(0, SHOWN_MAX)}…` : text}
+          {cut ? `${text.slice(0, max)}…` : text}
         </p>
       )}
       {cut && (
@@ -168,7 +169,7 @@ export function OutgoingView({ one, more, around, edit }: { one: Outgoing; more:
             {around.me}
           </bdi>
         </p>
-        <Text text={one.text} whole={false} />
+        <Text text={one.text} max={OUTGOING_MAX} />
         {!one.error && !one.written && <p class="answer sending">sending…</p>}
         {one.error && (
           <div class="answer">

@@ -5,6 +5,8 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preac
 
 /** So near counts as the end, in pixels. */
 const NEAR_PX = 32;
+/** Less is rounding. */
+const SCROLLED_PX = 4;
 
 interface Place {
   atEnd: boolean;
@@ -12,26 +14,29 @@ interface Place {
   anchor?: HTMLElement;
   offset: number;
   top: number;
-  height: number;
 }
 
 /** `box` scrolls, and `list` in it has the lines as children. */
 export function useStanding(box: RefObject<HTMLElement | null>, list: RefObject<HTMLElement | null>): { atEnd: boolean; toEnd: () => void } {
   const [atEnd, setAtEnd] = useState(true);
-  const place = useRef<Place>({ atEnd: true, offset: 0, top: 0, height: 0 });
+  const place = useRef<Place>({ atEnd: true, offset: 0, top: 0 });
+  const follow = useCallback(() => {
+    const element = box.current;
+    if (!element || !list.current) return;
+    // At the end is who was there and has not scrolled up since: that the end has moved away says nothing.
+    const { atEnd, top, anchor, offset } = place.current;
+    if (near(element) || (atEnd && element.scrollTop >= top - SCROLLED_PX)) element.scrollTop = element.scrollHeight;
+    else if (!atEnd && anchor?.isConnected) element.scrollTop += anchor.offsetTop - element.scrollTop - offset;
+    note();
+  }, []);
   const note = useCallback(() => {
     place.current = placeIn(box.current!, list.current!);
     setAtEnd(place.current.atEnd);
   }, []);
-  const follow = useCallback(() => {
-    const element = box.current;
-    if (!element) return;
-    const { anchor, offset, top, height } = place.current;
-    // Somebody scrolled up, and the event that says so has not come yet.
-    if (place.current.atEnd && element.scrollTop < top - 4 && element.scrollHeight >= height) return note();
-    if (place.current.atEnd) element.scrollTop = element.scrollHeight;
-    else if (anchor?.isConnected) element.scrollTop += anchor.offsetTop - element.scrollTop - offset;
-    place.current = { ...place.current, top: element.scrollTop, height: element.scrollHeight };
+  const scrolled = useCallback(() => {
+    const { atEnd, top } = place.current;
+    if (atEnd && box.current!.scrollTop >= top - SCROLLED_PX) follow();
+    else note();
   }, []);
   useLayoutEffect(follow);
   useEffect(() => {
@@ -39,24 +44,25 @@ export function useStanding(box: RefObject<HTMLElement | null>, list: RefObject<
     seen.observe(box.current!);
     seen.observe(list.current!);
     const element = box.current!;
-    element.addEventListener("scroll", note, { passive: true });
+    element.addEventListener("scroll", scrolled, { passive: true });
     return () => {
       seen.disconnect();
-      element.removeEventListener("scroll", note);
+      element.removeEventListener("scroll", scrolled);
     };
   }, []);
   const toEnd = useCallback(() => {
     place.current = { ...place.current, atEnd: true, top: 0 };
     follow();
-    setAtEnd(true);
   }, []);
   return { atEnd, toEnd };
 }
 
+const near = (box: HTMLElement): boolean => box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
+
 function placeIn(box: HTMLElement, list: HTMLElement): Place {
-  const { scrollTop: top, scrollHeight: height } = box;
+  const top = box.scrollTop;
   const anchor = firstBelow(list.children, top);
-  return { atEnd: height - top - box.clientHeight < NEAR_PX, anchor, offset: (anchor?.offsetTop ?? 0) - top, top, height };
+  return { atEnd: near(box), anchor, offset: (anchor?.offsetTop ?? 0) - top, top };
 }
 
 /** Lines stand one below the other, so half of them can be left out at each look. */

@@ -30,7 +30,7 @@ export function Settings({ hub, thread, manage, open, close, changed, gone }: As
         <p class="about">
           <code>{thread.id}</code> made by <bdi>{thread.creator}</bdi>, <Time at={thread.created_at} />
         </p>
-        {manage ? <About hub={hub} thread={thread} changed={changed} /> : <p>It is read by {VISIBILITIES[thread.visibility]}.</p>}
+        {manage ? <About hub={hub} thread={thread} changed={changed} /> : <p>It is {VISIBILITIES[thread.visibility]}.</p>}
         <Members hub={hub} thread={thread} manage={manage} changed={changed} />
         <div class="acts ends">
           <button type="button" class="plain" onClick={close}>

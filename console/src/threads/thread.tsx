@@ -1,12 +1,11 @@
 // One thread: its head, its conversation, and where one writes. It ties them together; what is read and sent is in chat.ts.
-import type { HubError, openapi } from "@tambour/client";
+import type { Hub, HubError, openapi } from "@tambour/client";
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { wordsOf } from "../parts";
 import { type Resource, useResource } from "../parts/resource";
 import { href } from "../route";
 import type { Identity } from "../session";
-import type { Hub } from "@tambour/client";
 import { about, type Chat, openChat, type Over } from "./chat";
 import { Composer } from "./composer";
 import { draftOf } from "./draft";
@@ -56,7 +55,7 @@ export function Thread({ again, ...asked }: Asked & { again: () => void }) {
     <section class="thread" aria-label="Thread">
       <TopLine {...asked} found={found} closed={closed} manage={rights?.manage ?? false} />
       <Log around={around} oldest={found.value?.oldest} edit={edit} />
-      <Away chat={chat} />
+      <Away chat={chat} hub={hub} />
       {id === WELCOME && <Hint chat={chat} />}
       {over !== undefined || closed ? (
         <Ended over={closed ? "closed" : over!} again={again} />
@@ -76,6 +75,7 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
   // Where the list gives way to the thread, the focus goes with it.
   useEffect(() => void (matchMedia("(max-width: 46rem)").matches && heading.current?.focus()), []);
   return (
+    <>
     <header class="top-line">
       <a class="back" href={href("threads")}>
         <span aria-hidden="true">‹ </span>All threads
@@ -94,6 +94,7 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
           {manage ? "Manage" : "About"}
         </button>
       )}
+    </header>
       {thread && (
         <Settings
           hub={hub}
@@ -105,22 +106,41 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
           gone={gone}
         />
       )}
-    </header>
+    </>
   );
 }
 
 /** What one should know while the hub is away. */
-function Away({ chat }: { chat: Chat }) {
+function Away({ chat, hub }: { chat: Chat; hub: Hub }) {
+  const offline = useOffline(hub);
   const { now, error } = chat.state.value;
   const count = waiting(chat.box.value);
-  const away = now === "waiting";
-  const why = error && error.status > 0 ? wordsOf(error) : "The hub is away.";
+  const away = now === "waiting" || offline;
+  const why = offline ? "This browser is offline." : error && error.status > 0 ? wordsOf(error) : "The hub is away. It is tried again.";
   const queued = count === 1 ? " 1 message waits and is sent by itself." : count > 1 ? ` ${count} messages wait and are sent by themselves.` : "";
   return (
     <p class="away" role="status">
-      {away && `${why} It is tried again.${queued}`}
+      {away && why + queued}
     </p>
   );
+}
+
+/** A browser that goes offline says so long before a silent connection is noticed; so the connection is asked at once. */
+function useOffline(hub: Hub): boolean {
+  const [offline, set] = useState(!navigator.onLine);
+  useEffect(() => {
+    const look = () => {
+      set(!navigator.onLine);
+      hub.check();
+    };
+    addEventListener("online", look);
+    addEventListener("offline", look);
+    return () => {
+      removeEventListener("online", look);
+      removeEventListener("offline", look);
+    };
+  }, [hub]);
+  return offline;
 }
 
 /** How to have a model here, where none has answered yet. */
@@ -130,7 +150,7 @@ function Hint({ chat }: { chat: Chat }) {
   if (!silent || !chat.settled.value) return null;
   return (
     <p class="hint">
-      No model answers here yet. Any program can: <code tabIndex={0}>{ANSWER}</code>
+      No model answers here yet. Any program can: <code>{ANSWER}</code>
     </p>
   );
 }

@@ -1,7 +1,11 @@
 // Who may read a thread: the choice, in words. It decides nothing.
 import { Field } from "../parts";
 
-export const VISIBILITIES = { team: "the team: everybody of the tenant", private: "its members alone", public: "everybody of the tenant, public" } as const;
+export const VISIBILITIES = {
+  team: "team: everybody who reads threads in this tenant",
+  private: "private: its members, owners and admins",
+  public: "public: everybody in this tenant",
+} as const;
 export type Visibility = keyof typeof VISIBILITIES;
 
 export function Seen({ value }: { value: Visibility }) {
