@@ -2,7 +2,7 @@
 // read as the hub gives it: live, folded, in pages, again, late. A failure names its seed.
 import type { TopicEvent } from "@tambour/client";
 import { expect, test } from "vitest";
-import { add, addEarlier, behind, CHARACTERS_MAX, type Conversation, entryOf, EVENTS_MAX, lacks, NOTHING } from "../src/threads/conversation";
+import { add, addEarlier, behind, CHARACTERS_MAX, type Conversation, entryOf, EVENTS_MAX, lacking, NOTHING } from "../src/threads/conversation";
 import { chance, event, type Log, logOf } from "./threads-log";
 
 const all = (events: readonly TopicEvent[], from: Conversation = NOTHING) => events.reduce(add, from);
@@ -49,7 +49,7 @@ function wander(log: Log, random: (below: number) => number): Conversation {
       at = next;
     }
     // As the view does: text for what is not here is in the newest page.
-    if (lacks(now)) now = all(log.folded(0, at, at), now);
+    if (lacking(now).length > 0) now = all(log.folded(0, at, at), now);
   }
   return now;
 }
@@ -76,7 +76,7 @@ test("memory is bounded by events and by characters, and what went stays away", 
   expect(many.entries[0]!.event.seq).toBe(51);
   const again = all([event(3, "chat_message", { text: "x" }), event(EVENTS_MAX + 51, "append", { event_id: "log.4", data: "y" })], many);
   expect(again.entries).toBe(many.entries);
-  expect(lacks(again)).toBe(false);
+  expect(lacking(again)).toEqual([]);
   const long = "x".repeat(60_000);
   const heavy = all(Array.from({ length: 100 }, (_, at) => event(at + 1, "chat_message", { text: long })));
   expect(heavy.entries.length).toBe(Math.floor(CHARACTERS_MAX / (60_000 + 11)));

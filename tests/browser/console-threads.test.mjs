@@ -252,6 +252,46 @@ test("by keyboard alone: a thread is made, written in, changed, closed and delet
   await context.close();
 });
 
+test("in a narrow window: the list, then the thread, and back", async () => {
+  const viewport = { width: 360, height: 640 };
+  const { page, complaints, context } = await openConsole(browser, hub, "#/threads", { sub: "ada", viewport, colorScheme: "dark" });
+  const fits = async () => assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is wider than the window");
+  await page.getByRole("link", { name: "Welcome to Tambour" }).waitFor();
+  await accessible(page);
+  await fits();
+  await page.getByRole("link", { name: "Welcome to Tambour" }).press("Enter");
+  await page.getByText("No model answers here yet.").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Welcome to Tambour", "the focus goes with the view");
+  await accessible(page);
+  await fits();
+  await page.getByRole("link", { name: "All threads" }).press("Enter");
+  await page.waitForFunction(() => document.activeElement?.textContent === "Threads");
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test("who may not read any more is told, and may write nothing", async () => {
+  const id = "private";
+  await hub.post(token, "/v1/threads", { id, visibility: "private", members: [{ sub: "ben" }] });
+  const as = async (sub) => {
+    const route = `#/threads/${id}?${new URLSearchParams({ token: await hub.token(sub), tenant: TENANT, env: ENV })}`;
+    return openConsole(browser, hub, route);
+  };
+  const cleo = await as("cleo");
+  await cleo.page.getByText("You may not read this thread.").waitFor();
+  assert.equal(await cleo.page.locator("#say").count(), 0);
+  const ben = await as("ben");
+  await ben.page.getByText("Nothing has been said here yet.").waitFor();
+  await say(ben.page, "still here");
+  await shows(ben.page, 1);
+  const headers = { authorization: `Bearer ${token}`, "x-tenant-id": TENANT, "x-env": ENV };
+  assert.equal((await fetch(`${hub.url}/v1/threads/${id}/members/ben`, { method: "DELETE", headers })).status, 204);
+  await ben.page.getByText("You may not read this thread any more.").waitFor();
+  assert.equal(await ben.page.locator("#say").count(), 0);
+  assert.deepEqual([...cleo.complaints, ...ben.complaints].filter((complaint) => !ofTheNetwork(complaint)), []);
+  await close(cleo, ben);
+});
+
 test("what can’t be read, and what is refused, is said", async () => {
   const { page, complaints, context } = await openConsole(browser, hub, "#/threads/nowhere", { sub: "ada" });
   await page.getByText("There is no thread with this id, or not any more.").waitFor();

@@ -1,10 +1,11 @@
 // One thread, as it is shown: read live, scrolled back, written to. It has the signals that the view follows; the rules are in
 // conversation.ts and outgoing.ts. It draws nothing.
-import { HubError, type Hub, type openapi, type Subscription, type Topic, type TopicEvent } from "@tambour/client";
+import { HubError, type Hub, type openapi, type Subscription, type Topic } from "@tambour/client";
 import { batch, type Signal, signal } from "@preact/signals";
 import { asHubError } from "../parts/resource";
 import { told as reached } from "../reach";
-import { add, addEarlier, behind, type Conversation, lacks, NOTHING } from "./conversation";
+import { add, addEarlier, behind, type Conversation, lacking, NOTHING, ORPHANS_MAX } from "./conversation";
+import { gathered } from "./gathered";
 import { dropped, type Outbox, posted, seen, told } from "./outgoing";
 
 /** Events that are there at once. */
@@ -13,10 +14,6 @@ const FIRST_EVENTS = 50;
 const PAGE_EVENTS = 100;
 /** How long nothing new has to come before what was missed counts as read, in milliseconds. */
 const SETTLED_MS = 400;
-
-/** What comes within so many milliseconds is drawn at once; and so many events at the most. */
-const TOGETHER_MS = 16;
-const TOGETHER_MAX = 500;
 
 /** Why nothing more comes. */
 export type Over = "closed" | "deleted" | "forbidden" | "replaced" | HubError;
@@ -97,23 +94,16 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
     quiet = setTimeout(() => (settled.value = true), SETTLED_MS);
   };
   const whole = wholeOf(topic, conversation, () => epoch);
-  let come: TopicEvent[] = [];
-  let soon: ReturnType<typeof setTimeout> | undefined;
-  const take = () => {
-    clearTimeout(soon);
-    soon = undefined;
-    if (come.length === 0) return;
-    const events = come;
-    come = [];
+  const come = gathered((events) => {
     batch(() => {
       conversation.value = events.reduce(add, conversation.value);
       box.value = seen(box.value, conversation.value.head);
     });
     void whole();
     settle();
-  };
+  });
   const ended = (why: Over) => {
-    take();
+    come.now();
     over.value = why;
   };
   return {
@@ -130,13 +120,9 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
       const subscription = topic.subscribe(
         { last: FIRST_EVENTS, fold: true },
         {
-          event(event) {
-            come.push(event);
-            if (come.length >= TOGETHER_MAX) take();
-            else soon ??= setTimeout(take, TOGETHER_MS);
-          },
+          event: come.add,
           gap(gap) {
-            take();
+            come.now();
             epoch++;
             conversation.value = behind(conversation.value, gap);
             // Of a thread that is not there any more nothing will be seen.
@@ -157,23 +143,30 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
       );
       return () => {
         clearTimeout(quiet);
-        clearTimeout(soon);
+        come.drop();
         subscription.close();
       };
     },
   };
 }
 
-/** Text came for an event that was not read: the newest page has it, with all of its text. One question at a time. */
+/**
+ * Text came for an event that was not read: the newest page has it, with all of its text. One question at a time, and one for
+ * each event: one that is not kept any more can't be had.
+ */
 function wholeOf(topic: Topic, conversation: Signal<Conversation>, epoch: () => number): () => Promise<void> {
   let asking = false;
+  const had = new Set<string>();
   return async () => {
-    if (asking || !lacks(conversation.value)) return;
+    const missing = lacking(conversation.value).filter((id) => !had.has(id));
+    if (asking || missing.length === 0) return;
     asking = true;
     const asked = epoch();
     try {
       const { events } = await topic.page({ limit: PAGE_EVENTS, fold: true });
       if (asked === epoch()) conversation.value = events.reduce(add, conversation.value);
+      if (had.size > ORPHANS_MAX) had.clear();
+      for (const id of missing) had.add(id);
     } catch {
       // The next append asks again.
     } finally {

@@ -75,8 +75,8 @@ export function behind(before: Conversation, { reason, oldest }: Pick<Gap, "reas
   return { ...before, holes: [...before.holes, hole].slice(-GAPS_MAX) };
 }
 
-/** Whether text came for an event that is not here: it is in the newest page then. */
-export const lacks = ({ orphans }: Conversation): boolean => orphans.length > 0;
+/** Events that are not here, and text came for them: they are in the newest page then. */
+export const lacking = ({ orphans }: Conversation): string[] => [...new Set(orphans.map(({ event }) => event))];
 
 /** The entry of an event. */
 export function entryOf({ entries }: Conversation, id: string | undefined): Entry | undefined {

@@ -28,6 +28,7 @@ function Both({ hub, identity }: { hub: Hub; identity: Identity }) {
   const made = useRef<string | undefined>(undefined);
   const found = useResource((over) => allOf(hub, over), [hub]);
   useFresh(found.reload);
+  useBack(id);
   const gone = () => {
     found.reload();
     go(href("threads"));
@@ -78,6 +79,15 @@ async function allOf(hub: Hub, signal: AbortSignal): Promise<Found> {
     more = page.has_more && page.threads.length > 0;
   }
   return { threads, more };
+}
+
+/** Where the thread gives way to the list, the focus goes with it. */
+function useBack(id: string | undefined): void {
+  const before = useRef(id);
+  useEffect(() => {
+    if (before.current !== undefined && id === undefined && matchMedia("(max-width: 46rem)").matches) document.querySelector<HTMLElement>(".threads h1")?.focus();
+    before.current = id;
+  }, [id]);
 }
 
 /** Others make threads, too: asks again now and then while somebody looks, and when the hub is back. */

@@ -116,6 +116,7 @@ function Away({ chat, hub }: { chat: Chat; hub: Hub }) {
   const { now, error } = chat.state.value;
   const count = waiting(chat.box.value);
   const away = now === "waiting" || offline;
+  useUnsent(count > 0);
   const why = offline ? "This browser is offline." : error && error.status > 0 ? wordsOf(error) : "The hub is away. It is tried again.";
   const queued = count === 1 ? " 1 message waits and is sent by itself." : count > 1 ? ` ${count} messages wait and are sent by themselves.` : "";
   return (
@@ -123,6 +124,16 @@ function Away({ chat, hub }: { chat: Chat; hub: Hub }) {
       {away && why + queued}
     </p>
   );
+}
+
+/** What waits is in this page's memory: leaving it asks first. */
+function useUnsent(waits: boolean): void {
+  useEffect(() => {
+    if (!waits) return;
+    const ask = (event: Event) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [waits]);
 }
 
 /** A browser that goes offline says so long before a silent connection is noticed; so the connection is asked at once. */
