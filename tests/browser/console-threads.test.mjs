@@ -124,12 +124,19 @@ test("a crash of the hub: both go on by themselves, and what was typed is there"
 
 test("a model’s answer grows, survives a reload, and is stopped by another", async () => {
   const [ada, ben] = await talk("model", "ada", "ben");
-  const model = await startModel({ tokensPerSecond: 30 });
+  // Slow enough to be looked at while it answers.
+  const model = await startModel({ tokensPerSecond: 8 });
   const over = new AbortController();
   const headers = { Authorization: `Bearer ${await hub.token("model")}`, "X-Tenant-Id": TENANT, "X-Env": ENV };
-  void new Producer({ hub: hub.url, thread: "model", headers, model: model.url }).run(over.signal);
   try {
     const answer = ".said:last-of-type .text";
+    await say(ben.page, "Morning! Is the release still planned for today?");
+    await shows(ada.page, 1);
+    await say(ada.page, "At four, the last fix is in review.");
+    await say(ada.page, "Let’s ask what it is that we release.");
+    await shows(ben.page, 3);
+    // It hears what is said from now on.
+    void new Producer({ hub: hub.url, thread: "model", headers, model: model.url }).run(over.signal);
     const longer = (page, length) => page.waitForFunction(([answer, length]) => (document.querySelector(answer)?.textContent.length ?? 0) > length, [answer, length]);
     // The model may not listen yet when the first is asked.
     for (let asked = 0; (await ada.page.locator(".stop").count()) === 0; asked++) {
@@ -154,6 +161,7 @@ test("a model’s answer grows, survives a reload, and is stopped by another", a
     await ben.page.keyboard.press("Enter");
     for (const { page } of [ada, ben]) await page.getByText("stopped by ben").waitFor();
     assert.equal(await ben.page.evaluate(() => document.activeElement?.id), "say", "the focus is not lost with the button");
+    await ben.page.getByRole("status").getByText("model has answered: A tambour is the frame").waitFor({ state: "attached" });
     assert.equal(await ada.page.locator(answer).textContent(), await ben.page.locator(answer).textContent());
     assert.deepEqual([...ada.complaints, ...ben.complaints], []);
   } finally {
@@ -170,8 +178,13 @@ test("who reads further up stays there, and is told what is new; what is earlier
   const { page, complaints, context } = await openConsole(browser, hub, "#/threads/long", { sub: "ada" });
   await page.getByText("early 250", { exact: true }).waitFor();
   const top = () => page.$eval(".log", (log) => [...log.querySelectorAll(".said")].find((one) => one.getBoundingClientRect().bottom > log.getBoundingClientRect().top + 1).textContent);
+  const oldest = () => page.getByText("early 201", { exact: true }).evaluate((one) => one.closest(".said").getBoundingClientRect().top);
+  await page.$eval(".log", (log) => (log.scrollTop = 0));
+  await page.getByRole("button", { name: "To the newest" }).waitFor();
+  const at = await oldest();
   await page.getByRole("button", { name: "Show earlier" }).click();
-  await page.getByText("early 120", { exact: true }).waitFor();
+  await page.getByText("early 120", { exact: true }).waitFor({ state: "attached" });
+  assert.ok(Math.abs((await oldest()) - at) < 2, "what was the oldest is where it was");
   await page.$eval(".log", (log) => (log.scrollTop = 800));
   await page.getByRole("button", { name: "To the newest" }).waitFor();
   const read = await top();

@@ -84,15 +84,9 @@ export function openChat(hub: Hub, thread: string): Chat {
 
 /** What reads: live, and back. A page that was asked for before a gap is of no use behind it: each gap begins an epoch. */
 function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conversation" | "box" | "state">) {
-  const settled = signal(false);
+  const { settled, ...calm } = settledOf(state);
   const over = signal<Over | undefined>();
   let epoch = 0;
-  let quiet: ReturnType<typeof setTimeout> | undefined;
-  const settle = () => {
-    if (settled.value || state.value.now !== "live") return;
-    clearTimeout(quiet);
-    quiet = setTimeout(() => (settled.value = true), SETTLED_MS);
-  };
   const whole = wholeOf(topic, conversation, () => epoch);
   const come = gathered((events) => {
     batch(() => {
@@ -100,7 +94,7 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
       box.value = seen(box.value, conversation.value.head);
     });
     void whole();
-    settle();
+    calm.wait();
   });
   const ended = (why: Over) => {
     come.now();
@@ -136,17 +130,33 @@ function readerOf(topic: Topic, { conversation, box, state }: Pick<Chat, "conver
           state(now, how) {
             reached(now, how);
             state.value = { now, error: how.error };
-            if (now !== "live") settled.value = false;
-            settle();
+            calm.wait();
           },
         },
       );
       return () => {
-        clearTimeout(quiet);
+        calm.drop();
         come.drop();
         subscription.close();
       };
     },
+  };
+}
+
+/** Whether what was missed has been read: it is live, and nothing came for a while. Whatever comes before puts it off. */
+function settledOf(state: Chat["state"]): { settled: Signal<boolean>; wait(): void; drop(): void } {
+  const settled = signal(false);
+  let quiet: ReturnType<typeof setTimeout> | undefined;
+  return {
+    settled,
+    wait() {
+      const live = state.value.now === "live";
+      if (!live) settled.value = false;
+      if (settled.value) return;
+      clearTimeout(quiet);
+      if (live) quiet = setTimeout(() => (settled.value = true), SETTLED_MS);
+    },
+    drop: () => clearTimeout(quiet),
   };
 }
 

@@ -1,5 +1,5 @@
 // Where one writes. It keeps what was typed, and sends nothing by itself.
-import type { Signal } from "@preact/signals";
+import { effect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { keepDraft } from "./draft";
 
@@ -14,7 +14,8 @@ interface Asked {
 export function Composer({ thread, draft, send, focus }: Asked) {
   const box = useRef<HTMLTextAreaElement>(null);
   const text = draft.value;
-  useEffect(() => keepDraft(thread, text), [text]);
+  // At once with each key: a reload waits for no drawing.
+  useEffect(() => effect(() => keepDraft(thread, draft.value)), [thread, draft]);
   useEffect(() => void (focus && box.current?.focus()), []);
   const submit = (event: Event) => {
     event.preventDefault();

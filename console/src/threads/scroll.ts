@@ -1,16 +1,18 @@
 // Where a growing list stands: at its end it stays at its end; who has scrolled up stays with what they read, whatever is added
-// above or below. It knows nothing of what is listed.
+// above or below. It changes nothing but where the list is scrolled to.
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 /** So near counts as the end, in pixels. */
 const NEAR_PX = 32;
+/** What stays in the list while more is added. */
+const LINE = ".said, .note";
 /** Less is rounding. */
 const SCROLLED_PX = 4;
 
 interface Place {
   atEnd: boolean;
-  /** The first child in sight, and how far below the upper edge it is. */
+  /** The first line in sight, and how far below the upper edge it is. What stands between lines comes and goes. */
   anchor?: HTMLElement;
   offset: number;
   top: number;
@@ -74,5 +76,6 @@ function firstBelow(lines: HTMLCollection, top: number): HTMLElement | undefined
     if (offsetTop + offsetHeight <= top) low = middle + 1;
     else high = middle;
   }
+  while (low < lines.length && !lines[low]!.matches(LINE)) low++;
   return lines[low] as HTMLElement | undefined;
 }
