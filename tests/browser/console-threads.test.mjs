@@ -215,9 +215,12 @@ test("by keyboard alone: a thread is made, written in, changed, closed and delet
   };
   await page.getByRole("button", { name: "New thread" }).waitFor();
   await on("New thread");
-  await key("Enter", "Escape");
+  await key("Enter");
+  await page.getByRole("dialog", { name: "New thread" }).waitFor();
+  await key("Escape");
   await page.waitForFunction(() => document.activeElement?.textContent === "New thread");
   await key("Enter");
+  await page.getByRole("dialog", { name: "New thread" }).waitFor();
   await on("Title");
   await page.keyboard.type("Größe & <Plan>");
   await on("Id");

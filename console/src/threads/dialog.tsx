@@ -1,14 +1,15 @@
 // A dialog with a heading, and how what is pressed in it went. Native, so that Escape closes it and the focus goes back.
 import type { HubError } from "@tambour/client";
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { asHubError } from "../parts/resource";
 
 /** Its content is made anew each time it opens. */
 export function Dialog({ open, title, close, children }: { open: boolean; title: ComponentChildren; close: () => void; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // At once: what comes behind it may want the focus, and gets none beside an open dialog.
+  useLayoutEffect(() => {
     if (open && !dialog.current?.open) dialog.current?.showModal();
     if (!open && dialog.current?.open) dialog.current.close();
   }, [open]);

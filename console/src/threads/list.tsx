@@ -58,7 +58,9 @@ function One({ thread, chosen }: { thread: openapi.Topic; chosen: boolean }) {
   return (
     <li>
       <a href={href("threads", thread.id)} aria-current={chosen ? "page" : undefined}>
-        <bdi class="name">{name}</bdi>
+        <bdi class="name" title={name}>
+          {name}
+        </bdi>
         <span class="about">
           {name !== thread.id && <bdi class="mono">{thread.id}</bdi>}
           {thread.visibility !== "team" && <span class="chip">{thread.visibility}</span>}

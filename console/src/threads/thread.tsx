@@ -81,7 +81,7 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
         <span aria-hidden="true">‹ </span>All threads
       </a>
       <h2 ref={heading} tabIndex={-1}>
-        <bdi>{thread ? nameOf(thread) : id}</bdi>
+        <bdi title={thread ? nameOf(thread) : id}>{thread ? nameOf(thread) : id}</bdi>
       </h2>
       <p class="about">
         {thread?.title && <bdi class="mono">{id}</bdi>}
