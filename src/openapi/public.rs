@@ -21,7 +21,7 @@ pub fn console(_: &RouteSpec) -> Doc {
 /// `GET /console/{file}`
 pub fn console_file(_: &RouteSpec) -> Doc {
     Doc::new(PUBLIC, "The console's files")
-        .answers(200, "The file.", [("text/javascript", page()), ("text/css", page())])
+        .answers(200, "The file.", [("text/javascript", page()), ("text/css", page()), ("image/svg+xml", page())])
         .answers(304, HAD, [])
         .refuses(&[Code::RouteUnknown, Code::NameInvalid, Code::OriginForbidden])
 }
