@@ -1,4 +1,4 @@
-// The hub as a browser sees it: the console, a native EventSource, a plain WebSocket; each through kill -9.
+// The hub as a browser's own clients see it: a native EventSource, a plain WebSocket; each through kill -9.
 //
 // Nothing here waits for time to pass: every wait is for something that a reader would see.
 
@@ -10,7 +10,7 @@ import { Hub, crashAndPublishMeanwhile } from "./hub.mjs";
 
 const THREAD = "browser";
 const WAIT_MS_MAX = 60_000;
-// More than the console asks for when it opens, so that only a resume can have them all.
+// More than a page asks for when it opens, so that only a resume can have them all.
 const MISSED = 60;
 
 let browser;
@@ -54,93 +54,6 @@ async function seen(expected) {
   await page.waitForFunction((count) => globalThis.seen.length >= count, expected.length);
   assert.deepEqual(await page.evaluate(() => globalThis.seen), expected);
 }
-
-// ---- the console ----------------------------------------------------------------------------
-
-async function openConsole(token, topic = `thread/${THREAD}`) {
-  const fragment = new URLSearchParams({ token, tenant: "t_demo", env: "dev", topic });
-  await page.addInitScript(() => {
-    globalThis.violations = [];
-    document.addEventListener("securitypolicyviolation", (e) => globalThis.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
-  });
-  return page.goto(`${hub.url}/#${fragment}`);
-}
-
-async function shown(expected) {
-  await page.waitForFunction((count) => document.querySelectorAll("#events .text").length >= count, expected.length);
-  assert.deepEqual(await page.locator("#events .text").allTextContents(), expected);
-}
-
-function stateIs(name) {
-  return page.locator(`#state[data-state="${name}"]`).waitFor();
-}
-
-test("the console shows, publishes, and comes back after a crash", async () => {
-  const token = await hubWithThread();
-  const requests = [];
-  page.on("request", (request) => requests.push(request.url()));
-  await hub.publish(token, THREAD, ["before it opened"]);
-  const answer = await openConsole(token);
-  await stateIs("live");
-  await hub.publish(token, THREAD, ["by HTTP", "<img src=x onerror=alert(1)>"]);
-  const texts = ["before it opened", "by HTTP", "<img src=x onerror=alert(1)>"];
-  await shown(texts);
-
-  await page.getByLabel("Message").fill("from the box");
-  await page.getByRole("button", { name: "Publish" }).click();
-  texts.push("from the box");
-  await shown(texts);
-  await page.waitForFunction(() => document.getElementById("text").value === "");
-  assert.equal(await page.locator("#events .actor").last().textContent(), "alice");
-
-  for (const round of ["first", "second"]) {
-    const missed = numbered(`${round} crash`, MISSED);
-    await crashAndPublishMeanwhile(hub, token, THREAD, missed);
-    texts.push(...missed);
-    await shown(texts);
-    await stateIs("live");
-    await hub.publish(token, THREAD, [`${round} live again`]);
-    texts.push(`${round} live again`);
-    await shown(texts);
-  }
-
-  assert.equal(await page.locator('[data-note="gap"]').count(), 0);
-  assert.deepEqual(complaints, []);
-  assert.deepEqual(await page.evaluate(() => globalThis.violations), []);
-  assert.match(answer.headers()["content-security-policy"] ?? "", /default-src 'none'/);
-  assert.ok(requests.every((url) => !url.includes(token) || url.includes("#")), "the token is in a request");
-});
-
-test("the console asks who you are, and says what it can't show", async () => {
-  const token = await hubWithThread();
-  await page.goto(`${hub.url}/`);
-  await stateIs("stopped");
-  assert.match(await page.locator("#identity").textContent(), /tambour token/);
-  await page.getByLabel("Token").fill("not.a.token");
-  await page.getByLabel("Topic").fill(`thread/${THREAD}`);
-  await page.getByRole("button", { name: "Connect" }).click();
-  await page.locator("#why:not(:empty)").waitFor();
-
-  await page.getByLabel("Token").fill(token);
-  await page.getByRole("button", { name: "Connect" }).click();
-  await stateIs("live");
-
-  await openConsole(token, "thread/nowhere");
-  await page.getByText("topic.unknown").waitFor();
-  await stateIs("stopped");
-  assert.deepEqual(complaints, []);
-});
-
-test("the console stops when the thread is closed", async () => {
-  const token = await hubWithThread();
-  await openConsole(token);
-  await stateIs("live");
-  await hub.post(token, `/v1/threads/${THREAD}/close`, {});
-  await stateIs("stopped");
-  assert.equal(await page.locator("#publish").isVisible(), false);
-});
-
-// ---- the browser's own clients --------------------------------------------------------------
 
 test("a native EventSource comes back by itself after a crash", async () => {
   const token = await hubWithThread({ TAMBOUR__AUTH__ALLOW_JWT_IN_QUERY: "true" });
