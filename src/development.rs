@@ -175,8 +175,6 @@ pub const DEMO_TENANT: &str = "t_demo";
 pub const DEMO_ENV: Env = Env::Dev;
 /// The thread of the demo.
 pub const DEMO_THREAD: &str = "welcome";
-/// How long the token in the printed URL is good for, in seconds: a week of looking around.
-const URL_TTL_SECONDS: u64 = 7 * 86_400;
 
 fn demo_scope() -> Scope {
     Scope { tenant: Tenant::parse(DEMO_TENANT).expect("a tenant's form"), env: DEMO_ENV }
@@ -224,13 +222,6 @@ fn own_deed() -> Arc<Deed> {
         at_ms: now_ms(),
         class: Class::Ordinary,
     })
-}
-
-/// The token in the URL that a first run prints where the page does not sign in by itself: of a member, because URLs are
-/// passed on.
-#[must_use]
-pub fn url_token(secret: &Secret, auth: &Auth) -> String {
-    demo_token(secret, auth, ("alice", Role::Member, URL_TTL_SECONDS), now_ms())
 }
 
 /// A token in the demo's tenant and env: of whom, with which role, good for how many seconds.

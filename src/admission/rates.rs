@@ -4,7 +4,7 @@
 //! counted). Who has done nothing for as long as it takes to have all of it again has no entry.
 //!
 //! Actions are a tenant's, and each principal has a share of them: whoever floods one meets their own share before they
-//! have taken all of it from the others of their tenant.
+//! have taken all of it from the others of their tenant. An owner's and an admin's share is there whatever the others do.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -15,7 +15,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use tambour_actors::principal::Principal;
+use tambour_actors::principal::{Principal, Role};
 use tambour_actors::refusal::{Code, Refusal};
 use tambour_actors::topic_key::Scope;
 
@@ -100,14 +100,19 @@ impl<C: Clock + Clone> Shared<C> {
     }
 
     /// Counts one, or says in how many milliseconds to come back, and why. The share is first: what it refuses is not
-    /// counted against the tenant.
+    /// counted against the tenant. Owners and admins are bound by their own share alone.
     fn take(&self, principal: &Principal, action: &'static str) -> (Allowance, Option<(Met, u64)>) {
         let own = self.share.as_ref().map(|share| share.take(&(principal.into(), action)));
         if let Some((allowance, Some(wait_ms))) = own {
             return (allowance, Some((Met::Share, wait_ms)));
         }
         let (all, wait_ms) = self.all.take(&(principal.scope.clone(), action));
-        let nearest = own.map(|(own, _)| own).filter(|own| wait_ms.is_none() && own.remaining < all.remaining);
+        let own = own.map(|(own, _)| own);
+        if let Some(own) = own.filter(|_| wait_ms.is_some() && principal.role >= Role::Admin) {
+            // Members who flood an action together must not keep from it who has to stop them.
+            return (own, None);
+        }
+        let nearest = own.filter(|own| wait_ms.is_none() && own.remaining < all.remaining);
         (nearest.unwrap_or(all), wait_ms.map(|wait_ms| (Met::Tenant, wait_ms)))
     }
 
@@ -360,6 +365,27 @@ mod tests {
         assert_eq!(Shared::new(1, 1, clock.clone()).unwrap().take(&alice, "x").1, None);
         let whole = Shared::new(100, 100, clock).unwrap();
         assert_eq!((0..200).filter(|_| whole.take(&alice, "x").1.is_none()).count(), 100);
+    }
+
+    #[test]
+    fn members_who_flood_an_action_together_do_not_keep_an_admin_from_it() {
+        let clock = FakeRelativeClock::default();
+        let shared = Shared::new(10, 50, clock.clone()).unwrap();
+        let as_role = |sub: &str, role| Principal { role, ..Principal::clone(&principal("t_a", sub)) };
+        for flooder in ["alice", "bob"] {
+            let flooder = as_role(flooder, Role::Member);
+            assert_eq!((0..50).filter(|_| shared.take(&flooder, "threads.delete").1.is_none()).count(), 5);
+        }
+        assert_eq!(shared.take(&as_role("carol", Role::Member), "threads.delete").1.unwrap().0, Met::Tenant);
+        for role in [Role::Admin, Role::Owner] {
+            let stops_them = as_role(role.as_str(), role);
+            let passed = (0..50).filter(|_| shared.take(&stops_them, "threads.delete").1.is_none()).count();
+            assert_eq!(passed, 5, "their own share, whatever the others did");
+            assert_eq!(shared.take(&stops_them, "threads.delete").1.unwrap().0, Met::Share);
+        }
+        // Where there are no shares all is the tenant's.
+        let whole = Shared::new(10, 100, clock).unwrap();
+        assert_eq!((0..50).filter(|_| whole.take(&as_role("root", Role::Admin), "x").1.is_none()).count(), 10);
     }
 
     proptest! {

@@ -9,8 +9,9 @@ use crate::transport::console::sign_in::Served;
 /// What to open and what to paste, printed where the development secret is the key. What is the default of the
 /// commands is left out.
 ///
-/// Where the hub is this machine's alone the page signs in by itself; elsewhere the token is in the fragment of its URL.
-pub(super) fn words(program: &str, served: Served, data_dir: &Path, token: &str) -> String {
+/// Where the hub is this machine's alone the page signs in by itself; elsewhere it asks for a token. None is printed: what a
+/// hub says is kept in logs.
+pub(super) fn words(program: &str, served: Served, data_dir: &Path) -> String {
     let Served { addr, scheme } = served;
     let defaults = Settings::default();
     let host = if addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { addr.ip().to_string() };
@@ -32,10 +33,10 @@ pub(super) fn words(program: &str, served: Served, data_dir: &Path, token: &str)
     };
     let signed_in = match served.is_local() {
         true => String::new(),
-        false => format!("?token={token}&tenant={}&env={}", development::DEMO_TENANT, development::DEMO_ENV),
+        false => format!("\nIt asks for a token; this makes one:\n  {program} token --sub ada{data}\n"),
     };
     format!(
-        "\nOpen in a browser:\n  {url}/#/threads/{thread}{signed_in}\n\n\
+        "\nOpen in a browser:\n  {url}/#/threads/{thread}\n{signed_in}\n\
          Paste into terminals:\n  {program} tail thread/{thread}{url_argument}{data}\n  \
          {program} publish thread/{thread} hello{url_argument}{data}\n  \
          curl -N -H \"Authorization: Bearer $({program} token --sub me{data})\" -H \"X-Tenant-Id: {tenant}\" \
@@ -74,7 +75,7 @@ mod tests {
 
     /// What is said of a hub at an address.
     fn said(program: &str, scheme: &'static str, addr: &str, data_dir: &str) -> String {
-        words(program, Served { addr: addr.parse().unwrap(), scheme }, Path::new(data_dir), "T")
+        words(program, Served { addr: addr.parse().unwrap(), scheme }, Path::new(data_dir))
     }
 
     #[test]
@@ -93,15 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_in_the_url_only_where_the_page_needs_one() {
-        for (addr, url) in [
-            ("127.0.0.1:8080", "http://127.0.0.1:8080/#/threads/welcome\n"),
-            ("127.3.2.1:9", "http://127.3.2.1:9/#/threads/welcome\n"),
-            ("0.0.0.0:9", "http://127.0.0.1:9/#/threads/welcome?token=T&tenant=t_demo&env=dev\n"),
-            ("192.0.2.1:9", "http://192.0.2.1:9/#/threads/welcome?token=T&tenant=t_demo&env=dev\n"),
+    fn where_the_page_asks_for_a_token_it_is_said_how_to_make_one() {
+        for (addr, url, asks) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080", false),
+            ("127.3.2.1:9", "http://127.3.2.1:9", false),
+            ("0.0.0.0:9", "http://127.0.0.1:9", true),
+            ("192.0.2.1:9", "http://192.0.2.1:9", true),
         ] {
             let words = said("tambour", "http", addr, "d");
-            assert!(words.contains(&format!("Open in a browser:\n  {url}")), "{words}");
+            assert!(words.contains(&format!("Open in a browser:\n  {url}/#/threads/welcome\n")), "{words}");
+            assert_eq!(words.contains("\n  tambour token --sub ada --data d\n"), asks, "{words}");
         }
     }
 }

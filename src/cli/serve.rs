@@ -229,7 +229,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     actix_rt::System::new().block_on(async move {
         let (terminal, hangups) = (std::io::stderr().is_terminal(), signals::hangups());
         let is_demo = development.is_some();
-        let (data_dir, auth) = (settings.store.data_dir.clone(), settings.auth.clone());
+        let data_dir = settings.store.data_dir.clone();
         let demo = async |store: &SqliteStore| {
             if !is_demo {
                 return;
@@ -243,9 +243,8 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         let (admin, served) = (hub.admin_addr(), hub.at());
         let mut words =
             format!("metrics on http://{admin}/metrics\nlistening on {}://{}\n", served.scheme, served.addr);
-        if let Some(secret) = &development {
-            let token = development::url_token(secret, &auth);
-            words.push_str(&first_steps::words(&first_steps::program(), served, &data_dir, &token));
+        if is_demo {
+            words.push_str(&first_steps::words(&first_steps::program(), served, &data_dir));
         }
         match super::print(&words) {
             // Who started the hub need not listen to it.

@@ -139,11 +139,12 @@ fn names_this_machine(headers: &(impl HeaderSource + ?Sized)) -> bool {
     let mut hosts = headers.values("host");
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let Ok(host) = std::str::from_utf8(host) else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let (name, port) = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']').unwrap_or_default(),
+        None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    is_port && (name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()))
 }
 
 /// The file of a path, or 304 to who has it (RFC 9110, sections 13.1.2 and 15.4.5).
@@ -189,8 +190,10 @@ mod tests {
         for here in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "[::1]"] {
             assert!(is(&[here]), "{here}");
         }
-        for there in ["", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"]
-        {
+        for there in [
+            "", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]",
+            "[::1].evil.example:8080", "[::1]x", "[::1", "localhost:evil", "localhost:", "localhost:99999", "localhost:1:2",
+        ] {
             assert!(!is(&[there]), "{there}");
         }
         assert!(!is(&[]) && !is(&["localhost", "evil.example"]));

@@ -20,7 +20,7 @@ const EVENTS: &str = "/v1/threads/x/events";
 struct Place {
     dir: TempDir,
     hub: Process,
-    _answering: Guarded,
+    answering: Guarded,
 }
 
 impl Place {
@@ -38,7 +38,7 @@ impl Place {
         let mut said = BufReader::new(answering.0.stderr.take().unwrap()).lines().map_while(Result::ok);
         assert!(said.any(|line| line.contains("answering in thread/x")));
         std::thread::spawn(move || said.for_each(drop));
-        Self { dir, hub, _answering: answering }
+        Self { dir, hub, answering }
     }
 
     fn say(&self, text: &str) {
@@ -123,4 +123,40 @@ fn what_is_no_question_is_not_answered_and_a_failure_is_told() {
     assert_eq!(place.ended(), "exit status: 3");
     place.answered("the question");
     assert_eq!(place.folded().iter().filter(|event| event["type"] == "message").count(), 1);
+}
+
+#[test]
+fn nobody_else_can_take_the_stop_away() {
+    let place = Place::answering("cat pipe");
+    place.say("go on");
+    let mut pipe = place.pipe();
+    pipe.write_all(b"and on").unwrap();
+    let event = place.answered("and on");
+    let claims = json!({ "type": "message", "data": { "role": "assistant", "run_id": event["data"]["run_id"] } });
+    Ask::by("mallory", "POST", EVENTS).json(claims).send(place.hub.addr).ok(201);
+    place.publish(&json!({ "type": "stop", "data": { "event_id": event["id"] } }));
+    assert_eq!(place.ended(), "stopped");
+}
+
+#[test]
+fn an_answer_that_never_ends_is_cut_and_its_end_told() {
+    let place = Place::answering("cat >/dev/null; yes a");
+    place.say("how much?");
+    assert_eq!(place.ended(), "the answer is longer than 262144 bytes");
+    let folded = place.folded();
+    let answer = folded.iter().find(|event| event["type"] == "message").unwrap();
+    let text = answer["fold"]["text"].as_str().unwrap();
+    assert!(text.starts_with("a\na\n") && text.len() <= 262_144, "{} bytes", text.len());
+}
+
+#[test]
+fn who_is_told_to_end_leaves_no_program_and_says_so() {
+    let mut place = Place::answering("echo $$ > inner; echo here; sleep 1000");
+    place.say("go on");
+    place.answered("here\n");
+    let inner = std::fs::read_to_string(place.dir.path().join("inner")).unwrap();
+    place.answering.signal("TERM");
+    assert_eq!(place.answering.ended().code(), Some(0));
+    assert_eq!(place.ended(), "stopped");
+    assert!(!Command::new("kill").args(["-0", inner.trim()]).output().unwrap().status.success());
 }

@@ -33,6 +33,15 @@ impl Made {
         self.0.1.notify_all();
     }
 
+    /// Waits for the first line; `false`: there is none.
+    pub(super) fn begins(&self) -> bool {
+        let mut lines = self.0.0.lock();
+        while lines.bytes.is_empty() && !lines.over {
+            self.0.1.wait(&mut lines);
+        }
+        !lines.bytes.is_empty()
+    }
+
     /// All of them from the first.
     pub(super) fn reader(&self) -> Reader {
         Reader { made: self.clone(), at: 0 }
@@ -72,6 +81,7 @@ mod tests {
             let mut text = String::new();
             reader.read_to_string(&mut text).map(|_| text)
         };
+        assert!(made.begins());
         let early = made.reader();
         let reading = std::thread::spawn(move || text(early));
         made.line(&serde_json::json!("a\nb"));
@@ -79,5 +89,8 @@ mod tests {
         made.line(&serde_json::json!("too late"));
         assert_eq!(reading.join().unwrap().unwrap(), "1\n\"a\\nb\"\n");
         assert_eq!(text(made.reader()).unwrap(), "1\n\"a\\nb\"\n");
+        let none = Made::default();
+        none.end();
+        assert!(!none.begins());
     }
 }

@@ -38,8 +38,19 @@ const ROLE: Role = Role::Admin;
 /// How long the token is good, in seconds.
 const TTL_SECONDS: u64 = 3_600;
 /// What proxies add to requests. One of these: who asks is not who is connected.
-const OF_PROXIES: [&str; 6] =
-    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+const OF_PROXIES: [&str; 11] = [
+    "cf-connecting-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+];
 
 /// Where and how the hub is served.
 #[derive(Debug, Clone, Copy)]
