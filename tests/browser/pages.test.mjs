@@ -64,7 +64,9 @@ test("the ten lines of README: two tabs chat, and go on over a restart, with wha
   const [, lines] = /## In your own page.*?```html\n(.*?)```/s.exec(readme);
   assert.ok(lines.trim().split("\n").length <= 10, "ten lines");
   files[""] = lines.replaceAll("http://127.0.0.1:8080", hub.url);
-  files.token = await hub.token("me");
+  // The line that README has for it: what it prints is the file.
+  assert.match(readme, /^    target\/release\/tambour token --sub me > token$/m);
+  files.token = execFileSync(process.env.TAMBOUR_BIN, ["token", "--sub", "me", "--data", hub.directory], { encoding: "utf8" });
   const [one, two] = [await tab(""), await tab("")];
   await say(one, "hello");
   await shows(two, ["me: hello"]);

@@ -130,7 +130,12 @@ export class Log<E, O extends StartOptions, P extends PageStart> {
         call(() => handlers.state?.(now, how));
       },
       done: (error) => {
-        if (error !== undefined && error !== options.signal?.reason) call(() => handlers.error?.(error as HubError));
+        if (error === undefined || error === options.signal?.reason) return;
+        call(() => {
+          // Nobody is there to be told: it is an uncaught error, and no page that stays empty.
+          if (!handlers.error) throw error;
+          handlers.error(error as HubError);
+        });
       },
     });
     reader = read.reader;

@@ -44,7 +44,7 @@ export class Tokens {
 
   /** The token to use now. Fails with `client.token`. */
   async get(): Promise<string> {
-    if (typeof this.provider === "string") return this.provider;
+    if (typeof this.provider === "string") return this.provider.trim();
     if (this.#token !== undefined && staleInMs(this.#takenAt, expiryOf(this.#token), Date.now()) > 0) return this.#token;
     return (this.#asking ??= this.#ask(this.provider).finally(() => (this.#asking = undefined)));
   }
@@ -72,7 +72,8 @@ export class Tokens {
     let timer: ReturnType<typeof setTimeout>;
     const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error("no token in time")), this.timeoutMs)));
     try {
-      this.#token = await Promise.race([provider(), late]);
+      // A file or a command often ends with a line feed; no token has white space.
+      this.#token = (await Promise.race([provider(), late])).trim();
       this.#takenAt = Date.now();
       return this.#token;
     } catch (cause) {

@@ -80,7 +80,7 @@ export interface Handlers<M extends Types = Types, E = TopicEvent<M>> {
   /** It may not be read any more. */
   forbidden?(): void;
   replaced?(): void;
-  /** It was refused for good. */
+  /** It is refused for good. Without this handler that is an uncaught error. */
   error?(error: HubError): void;
   /** With what it waits for, or which transport carries it. */
   state?(state: State, how: { transport?: Transport; error?: HubError }): void;

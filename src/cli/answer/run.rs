@@ -106,7 +106,9 @@ impl Run {
     fn make(&self, program: &Program, text: String, event_id: &str, made: &Made) -> String {
         let (mut bytes, mut count) = (0, 0_u64);
         let ended = program.run(text, &self.group, |text| {
-            bytes += text.len();
+            let text = Value::from(text);
+            // As JSON, which is what the hub counts.
+            bytes += text.to_string().len();
             if bytes > APPENDED_BYTES_MAX {
                 return false;
             }
