@@ -2,7 +2,7 @@
 import { Hub, HubError } from "@tambour/client";
 import { useState } from "preact/hooks";
 import { Field, Refused } from "./parts";
-import { asHubError } from "./parts/resource";
+import { asHubError } from "./parts/errors";
 import { enter, type Identity, start, subjectOf } from "./session";
 
 export function SignIn({ why, before }: { why: string; before?: Partial<Identity> }) {

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Field } from "../../parts";
 import { go, href } from "../../route";
-import { isoOf, localOf } from "../pieces/local-time";
+import { isoOf, localOf } from "../../parts/local-time";
 import { type Filter, filterOf, OUTCOMES } from "./filter";
 
 /** Actions that entries have, and families: a help to type, not the limit of what may be typed. */
