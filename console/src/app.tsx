@@ -29,10 +29,13 @@ const SHOWN: Record<View, { title: string; of: FunctionComponent }> = {
 
 export function App() {
   const now = session.value;
+  document.title = "Tambour";
   if (now.state === "starting") return <p class="starting">Connecting to the hub…</p>;
   if (now.state === "asking") return <SignIn why={now.why} before={now.before} />;
-  const { title, of: Shown } = SHOWN[route.value.view];
-  document.title = `${title} · Tambour`;
+  const { view, id } = route.value;
+  const { title, of: Shown } = SHOWN[view];
+  // Tabs with two threads are told apart.
+  document.title = [...(view === "threads" && id ? [id] : []), title, "Tambour"].join(" · ");
   return (
     <>
       <a class="skip" href="#main" onClick={skip}>
@@ -108,7 +111,7 @@ function Who({ identity }: { identity: Identity }) {
   const [open, setOpen] = useState(false);
   return (
     <>
-      <button type="button" class="plain who" onClick={() => setOpen(true)} aria-haspopup="dialog">
+      <button type="button" class="plain me" onClick={() => setOpen(true)} aria-haspopup="dialog">
         <span class="unseen">You are </span>
         <bdi>{identity.sub}</bdi>
         {identity.role && <small> {identity.role}</small>}

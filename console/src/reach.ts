@@ -1,6 +1,6 @@
 // Whether the hub can be reached, as views find out: the one line in the page's head says so, for all of them.
 // It asks nothing by itself.
-import type { Subscription } from "@tambour/client";
+import type { HubError, Subscription } from "@tambour/client";
 import { computed, signal } from "@preact/signals";
 import { asHubError, isAway } from "./parts/errors";
 
@@ -28,9 +28,15 @@ export function told(state: Subscription["state"], { transport, error }: { trans
   if (state === "live") requests.value = "live";
 }
 
+/** Why the hub does not know who looks: then nothing here can go on. */
+export const strange = signal<HubError | undefined>(undefined);
+
 /** An answer came, or did not. */
-export function answered(error?: unknown): void {
-  requests.value = error !== undefined && isAway(asHubError(error)) ? "away" : "live";
+export function answered(failed?: unknown): void {
+  const error = failed === undefined ? undefined : asHubError(failed);
+  requests.value = error && isAway(error) ? "away" : "live";
+  // 401 of a place that takes another kind of token says nothing of this one.
+  strange.value = error?.status === 401 && error.code !== "auth.wrong_tier" ? error : undefined;
 }
 
 if (typeof addEventListener === "function") {

@@ -2,6 +2,7 @@
 // hub object of the page. A token is in this tab's memory and its session storage, and nowhere else.
 import { Hub } from "@tambour/client";
 import { computed, signal } from "@preact/signals";
+import { strange } from "./reach";
 import { parse } from "./route";
 
 /** Who looks, and where. */
@@ -90,6 +91,11 @@ export function leave(why = ""): void {
   sessionStorage.removeItem(KEPT);
   session.value = { state: "asking", why, before };
 }
+
+// Whoever the hub does not know is asked again who they are; where they were stays in the address.
+strange.subscribe((error) => {
+  if (error && session.peek().state === "in") leave(`The hub does not take this token: ${error.detail || error.code}.`);
+});
 
 /** Who a JWT is about, as it says itself: to be shown, never to be believed. */
 export function subjectOf(token: string): string {

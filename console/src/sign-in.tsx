@@ -1,13 +1,15 @@
 // Asks for a token, where the hub signs nobody in by itself. It tries the token before it believes it.
 import { Hub, HubError } from "@tambour/client";
 import { useState } from "preact/hooks";
-import { Field, Refused } from "./parts";
+import { Act, Field, Refused } from "./parts";
 import { asHubError } from "./parts/errors";
-import { enter, type Identity, start, subjectOf } from "./session";
+import { enter, type Identity, rename, start, subjectOf } from "./session";
 
 export function SignIn({ why, before }: { why: string; before?: Partial<Identity> }) {
   const [error, setError] = useState<HubError>();
   const [busy, setBusy] = useState(false);
+  // Whom the hub signed in by itself a moment ago.
+  const own = before?.token === undefined ? before?.sub : undefined;
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -30,13 +32,13 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
           </button>
         </p>
       )}
-      <p>Say who you are: a token of your issuer, or on the hub’s machine one for development:</p>
+      <p>Sign in with a token of your issuer. For development, this makes one, on the hub’s machine:</p>
       <pre tabIndex={0}>
         <code>tambour token --sub ada --role admin</code>
       </pre>
       <form onSubmit={submit}>
         <Field label="Token">
-          <input name="token" required autocomplete="off" spellcheck={false} type="password" />
+          <input name="token" required autofocus autocomplete="off" spellcheck={false} type="password" />
         </Field>
         <div class="row">
           <Field label="Tenant">
@@ -51,8 +53,15 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
           </Field>
         </div>
         <Refused error={error} />
-        <button disabled={busy}>Sign in</button>
+        <button disabled={busy} aria-busy={busy}>
+          Sign in
+        </button>
       </form>
+      {own !== undefined && (
+        <Act kind="plain" run={() => rename(own)}>
+          Go on as {own}, without a token
+        </Act>
+      )}
     </main>
   );
 }

@@ -44,7 +44,7 @@ function List({ me }: { me: { sub: string; role?: string } }) {
   return (
     <>
       <Head title="Sessions" says="Who is connected, and how far each is behind. Looked at again every few seconds." />
-      <Whose person={person} count={sessions.length} more={list?.has_more ?? false} end={(all) => setEnding({ all })} />
+      <Whose person={person} count={list && sessions.length} more={list?.has_more ?? false} end={(all) => setEnding({ all })} />
       <Standing of={asked} />
       {list && !list.complete && (
         <p class="sessions-note" role="status">
@@ -78,7 +78,7 @@ function List({ me }: { me: { sub: string; role?: string } }) {
 }
 
 /** Whose sessions are shown, in the URL too; and where it is one person, the way to end all of theirs. */
-function Whose({ person, count, more, end }: { person: string; count: number; more: boolean; end: (person: string) => void }) {
+function Whose({ person, count, more, end }: { person: string; count: number | undefined; more: boolean; end: (person: string) => void }) {
   const [typed, setTyped] = useState(person);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => setTyped((before) => (before.trim() === person ? before : person)), [person]);
@@ -99,11 +99,11 @@ function Whose({ person, count, more, end }: { person: string; count: number; mo
         <input name="person" value={typed} placeholder="everybody" maxLength={256} autocomplete="off" autocapitalize="none" spellcheck={false} onInput={(event) => typing(event.currentTarget.value)} />
       </Field>
       <p>
-        {counted(count)}
+        {count !== undefined && counted(count)}
         {more && ", and more"}
       </p>
       {person && (
-        <button type="button" class="danger" disabled={count === 0} onClick={() => end(person)}>
+        <button type="button" class="danger" disabled={!count} onClick={() => end(person)}>
           End all of <bdi>{person}</bdi>
         </button>
       )}
