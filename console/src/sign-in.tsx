@@ -1,23 +1,19 @@
 // Asks for a token, where the hub signs nobody in by itself. It tries the token before it believes it.
-import { Hub, HubError } from "@tambour/client";
-import { useState } from "preact/hooks";
+import { Hub } from "@tambour/client";
 import { Act, Field, Refused } from "./parts";
-import { asHubError } from "./parts/errors";
+import { textOf, useRun } from "./parts/run";
 import { enter, type Identity, rename, start, subjectOf } from "./session";
 
 export function SignIn({ why, before }: { why: string; before?: Partial<Identity> }) {
-  const [error, setError] = useState<HubError>();
-  const [busy, setBusy] = useState(false);
+  const { busy, error, run } = useRun();
   // Whom the hub signed in by itself a moment ago.
   const own = before?.token === undefined ? before?.sub : undefined;
-  const submit = async (event: SubmitEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const text = (name: string) => String(form.get(name)).trim();
-    const identity: Identity = { token: text("token"), tenant: text("tenant"), env: text("env") as Identity["env"], sub: subjectOf(text("token")) };
-    setBusy(true);
-    setError(await refusal(identity));
-    setBusy(false);
+    const token = textOf(form, "token");
+    const identity: Identity = { token, tenant: textOf(form, "tenant"), env: textOf(form, "env") as Identity["env"], sub: subjectOf(token) };
+    void run(() => tried(identity));
   };
   return (
     <main class="sign-in">
@@ -53,9 +49,7 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
           </Field>
         </div>
         <Refused error={error} />
-        <button disabled={busy} aria-busy={busy}>
-          Sign in
-        </button>
+        <button aria-busy={busy}>Sign in</button>
       </form>
       {own !== undefined && (
         <Act kind="plain" run={() => rename(own)}>
@@ -66,14 +60,12 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
   );
 }
 
-/** Signs in, or says what the hub has against it. */
-async function refusal(identity: Identity): Promise<HubError | undefined> {
-  const trying = new Hub({ url: location.origin, tenant: identity.tenant, env: identity.env, token: identity.token! });
+/** Signs in, or fails with what the hub has against it. */
+async function tried(identity: Identity): Promise<void> {
+  const trying = new Hub({ url: location.origin, tenant: identity.tenant, env: identity.env, token: identity.token!, storage: false, page: false });
   try {
     await trying.request("GET", "/v1/limits");
     enter(identity);
-  } catch (error) {
-    return asHubError(error);
   } finally {
     trying.close();
   }

@@ -69,6 +69,7 @@ test("the audit shows all of it, is sought through, verified and saved", async (
     const all = await control.entries();
     await button(page, "Verify").click();
     await text(page, `Whole: ${all.length} entries are as they were written`);
+    await focused(page, "Verify");
     assert.equal(await page.getByLabel("The head, to keep", { exact: true }).textContent(), `${all[0].seq}:${all[0].hash}`);
     await picture(page, "audit");
     const kept = page.getByLabel("Compare with what you kept");

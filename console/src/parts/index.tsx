@@ -43,12 +43,15 @@ export function Standing({ of: { value, error, reload } }: { of: Pick<Resource<u
   return <Empty>{error ? "The hub is away. This is shown when it is back." : "Asking the hub…"}</Empty>;
 }
 
-/** A button that does something and says how it went: it can't be pressed twice, and shows what was refused. */
+/**
+ * A button that does something and says how it went: it can't be pressed twice, and shows what was refused. While it is busy it
+ * keeps the focus, which a disabled one would lose.
+ */
 export function Act({ run: does, children, kind, disabled, label }: ActProps) {
   const { busy, error, run } = useRun();
   return (
     <span class="act">
-      <button type="button" class={kind} disabled={disabled || busy} aria-busy={busy} aria-label={label} onClick={() => void run(does)}>
+      <button type="button" class={kind} disabled={disabled} aria-disabled={busy || undefined} aria-busy={busy} aria-label={label} onClick={() => void run(does)}>
         {children}
       </button>
       <Refused error={error} />

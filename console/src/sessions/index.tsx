@@ -64,10 +64,10 @@ function List({ me }: { me: { sub: string; role?: string } }) {
       </div>
       {(after || list?.has_more) && (
         <div class="acts">
-          <button type="button" class="plain" disabled={!after} onClick={() => setPages(pages.slice(0, -1))}>
+          <button type="button" class="plain" aria-disabled={!after} onClick={() => after && setPages(pages.slice(0, -1))}>
             Before
           </button>
-          <button type="button" class="plain" disabled={!list?.has_more} onClick={() => setPages([...pages, sessions.at(-1)!.connection_id])}>
+          <button type="button" class="plain" aria-disabled={!list?.has_more} onClick={() => list?.has_more && setPages([...pages, sessions.at(-1)!.connection_id])}>
             Next
           </button>
         </div>

@@ -24,7 +24,7 @@ export function EntryShown({ seq, known, close }: EntryProps) {
       <Standing of={asked} />
       {entry && <Inside of={entry} />}
       <div class="acts">
-        <button type="button" class="plain" disabled={seq <= 1} onClick={() => shown(seq - 1)}>
+        <button type="button" class="plain" aria-disabled={seq <= 1} onClick={() => seq > 1 && shown(seq - 1)}>
           The one before
         </button>
         <button type="button" onClick={close}>

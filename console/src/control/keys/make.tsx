@@ -47,9 +47,7 @@ export function Make({ hub, own, made, close }: MakeProps) {
           <button type="button" class="plain" onClick={close}>
             Cancel
           </button>
-          <button disabled={busy} aria-busy={busy}>
-            Make it
-          </button>
+          <button aria-busy={busy}>Make it</button>
         </div>
       </form>
     </Dialog>
