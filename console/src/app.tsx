@@ -29,7 +29,7 @@ const SHOWN: Record<View, { title: string; of: FunctionComponent }> = {
 
 export function App() {
   const now = session.value;
-  document.title = "Tambour";
+  document.title = now.state === "asking" ? "Sign in · Tambour" : "Tambour";
   if (now.state === "starting") return <p class="starting">Connecting to the hub…</p>;
   if (now.state === "asking") return <SignIn why={now.why} before={now.before} />;
   const { view, id } = route.value;

@@ -1,11 +1,15 @@
 // Asks for a token, where the hub signs nobody in by itself. It tries the token before it believes it.
 import { Hub } from "@tambour/client";
+import { useEffect, useRef } from "preact/hooks";
 import { Act, Field, Refused } from "./parts";
 import { textOf, useRun } from "./parts/run";
 import { enter, type Identity, rename, start, subjectOf } from "./session";
 
 export function SignIn({ why, before }: { why: string; before?: Partial<Identity> }) {
   const { busy, error, run } = useRun();
+  const box = useRef<HTMLInputElement>(null);
+  // What had the focus before is gone.
+  useEffect(() => box.current?.focus(), []);
   // Whom the hub signed in by itself a moment ago.
   const own = before?.token === undefined ? before?.sub : undefined;
   const submit = (event: SubmitEvent) => {
@@ -34,7 +38,7 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
       </pre>
       <form onSubmit={submit}>
         <Field label="Token">
-          <input name="token" required autofocus autocomplete="off" spellcheck={false} type="password" />
+          <input ref={box} name="token" required autocomplete="off" spellcheck={false} type="password" />
         </Field>
         <div class="row">
           <Field label="Tenant">

@@ -82,6 +82,8 @@ test("a token that is not taken leads to the form, and from there to where one w
   const { page, complaints, context } = await openConsole(browser, hub, link("rubbish"));
   await page.getByRole("alert").filter({ hasText: "The hub does not take this token" }).waitFor();
   assert.equal(page.url(), `${hub.url}/#/threads/welcome`);
+  await page.waitForFunction(() => document.activeElement.name === "token");
+  assert.equal(await page.title(), "Sign in · Tambour");
   await accessible(page);
   await page.getByLabel("Token").fill("rubbish, too");
   await page.keyboard.press("Enter");
