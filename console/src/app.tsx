@@ -8,8 +8,9 @@ import { SwitchedOff } from "./control/kill-switch/banner";
 import { Feed } from "./feed";
 import { Overview } from "./overview";
 import { Field, Refused } from "./parts";
-import { asHubError } from "./parts/resource";
-import { carrier, reach } from "./reach";
+import { Dialog } from "./parts/dialog";
+import { textOf, useRun } from "./parts/run";
+import { carrier, offline, reach } from "./reach";
 import { href, route, type View } from "./route";
 import { type Identity, leave, rename, session } from "./session";
 import { Sessions } from "./sessions";
@@ -28,10 +29,13 @@ const SHOWN: Record<View, { title: string; of: FunctionComponent }> = {
 
 export function App() {
   const now = session.value;
+  document.title = now.state === "asking" ? "Sign in · Tambour" : "Tambour";
   if (now.state === "starting") return <p class="starting">Connecting to the hub…</p>;
   if (now.state === "asking") return <SignIn why={now.why} before={now.before} />;
-  const { title, of: Shown } = SHOWN[route.value.view];
-  document.title = `${title} · Tambour`;
+  const { view, id } = route.value;
+  const { title, of: Shown } = SHOWN[view];
+  // Tabs with two threads are told apart.
+  document.title = [...(view === "threads" && id ? [id] : []), title, "Tambour"].join(" · ");
   return (
     <>
       <a class="skip" href="#main" onClick={skip}>
@@ -57,15 +61,19 @@ function skip(event: Event): void {
 }
 
 function Nav() {
+  const list = useRef<HTMLUListElement>(null);
+  const { view } = route.value;
+  // In a narrow window they are a row that scrolls.
+  useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [view]);
   return (
     <nav aria-label="Views">
       <p class="brand">
         <img src="/console/icon.svg" alt="" width="24" height="24" /> Tambour
       </p>
-      <ul>
-        {Object.entries(SHOWN).map(([view, { title }]) => (
-          <li>
-            <a href={href(view as View)} aria-current={route.value.view === view ? "page" : undefined}>
+      <ul ref={list}>
+        {Object.entries(SHOWN).map(([one, { title }]) => (
+          <li key={one}>
+            <a href={href(one as View)} aria-current={view === one ? "page" : undefined}>
               {title}
             </a>
           </li>
@@ -75,18 +83,23 @@ function Nav() {
   );
 }
 
-const REACHED = { connecting: "connecting", live: "live", away: "the hub is away, trying again" };
+const CARRIERS: Record<string, string> = { ws: "WebSocket", sse: "SSE", poll: "long polls" };
+
+/** Whether the hub is there: the one place that says it, for all views. */
+function standing(): string {
+  if (reach.value === "connecting") return "connecting";
+  if (reach.value === "away") return offline.value ? "This browser is offline." : "The hub is away. It is tried again.";
+  return carrier.value ? `live over ${CARRIERS[carrier.value]}` : "live";
+}
 
 function Bar({ identity }: { identity: Identity }) {
-  const live = reach.value === "live" && carrier.value ? ` over ${{ ws: "WebSocket", sse: "SSE", poll: "long polls" }[carrier.value]}` : "";
   return (
     <div class="bar">
       <p id="state" role="status" data-state={reach.value}>
-        {REACHED[reach.value]}
-        {live}
+        {standing()}
       </p>
       <p class="where">
-        {identity.tenant} · {identity.env}
+        <bdi>{identity.tenant}</bdi> · {identity.env}
       </p>
       <Who identity={identity} />
     </div>
@@ -96,51 +109,46 @@ function Bar({ identity }: { identity: Identity }) {
 /** Who looks; where the hub signs in by itself, another name is one click away. */
 function Who({ identity }: { identity: Identity }) {
   const [open, setOpen] = useState(false);
-  const [failed, setFailed] = useState<unknown>();
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (open) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [open]);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const name = String(new FormData(event.currentTarget as HTMLFormElement).get("name")).trim();
-    try {
-      await rename(name);
-      setOpen(false);
-    } catch (error) {
-      setFailed(error);
-    }
-  };
   return (
     <>
-      <button type="button" class="plain who" onClick={() => setOpen(true)} aria-haspopup="dialog">
+      <button type="button" class="plain me" onClick={() => setOpen(true)} aria-haspopup="dialog">
         <span class="unseen">You are </span>
-        {identity.sub}
+        <bdi>{identity.sub}</bdi>
         {identity.role && <small> {identity.role}</small>}
       </button>
-      <dialog ref={dialog} onClose={() => setOpen(false)} aria-labelledby="who-title">
-        <h2 id="who-title">You are {identity.sub}</h2>
-        {identity.token === undefined && (
-          <form onSubmit={submit}>
-            <Field label="Another name" hint="This hub is for development on this machine, so it signs you in as whoever you say.">
-              <input name="name" required maxLength={128} defaultValue={identity.sub} autocomplete="off" />
-            </Field>
-            <Refused error={failed === undefined ? undefined : asHubError(failed)} />
-            <div class="acts">
-              <button>Use it</button>
-            </div>
-          </form>
-        )}
-        <div class="acts">
-          <button type="button" class="plain" onClick={() => setOpen(false)}>
-            Close
-          </button>
-          <button type="button" class="plain" onClick={() => leave()}>
-            Sign in with a token
-          </button>
-        </div>
-      </dialog>
+      {open && <Whoever identity={identity} close={() => setOpen(false)} />}
     </>
+  );
+}
+
+function Whoever({ identity, close }: { identity: Identity; close: () => void }) {
+  const { busy, error, run } = useRun();
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const name = textOf(new FormData(event.currentTarget as HTMLFormElement), "name");
+    if (await run(() => rename(name))) close();
+  };
+  return (
+    <Dialog title={`You are ${identity.sub}`} close={close}>
+      {identity.token === undefined && (
+        <form onSubmit={submit}>
+          <Field label="Be somebody else" hint="This hub is for development on this machine, so it signs you in as whoever you say.">
+            <input name="name" required maxLength={128} defaultValue={identity.sub} autocomplete="off" autocapitalize="none" spellcheck={false} dir="auto" />
+          </Field>
+          <Refused error={error} />
+          <div class="acts">
+            <button aria-busy={busy}>Use this name</button>
+          </div>
+        </form>
+      )}
+      <div class="acts ends">
+        <button type="button" class="plain" onClick={close}>
+          Close
+        </button>
+        <button type="button" class="plain" onClick={() => leave()}>
+          Sign in with a token
+        </button>
+      </div>
+    </Dialog>
   );
 }

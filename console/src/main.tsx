@@ -3,7 +3,8 @@
 import "./style.css";
 import { render } from "preact";
 import { App } from "./app";
-import { start } from "./session";
+import { followed, start } from "./session";
 
 render(<App />, document.getElementById("app")!);
+addEventListener("hashchange", followed);
 void start();

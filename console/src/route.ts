@@ -38,6 +38,12 @@ function decode(text: string): string {
 /** Where the page is. */
 export const route = signal<Route>(parse(typeof location === "undefined" ? "" : location.hash));
 
+/** Goes there without a step back: what is typed would make one of each key. */
+export function replace(to: string): void {
+  history.replaceState(null, "", to);
+  route.value = parse(to);
+}
+
 /** Goes there. */
 export function go(to: string): void {
   location.hash = to;

@@ -2,7 +2,8 @@
 // hub object of the page. A token is in this tab's memory and its session storage, and nowhere else.
 import { Hub } from "@tambour/client";
 import { computed, signal } from "@preact/signals";
-import { parse } from "./route";
+import { strange } from "./reach";
+import { parse, route } from "./route";
 
 /** Who looks, and where. */
 export interface Identity {
@@ -91,6 +92,11 @@ export function leave(why = ""): void {
   session.value = { state: "asking", why, before };
 }
 
+// Whoever the hub does not know is asked again who they are; where they were stays in the address.
+strange.subscribe((error) => {
+  if (error && session.peek().state === "in") leave(`The hub does not take this token: ${error.detail || error.code}.`);
+});
+
 /** Who a JWT is about, as it says itself: to be shown, never to be believed. */
 export function subjectOf(token: string): string {
   try {
@@ -119,12 +125,19 @@ async function ask(sub: string): Promise<SignedIn | undefined> {
   return answer.status === 204 ? undefined : ((await answer.json()) as SignedIn);
 }
 
-/** A URL may bring a token behind its `#`; it is taken out of the address at once, so that it is in no history. */
+/** A link that is opened where the page is open already. */
+export function followed(): void {
+  const given = fromFragment();
+  if (given) enter(given);
+}
+
+/** A URL may bring a token behind its `#`; it is taken out of the address at once. A browser's history may have seen it. */
 function fromFragment(): Identity | undefined {
   const { query } = parse(location.hash);
   const token = query.get("token");
   if (!token) return undefined;
   history.replaceState(null, "", location.hash.split("?")[0]);
+  route.value = parse(location.hash);
   const env = query.get("env") as Identity["env"] | null;
   return { token, tenant: query.get("tenant") ?? "", env: env ?? "dev", sub: subjectOf(token) };
 }

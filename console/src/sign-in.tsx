@@ -1,21 +1,23 @@
 // Asks for a token, where the hub signs nobody in by itself. It tries the token before it believes it.
-import { Hub, HubError } from "@tambour/client";
-import { useState } from "preact/hooks";
-import { Field, Refused } from "./parts";
-import { asHubError } from "./parts/resource";
-import { enter, type Identity, start, subjectOf } from "./session";
+import { Hub } from "@tambour/client";
+import { useEffect, useRef } from "preact/hooks";
+import { Act, Field, Refused } from "./parts";
+import { textOf, useRun } from "./parts/run";
+import { enter, type Identity, rename, start, subjectOf } from "./session";
 
 export function SignIn({ why, before }: { why: string; before?: Partial<Identity> }) {
-  const [error, setError] = useState<HubError>();
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
+  const { busy, error, run } = useRun();
+  const box = useRef<HTMLInputElement>(null);
+  // What had the focus before is gone.
+  useEffect(() => box.current?.focus(), []);
+  // Whom the hub signed in by itself a moment ago.
+  const own = before?.token === undefined ? before?.sub : undefined;
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const text = (name: string) => String(form.get(name)).trim();
-    const identity: Identity = { token: text("token"), tenant: text("tenant"), env: text("env") as Identity["env"], sub: subjectOf(text("token")) };
-    setBusy(true);
-    setError(await refusal(identity));
-    setBusy(false);
+    const token = textOf(form, "token");
+    const identity: Identity = { token, tenant: textOf(form, "tenant"), env: textOf(form, "env") as Identity["env"], sub: subjectOf(token) };
+    void run(() => tried(identity));
   };
   return (
     <main class="sign-in">
@@ -30,13 +32,13 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
           </button>
         </p>
       )}
-      <p>Say who you are: a token of your issuer, or on the hub’s machine one for development:</p>
+      <p>Sign in with a token of your issuer. For development, this makes one, on the hub’s machine:</p>
       <pre tabIndex={0}>
         <code>tambour token --sub ada --role admin</code>
       </pre>
       <form onSubmit={submit}>
         <Field label="Token">
-          <input name="token" required autocomplete="off" spellcheck={false} type="password" />
+          <input ref={box} name="token" required autocomplete="off" spellcheck={false} type="password" />
         </Field>
         <div class="row">
           <Field label="Tenant">
@@ -51,20 +53,23 @@ export function SignIn({ why, before }: { why: string; before?: Partial<Identity
           </Field>
         </div>
         <Refused error={error} />
-        <button disabled={busy}>Sign in</button>
+        <button aria-busy={busy}>Sign in</button>
       </form>
+      {own !== undefined && (
+        <Act kind="plain" run={() => rename(own)}>
+          Go on as {own}, without a token
+        </Act>
+      )}
     </main>
   );
 }
 
-/** Signs in, or says what the hub has against it. */
-async function refusal(identity: Identity): Promise<HubError | undefined> {
-  const trying = new Hub({ url: location.origin, tenant: identity.tenant, env: identity.env, token: identity.token! });
+/** Signs in, or fails with what the hub has against it. */
+async function tried(identity: Identity): Promise<void> {
+  const trying = new Hub({ url: location.origin, tenant: identity.tenant, env: identity.env, token: identity.token!, storage: false, page: false });
   try {
     await trying.request("GET", "/v1/limits");
     enter(identity);
-  } catch (error) {
-    return asHubError(error);
   } finally {
     trying.close();
   }

@@ -1,8 +1,8 @@
 // Numbers as they are read, and when the hub is asked again.
 import { expect, test } from "vitest";
 import { bytes, count, described, exact, figure, milliseconds, percent, perSecond, words } from "../src/overview/figures";
-import { pauseMs } from "../src/overview/pace";
 import { plotsOf } from "../src/overview/plots";
+import { pauseMs } from "../src/parts/poll";
 
 test.each([
   [0, count, "0"],

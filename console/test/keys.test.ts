@@ -1,7 +1,7 @@
 // Keys: how they stand, who finds them, and the line that tries one.
 import type { openapi } from "@tambour/client";
 import { expect, test } from "vitest";
-import { isoOf, localOf } from "../src/control/pieces/local-time";
+import { isoOf, localOf } from "../src/parts/local-time";
 import { curlOf, inDays, matching, rolesUpTo, standing } from "../src/control/keys/rules";
 
 const NOW = Date.parse("2026-11-22T12:00:00Z");

@@ -1,5 +1,5 @@
 // The TypeScript client as a real browser runs it, on a page of another origin than the hub's: live, over crashes of the hub
-// and reloads of the page, by its WebSocket and by EventSource. It loads what `npm run build` of clients/typescript has made.
+// and reloads of the page, by its WebSocket and by EventSource; and offline. It loads what `npm run build` of clients/typescript has made.
 //
 // Nothing here waits for time to pass: every wait is for something that a reader would see.
 
@@ -88,3 +88,30 @@ for (const [over, options] of [
     }
   });
 }
+
+test("a browser that goes offline notices it by itself, and misses nothing", async () => {
+  const hub = await Hub.make({ TAMBOUR__HTTP__ALLOWED_ORIGINS: origin });
+  const context = await browser.newContext();
+  try {
+    await hub.start();
+    const token = await hub.token("alice");
+    await hub.create(token, THREAD);
+    const page = await context.newPage();
+    page.setDefaultTimeout(WAIT_MS_MAX);
+    await page.goto(origin);
+    // A heartbeat would notice it, too, but not before 25 s.
+    await read(page, hub.url, token, { checkMs: 1_000 });
+    assert.equal(await page.evaluate(() => globalThis.reading.transport), "ws");
+    await context.setOffline(true);
+    await page.waitForFunction(() => globalThis.reading.state === "waiting", undefined, { timeout: 15_000 });
+    await hub.publish(token, THREAD, ["while it was offline"]);
+    await page.evaluate(() => void globalThis.topic.publish("chat_message", { text: "written offline" }));
+    await context.setOffline(false);
+    await page.waitForFunction(() => globalThis.texts.length === 2);
+    assert.deepEqual(await page.evaluate(() => globalThis.texts), ["while it was offline", "written offline"]);
+    assert.equal(await page.evaluate(() => globalThis.reading.state), "live");
+  } finally {
+    await context.close();
+    await hub.remove();
+  }
+});

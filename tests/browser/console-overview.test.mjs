@@ -95,7 +95,7 @@ test("an empty hub invites; readers and events move the plots", () =>
     assert.ok((await inked(page, "Deliveries")) > 0, "the line of the deliveries rises");
     const label = await page.getByRole("img", { name: /^Deliveries: / }).getAttribute("aria-label");
     assert.match(label, /most [1-9][\d.,]*K?\/s in the last 5 minutes\.$/);
-    await picture(page, "console-overview");
+    await picture(page, "overview");
     await accessible(page);
     for (const one of more) await one.page.context().close();
     await page.waitForFunction(() => document.querySelector('[data-of="connections"] b').textContent === "0");

@@ -44,7 +44,7 @@ export interface HubOptions {
   backoff?: Backoff;
   /** Writes that may wait, over all topics; 1,000. */
   queueMax?: number;
-  /** Where `online`, `pageshow` and `visibilitychange` are heard: the page. */
+  /** Where `online`, `offline`, `pageshow` and `visibilitychange` are heard: the page. */
   page?: EventTarget | false;
 }
 
@@ -56,7 +56,8 @@ export interface Core {
   read(topic: string, options: ReadOptions & FeedOptions, out: Out): { reader: Reader; keep(cursor: string): void };
 }
 
-const PAGE_EVENTS = ["online", "pageshow", "visibilitychange"];
+/** `offline` too: a browser may hold the frames of a WebSocket then, and not close it. */
+const PAGE_EVENTS = ["online", "offline", "pageshow", "visibilitychange"];
 
 /** The client of one hub, for one caller. */
 export class Hub {
@@ -114,7 +115,7 @@ export class Hub {
     return this.#outbox.size;
   }
 
-  /** Finds out now whether connections live, and tries again what waits. Pages do so when they are seen again or online. */
+  /** Finds out now whether connections live, and tries again what waits. Pages do so when they are seen again, online or offline. */
   readonly check = (): void => {
     if ((globalThis as Record<string, any>).document?.visibilityState === "hidden") return;
     for (const reader of this.#readers) reader.check();

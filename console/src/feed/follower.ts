@@ -2,7 +2,8 @@
 // It keeps the tape, comes back by itself while the hub is away, and draws nothing.
 import type { FeedEvent, Gap, Hub, HubError } from "@tambour/client";
 import { signal } from "@preact/signals";
-import { asHubError } from "../parts/resource";
+import { asHubError } from "../parts/errors";
+import { pauseMs } from "../parts/poll";
 import { answered, told } from "../reach";
 import { asked, type Filter, narrows, sameAsked } from "./filter";
 import { begin, EMPTY, isFull, pause, prepend, ROWS_MAX, resume, shownOf, take, type Tape, type Wanted } from "./tape";
@@ -12,8 +13,6 @@ const PAGE = 200;
 const PAGE_NARROWED = 500;
 /** Pages that one wish for something earlier looks at; requests are rated. */
 const PAGES_MAX = 5;
-/** Milliseconds between tries while the hub can't answer. */
-const AGAIN_MS = 2_000;
 /** Milliseconds for which events are collected before they are drawn. */
 const DRAWN_MS = 40;
 
@@ -100,8 +99,9 @@ export class Follower {
         const error = asHubError(failed);
         answered(error);
         this.#set({ error });
-        if (!passes(error)) return;
-        await pauseOf(Math.max(error.retryAfterMs ?? 0, AGAIN_MS), signal);
+        const pause = pauseMs(error, undefined, 0);
+        if (pause === undefined) return;
+        await pauseOf(pause, signal);
         if (signal.aborted) return;
       }
     }
@@ -130,7 +130,8 @@ export class Follower {
         },
         forbidden: () => !signal.aborted && this.again(),
         error: (error) => !signal.aborted && this.#set({ error, following: false }),
-        state: (state, how) => !signal.aborted && told(state, how),
+        // Its end is told whatever ends it.
+        state: (state, how) => (state === "ended" || !signal.aborted) && told(state, how),
       },
     );
   }
@@ -181,9 +182,6 @@ export class Follower {
     this.now.value = { ...this.now.value, ...change };
   }
 }
-
-/** Whether it is worth trying again without anybody’s doing. */
-const passes = ({ status, code }: HubError): boolean => (status === 0 && code !== "client.closed") || status === 429 || status >= 500;
 
 /** Waits, or is aborted. */
 function pauseOf(ms: number, signal: AbortSignal): Promise<void> {

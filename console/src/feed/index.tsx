@@ -3,8 +3,8 @@
 import type { FeedEvent, Hub } from "@tambour/client";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Empty, Head, Refused } from "../parts";
-import { go, href, parse, route } from "../route";
+import { Head, Refused, Standing } from "../parts";
+import { go, href, replace as shownAt, route } from "../route";
 import { hub } from "../session";
 import { filterOf, meets, narrows, queryOf, type Typed, typedIn } from "./filter";
 import { Counts, Filters } from "./filters";
@@ -47,7 +47,7 @@ function Following({ hub }: { hub: Hub }) {
           </button>
         )}
       </div>
-      <Refused error={now.error} again={() => follower.again()} />
+      <Standing of={{ value: now.following || events.length > 0 || undefined, error: now.error, reload: () => follower.again() }} />
       {now.gap && <p class="feed-note">{now.gap === "trimmed" ? "Something that this page had not read yet is not kept any more. What is kept follows." : "The hub’s feed has begun anew. What it keeps follows."}</p>}
       <Body events={events} since={filter.trace !== ""}>
         <Before follower={follower} now={now} count={events.length} full={isFull(now.tape, wanted)} narrowed={isNarrowed} hidden={narrows(filter)} />
@@ -109,7 +109,7 @@ interface BeforeProps {
 /** What is before the first row: more of it, or why not. */
 function Before({ follower, now, count, full, narrowed, hidden }: BeforeProps) {
   const { tape, looking, following, lookingError } = now;
-  if (!following && count === 0) return now.error ? null : <Empty>Reading the feed…</Empty>;
+  if (!following && count === 0) return null;
   const isOver = !tape.more;
   return (
     <div class="feed-before">
@@ -139,12 +139,7 @@ function focusRows(): void {
   document.getElementById("feed-rows")?.focus({ preventScroll: true });
 }
 
-/** Each key would be a step back of its own otherwise. */
-function replace(typed: Partial<Typed>): void {
-  const to = href("feed", undefined, queryOf(typed));
-  history.replaceState(null, "", to);
-  route.value = parse(to);
-}
+const replace = (typed: Partial<Typed>): void => shownAt(href("feed", undefined, queryOf(typed)));
 
 const names = (events: readonly FeedEvent[], of: (event: FeedEvent) => string): string[] => [...new Set(events.map(of))].sort();
 

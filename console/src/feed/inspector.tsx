@@ -1,13 +1,13 @@
 // All of one event: beside the list where there is room, else in a dialog over it. It shows what came and changes nothing.
 import { type FeedEvent, topicOf } from "@tambour/client";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { Json } from "../parts";
+import { Copy } from "../parts/copy";
+import { Dialog } from "../parts/dialog";
+import { NO_ROOM_BESIDE, useMedia } from "../parts/media";
 import { href } from "../route";
 import { about } from "./filter";
 import { personOf, threadOf } from "./words";
-
-/** Below this there is no room beside the list. */
-const NARROW = "(max-width: 64rem)";
 
 interface InspectorProps {
   event: FeedEvent;
@@ -16,41 +16,44 @@ interface InspectorProps {
 }
 
 export function Inspector(props: InspectorProps) {
-  const narrow = useMedia(NARROW);
-  return narrow ? <Over {...props} /> : <Beside {...props} />;
+  const over = useMedia(NO_ROOM_BESIDE);
+  return over ? <Over {...props} /> : <Beside {...props} />;
 }
 
 function Beside(props: InspectorProps) {
   return (
     <aside class="card feed-inspector" aria-labelledby="inspected">
+      <header>
+        <h2 id="inspected">{props.event.type}</h2>
+        <button type="button" class="plain" onClick={props.close}>
+          Close
+        </button>
+      </header>
       <Content {...props} />
     </aside>
   );
 }
 
 function Over(props: InspectorProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current!.showModal();
-  }, []);
   return (
-    <dialog ref={dialog} class="feed-inspector" aria-labelledby="inspected" onClose={props.close}>
+    <Dialog title={props.event.type} close={props.close} class="wide feed-inspector">
       <Content {...props} />
-    </dialog>
+      <div class="acts">
+        <button type="button" onClick={props.close}>
+          Close
+        </button>
+      </div>
+    </Dialog>
   );
 }
 
-function Content({ event, close, follow }: InspectorProps) {
+function Content({ event, follow }: InspectorProps) {
   const topic = topicOf(event);
   const told = about(event);
+  const json = useRef<HTMLDivElement>(null);
+  const id = useRef<HTMLElement>(null);
   return (
     <>
-      <header>
-        <h2 id="inspected">{event.type}</h2>
-        <button type="button" class="plain" onClick={close}>
-          Close
-        </button>
-      </header>
       <dl>
         <dt>Topic</dt>
         <dd>
@@ -72,6 +75,10 @@ function Content({ event, close, follow }: InspectorProps) {
         <dd>
           <time dateTime={event.time}>{event.time}</time>
         </dd>
+        <dt>Id</dt>
+        <dd class="mono" ref={id}>
+          {event.id}
+        </dd>
         <dt>Trace</dt>
         <dd class="mono">{event.meta.trace_id}</dd>
       </dl>
@@ -79,10 +86,16 @@ function Content({ event, close, follow }: InspectorProps) {
         <button type="button" onClick={() => follow(event.meta.trace_id)}>
           Follow this trace
         </button>
-        <Copy text={event.id} what="Copy the id" />
-        <Copy text={JSON.stringify(event, null, 2)} what="Copy the JSON" />
+        <Copy text={event.id} select={() => id.current}>
+          Copy the id
+        </Copy>
+        <Copy text={JSON.stringify(event, null, 2)} select={() => json.current}>
+          Copy the JSON
+        </Copy>
       </div>
-      <Json value={event} aria-label="The event as JSON" role="group" />
+      <div ref={json}>
+        <Json value={event} aria-label="The event as JSON" role="group" />
+      </div>
     </>
   );
 }
@@ -90,39 +103,4 @@ function Content({ event, close, follow }: InspectorProps) {
 function Topic({ name }: { name: string }) {
   const thread = threadOf(name);
   return thread === undefined ? <span class="mono">{name}</span> : <a class="mono" href={href("threads", thread)}>{name}</a>;
-}
-
-/** Copies a text, and says so where the button is; its name stays, so that nothing is read out twice. */
-function Copy({ text, what }: { text: string; what: string }) {
-  const [said, say] = useState("");
-  useEffect(() => say(""), [text]);
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      say("Copied");
-    } catch {
-      say("This browser doesn’t let pages copy; mark the text below.");
-    }
-  };
-  return (
-    <span class="act">
-      <button type="button" class="plain" onClick={copy}>
-        {what}
-      </button>
-      <small role="status">{said}</small>
-    </span>
-  );
-}
-
-/** Whether a media query holds, also when the window changes. */
-function useMedia(query: string): boolean {
-  const [holds, set] = useState(() => matchMedia(query).matches);
-  useEffect(() => {
-    const media = matchMedia(query);
-    const changed = () => set(media.matches);
-    changed();
-    media.addEventListener("change", changed);
-    return () => media.removeEventListener("change", changed);
-  }, [query]);
-  return holds;
 }

@@ -1,12 +1,9 @@
 // What is shown to who may not see the numbers of a tenant: why, and the connections that are counted for who looks.
-import type { Hub, HubError } from "@tambour/client";
-import { useEffect, useState } from "preact/hooks";
-import { Table } from "../parts";
-import { asHubError } from "../parts/resource";
-import { answered } from "../reach";
+import type { Hub } from "@tambour/client";
+import { Standing, Table } from "../parts";
+import { useFocusBack } from "../parts/focus";
+import { useResource } from "../parts/resource";
 import { exact, words } from "./figures";
-import { useFocusBack } from "./focus";
-import { poll } from "./pace";
 
 const EVERY_MS = 5_000;
 
@@ -40,34 +37,25 @@ export function Denied({ hub, again }: { hub: Hub; again: () => void }) {
 }
 
 function Connections({ hub }: { hub: Hub }) {
-  const [limits, set] = useState<Limits>();
-  const [error, fail] = useState<HubError>();
-  useEffect(
-    () =>
-      poll(async (signal) => {
-        try {
-          const told = await hub.request<Limits>("GET", "/v1/limits", { signal });
-          if (!signal.aborted) (set(told), fail(undefined), answered());
-        } catch (failed) {
-          if (!signal.aborted) (fail(asHubError(failed)), answered(failed));
-          throw failed;
-        }
-      }, EVERY_MS),
-    [hub],
-  );
-  if (!limits) return <p class="empty">{error ? error.detail : "Asking the hub…"}</p>;
+  const limits = useResource((signal) => hub.request<Limits>("GET", "/v1/limits", { signal }), [hub], { every: EVERY_MS });
+  const { value } = limits;
   return (
-    <Table caption="Connections" head={["Connections", "Now", "At most"]}>
-      {Object.entries(COUNTED).map(([key, name]) => {
-        const { used, max } = limits.connections[key as keyof typeof COUNTED];
-        return (
-          <tr key={key}>
-            <td>{name}</td>
-            <td>{words(used, exact)}</td>
-            <td>{words(max, exact)}</td>
-          </tr>
-        );
-      })}
-    </Table>
+    <>
+      <Standing of={limits} />
+      {value && (
+        <Table caption="Connections" head={["Connections", { words: "Now", number: true }, { words: "At most", number: true }]}>
+          {Object.entries(COUNTED).map(([key, name]) => {
+            const { used, max } = value.connections[key as keyof typeof COUNTED];
+            return (
+              <tr key={key}>
+                <td>{name}</td>
+                <td class="number">{words(used, exact)}</td>
+                <td class="number">{words(max, exact)}</td>
+              </tr>
+            );
+          })}
+        </Table>
+      )}
+    </>
   );
 }

@@ -1,13 +1,12 @@
 // What is told in one number, without a plot.
-import type { ComponentChildren } from "preact";
-import { Time } from "../parts";
+import { Fact, Time } from "../parts";
 import { exact, words } from "./figures";
 import type { Answer, Part } from "./samples";
 
 export function Facts({ answer, part }: { answer: Answer; part: Part }) {
   const of = answer[part]!;
   return (
-    <dl class="facts">
+    <dl class="facts strip">
       <Fact name="Hub up since">
         <Time at={answer.started_at} />
       </Fact>
@@ -17,14 +16,5 @@ export function Facts({ answer, part }: { answer: Answer; part: Part }) {
       {part === "hub" && <Fact name="Writes that wait">{words(answer.hub!.write_queue, exact)}</Fact>}
       {part === "hub" && <Fact name="Store">{answer.hub!.store_full ? <span class="chip bad">full</span> : <span class="chip good">has room</span>}</Fact>}
     </dl>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

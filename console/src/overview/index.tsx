@@ -3,12 +3,12 @@
 import type { Hub } from "@tambour/client";
 import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { Head, Refused } from "../parts";
+import { Head, Standing } from "../parts";
+import { useFocusBack } from "../parts/focus";
 import { go, href, route } from "../route";
 import { hub } from "../session";
 import { Denied } from "./denied";
 import { Facts } from "./facts";
-import { useFocusBack } from "./focus";
 import { Plot } from "./plot";
 import { plotsOf } from "./plots";
 import type { Answer, Part } from "./samples";
@@ -44,9 +44,7 @@ function Live({ hub }: { hub: Hub }) {
       <Head title="Overview" says={SAYS}>
         {last?.hub && <Toggle part={part} />}
       </Head>
-      {error && error.status > 0 && error.status < 500 && <Refused error={error} again={again} />}
-      {!last && !error && <p class="empty">Asking the hub…</p>}
-      {!last && error && (error.status === 0 || error.status >= 500) && <p class="empty">The hub is away. The numbers begin when it is back.</p>}
+      <Standing of={{ value: last, error, reload: again }} />
       {last && <Warnings last={last} away={error !== undefined} />}
       {last && <Facts answer={last} part={part} />}
       {last && (
@@ -92,7 +90,7 @@ function Warnings({ last, away }: { last: Answer; away: boolean }) {
           The store is full: nothing can be written until the hub has room on its disk. Readers go on.
         </p>
       )}
-      {away && <p class="note">These are the last numbers; they go on when the hub answers again.</p>}
+      {away && <p class="late">These are the last numbers; they go on when the hub answers again.</p>}
       {last.scope.deliveries_total === 0 && !away && <Invite />}
     </>
   );

@@ -37,7 +37,7 @@ export function Plot({ plot, history, part, pointed, note }: PlotProps) {
         })}
       </div>
       <Canvas plot={plot} columns={[times(history), ...lines]} label={`${label.join(". ")}.`} pointed={pointed} />
-      {note && <p class="note">{note}</p>}
+      {note && <p class="late">{note}</p>}
     </section>
   );
 }

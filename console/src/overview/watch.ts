@@ -2,9 +2,9 @@
 // It asks only while somebody follows.
 import type { Hub, HubError } from "@tambour/client";
 import { type Signal, signal } from "@preact/signals";
-import { asHubError } from "../parts/resource";
+import { asHubError } from "../parts/errors";
+import { poll } from "../parts/poll";
 import { answered } from "../reach";
-import { poll } from "./pace";
 import { add, type Answer, type History, NOTHING } from "./samples";
 
 const EVERY_MS = 1_000;

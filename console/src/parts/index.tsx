@@ -1,8 +1,9 @@
 // The small pieces that every view is made of. None of them knows a hub.
 import type { HubError } from "@tambour/client";
 import type { ComponentChildren, ComponentProps } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { asHubError } from "./resource";
+import { isAway, wordsOf } from "./errors";
+import type { Resource } from "./resource";
+import { useRun } from "./run";
 
 /** A view's heading, what it is for, and what may be done with all of it. */
 export function Head({ title, says, children }: { title: string; says?: ComponentChildren; children?: ComponentChildren }) {
@@ -22,7 +23,7 @@ export function Refused({ error, again }: { error?: HubError; again?: () => void
   if (!error) return null;
   return (
     <p class="refused" role="alert">
-      <code>{error.code}</code> {wordsOf(error)}
+      <code>{error.code}</code> <span>{wordsOf(error)}</span>
       {again && (
         <button type="button" class="plain" onClick={again}>
           Try again
@@ -32,31 +33,25 @@ export function Refused({ error, again }: { error?: HubError; again?: () => void
   );
 }
 
-/** The hub's words, or ours where nobody answered. */
-export function wordsOf(error: HubError): string {
-  if (error.code === "client.network") return "The hub can’t be reached; trying again.";
-  if (error.status === 403 && error.code === "permission.denied") return `You may not: ${error.detail}`;
-  return error.detail || "The hub refused.";
+/**
+ * Why what was asked for is not there, or not from now. While the hub is away the head of the page says so, and what was there
+ * stays; a refusal is said here.
+ */
+export function Standing({ of: { value, error, reload } }: { of: Pick<Resource<unknown>, "value" | "error" | "reload"> }) {
+  if (error && !isAway(error)) return <Refused error={error} again={reload} />;
+  if (value !== undefined) return null;
+  return <Empty>{error ? "The hub is away. This is shown when it is back." : "Asking the hub…"}</Empty>;
 }
 
-/** A button that does something and says how it went: it can't be pressed twice, and shows what was refused. */
-export function Act({ run, children, kind, disabled, label }: ActProps) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<HubError>();
-  const press = async () => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await run();
-    } catch (failed) {
-      setError(asHubError(failed));
-    } finally {
-      setBusy(false);
-    }
-  };
+/**
+ * A button that does something and says how it went: it can't be pressed twice, and shows what was refused. While it is busy it
+ * keeps the focus, which a disabled one would lose.
+ */
+export function Act({ run: does, children, kind, disabled, label }: ActProps) {
+  const { busy, error, run } = useRun();
   return (
     <span class="act">
-      <button type="button" class={kind} disabled={disabled || busy} aria-busy={busy} aria-label={label} onClick={press}>
+      <button type="button" class={kind} disabled={disabled} aria-disabled={busy || undefined} aria-busy={busy} aria-label={label} onClick={() => void run(does)}>
         {children}
       </button>
       <Refused error={error} />
@@ -71,41 +66,6 @@ interface ActProps {
   disabled?: boolean;
   /** What it says to who can't see its surroundings: “End the session of ada”. */
   label?: string;
-}
-
-/** Asks before something that can't be taken back; a native dialog, so that keys and screen readers know it. */
-export function Confirm({ open, title, children, does, run, close }: ConfirmProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (open && !dialog.current?.open) dialog.current?.showModal();
-    if (!open && dialog.current?.open) dialog.current.close();
-  }, [open]);
-  return (
-    <dialog ref={dialog} onClose={close} aria-labelledby="confirm-title">
-      <h2 id="confirm-title">{title}</h2>
-      {children}
-      <div class="acts">
-        <button type="button" class="plain" onClick={close}>
-          Cancel
-        </button>
-        {open && (
-          <Act kind="danger" run={async () => (await run(), close())}>
-            {does}
-          </Act>
-        )}
-      </div>
-    </dialog>
-  );
-}
-
-interface ConfirmProps {
-  open: boolean;
-  title: string;
-  children?: ComponentChildren;
-  /** The word on the button that does it. */
-  does: string;
-  run: () => Promise<unknown>;
-  close: () => void;
 }
 
 /** A labelled field of a form. */
@@ -131,21 +91,44 @@ export function Time({ at }: { at: string }) {
   );
 }
 
+/** What stands above a column: words, or more to say of it. */
+export type Heading = string | { words: string; /** Of figures: at the end, as they are. */ number?: boolean; /** For who can't see that it is plain. */ unseen?: boolean };
+
+interface TableProps {
+  caption: string;
+  head: Heading[];
+  /** In a narrow window each row is a card; its cells say what they are by `data-label`. */
+  cards?: boolean;
+  children: ComponentChildren;
+}
+
 /** A table with a caption for who can't see it, that scrolls by itself where it is too wide. */
-export function Table({ caption, head, children }: { caption: string; head: ComponentChildren[]; children: ComponentChildren }) {
+export function Table({ caption, head, cards, children }: TableProps) {
   return (
-    <div class="table" tabIndex={0} role="region" aria-label={caption}>
+    <div class={cards ? "table cards" : "table"} tabIndex={0} role="region" aria-label={caption}>
       <table>
         <caption class="unseen">{caption}</caption>
         <thead>
-          <tr>
-            {head.map((cell) => (
-              <th scope="col">{cell}</th>
-            ))}
-          </tr>
+          <tr>{head.map((one) => headingOf(typeof one === "string" ? { words: one } : one))}</tr>
         </thead>
         <tbody>{children}</tbody>
       </table>
+    </div>
+  );
+}
+
+const headingOf = ({ words, number, unseen }: Exclude<Heading, string>) => (
+  <th scope="col" class={number ? "number" : undefined}>
+    {unseen ? <span class="unseen">{words}</span> : words}
+  </th>
+);
+
+/** One fact of a `<dl class="facts">`. */
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
     </div>
   );
 }

@@ -1,17 +1,20 @@
 // Who is connected, how, and how far behind; one session, or all of a person, can be ended. A page of the list is asked for
-// again every two seconds, and rows keep their place, so that keys and eyes do.
+// again every few seconds, and rows keep their place, so that keys and eyes do.
 import { HubError, type openapi } from "@tambour/client";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { Confirm, Empty, Field, Head, Refused, Table } from "../parts";
-import { href, parse, route } from "../route";
+import { Empty, Field, Head, Standing, Table } from "../parts";
+import { Confirm } from "../parts/dialog";
+import { useResource } from "../parts/resource";
+import { href, replace, route } from "../route";
 import { hub, session as signedIn } from "../session";
-import { usePolled } from "./polled";
 import { Row } from "./row";
 import { counted, isOwnOnly, type Session } from "./rules";
 import "./style.css";
 
 /** Sessions of a page. */
 const PAGE = 100;
+/** Milliseconds from one question to the next: two tabs of one person stay below half of the rate of an action. */
+const EVERY_MS = 3_000;
 /** Milliseconds behind the last key. */
 const TYPED_MS = 400;
 
@@ -28,7 +31,8 @@ function List({ me }: { me: { sub: string; role?: string } }) {
   const [ending, setEnding] = useState<Ending>();
   const after = pages.at(-1);
   useEffect(() => setPages([]), [person]);
-  const { value: list, error, reload } = usePolled((signal) => ask(person, after, signal), [person, after]);
+  const asked = useResource((signal) => ask(person, after, signal), [person, after], { every: EVERY_MS, stays: true });
+  const { value: list, reload } = asked;
   const sessions = list?.sessions ?? [];
   const rows = useRef<HTMLDivElement>(null);
   const focused = useRef<EventTarget | null>(null);
@@ -39,9 +43,9 @@ function List({ me }: { me: { sub: string; role?: string } }) {
   }, [list]);
   return (
     <>
-      <Head title="Sessions" says="Who is connected, and how far each is behind. Renewed every two seconds." />
-      <Whose person={person} count={sessions.length} more={list?.has_more ?? false} end={(all) => setEnding({ all })} />
-      <Refused error={error} again={error?.status === 403 ? reload : undefined} />
+      <Head title="Sessions" says="Who is connected, and how far each is behind. Looked at again every few seconds." />
+      <Whose person={person} count={list && sessions.length} more={list?.has_more ?? false} end={(all) => setEnding({ all })} />
+      <Standing of={asked} />
       {list && !list.complete && (
         <p class="sessions-note" role="status">
           A part of the hub did not answer in time. Some sessions are missing here.
@@ -49,33 +53,32 @@ function List({ me }: { me: { sub: string; role?: string } }) {
       )}
       {list && isOwnOnly(sessions, me) && <p class="sessions-note">These are your own. To see those of others takes the permission sessions:read.</p>}
       <div ref={rows} tabIndex={-1} class="sessions" aria-label="Sessions" role="group" onFocusIn={(event) => (focused.current = event.target)}>
-        {list && sessions.length === 0 ? <Empty>{after ? "Nobody is left on this page." : person ? `Nobody called ${person} is connected.` : "Nobody is connected."}</Empty> : null}
+        {list && sessions.length === 0 ? <Empty>{after ? "Nobody is left on this page." : person ? `Nobody called ${person} is connected.` : "Nobody is connected. Who reads a thread or the feed is listed here."}</Empty> : null}
         {sessions.length > 0 && (
-          <Table caption="Sessions" head={["Person", "Wire", "Since", "From", "Topics", "Behind", <span class="unseen">End</span>]}>
+          <Table caption="Sessions" cards head={["Person", "Wire", "Since", "From", "Topics", { words: "Behind", number: true }, { words: "End", unseen: true }]}>
             {sessions.map((session) => (
               <Row key={session.connection_id} session={session} isMine={session.sub === me.sub} now={Date.now()} end={() => setEnding({ one: session })} />
             ))}
           </Table>
         )}
-        {!list && !error && <Empty>Asking the hub…</Empty>}
       </div>
       {(after || list?.has_more) && (
         <div class="acts">
-          <button type="button" class="plain" disabled={!after} onClick={() => setPages(pages.slice(0, -1))}>
+          <button type="button" class="plain" aria-disabled={!after} onClick={() => after && setPages(pages.slice(0, -1))}>
             Before
           </button>
-          <button type="button" class="plain" disabled={!list?.has_more} onClick={() => setPages([...pages, sessions.at(-1)!.connection_id])}>
+          <button type="button" class="plain" aria-disabled={!list?.has_more} onClick={() => list?.has_more && setPages([...pages, sessions.at(-1)!.connection_id])}>
             Next
           </button>
         </div>
       )}
-      <Ended ending={ending} me={me.sub} close={() => setEnding(undefined)} done={reload} />
+      {ending && <Ended ending={ending} me={me.sub} close={() => setEnding(undefined)} done={reload} />}
     </>
   );
 }
 
 /** Whose sessions are shown, in the URL too; and where it is one person, the way to end all of theirs. */
-function Whose({ person, count, more, end }: { person: string; count: number; more: boolean; end: (person: string) => void }) {
+function Whose({ person, count, more, end }: { person: string; count: number | undefined; more: boolean; end: (person: string) => void }) {
   const [typed, setTyped] = useState(person);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => setTyped((before) => (before.trim() === person ? before : person)), [person]);
@@ -96,11 +99,11 @@ function Whose({ person, count, more, end }: { person: string; count: number; mo
         <input name="person" value={typed} placeholder="everybody" maxLength={256} autocomplete="off" autocapitalize="none" spellcheck={false} onInput={(event) => typing(event.currentTarget.value)} />
       </Field>
       <p>
-        {counted(count)}
+        {count !== undefined && counted(count)}
         {more && ", and more"}
       </p>
       {person && (
-        <button type="button" class="danger" disabled={count === 0} onClick={() => end(person)}>
+        <button type="button" class="danger" disabled={!count} onClick={() => end(person)}>
           End all of <bdi>{person}</bdi>
         </button>
       )}
@@ -109,24 +112,18 @@ function Whose({ person, count, more, end }: { person: string; count: number; mo
 }
 
 /** Asks before sessions are ended. */
-function Ended({ ending, me, close, done }: { ending?: Ending; me: string; close: () => void; done: () => void }) {
-  // While it closes it says what it said.
-  const latest = useRef(ending);
-  latest.current = ending ?? latest.current;
-  const shown = latest.current;
-  if (!shown) return null;
-  const sub = "all" in shown ? shown.all : shown.one.sub;
+function Ended({ ending, me, close, done }: { ending: Ending; me: string; close: () => void; done: () => void }) {
+  const sub = "all" in ending ? ending.all : ending.one.sub;
   return (
     <Confirm
-      open={ending !== undefined}
-      title={"all" in shown ? `End all sessions of ${sub}?` : `End this session of ${sub}?`}
-      does={"all" in shown ? "End all" : "End"}
-      run={async () => (await end(shown), done())}
+      title={"all" in ending ? `End all sessions of ${sub}?` : `End this session of ${sub}?`}
+      does={"all" in ending ? "End all" : "End"}
+      run={async () => (await end(ending), done())}
       close={close}
     >
       <p>
         {sub === me ? "It is your own. What reads here stops until you try again. " : ""}
-        {"all" in shown ? "They are told so, and may come back: their tokens stay good." : "It is told so, and may come back: its token stays good."}
+        {"all" in ending ? "They are told so, and may come back: their tokens stay good." : "It is told so, and may come back: its token stays good."}
       </p>
     </Confirm>
   );
@@ -149,7 +146,5 @@ async function end(ending: Ending): Promise<void> {
 
 function show(person: string): void {
   const name = person.trim();
-  const to = href("sessions", undefined, name ? { person: name } : undefined);
-  history.replaceState(null, "", to);
-  route.value = parse(to);
+  replace(href("sessions", undefined, name ? { person: name } : undefined));
 }

@@ -23,13 +23,13 @@ export function Row({ session, isMine, now, end }: RowProps) {
           {actor_type !== "human" && ` · ${actor_type}`}
         </small>
       </th>
-      <td>{wire === "websocket" ? "WebSocket" : "SSE"}</td>
-      <td>
+      <td data-label="Wire">{wire === "websocket" ? "WebSocket" : "SSE"}</td>
+      <td data-label="Since">
         <Time at={since} />
         <small>{lasting(since, now)}</small>
       </td>
-      <td class="mono">{from}</td>
-      <td class="topics">
+      <td class="mono" data-label="From">{from}</td>
+      <td class="topics" data-label="Topics">
         {topics.length === 0 && <small>nothing</small>}
         <Topics of={shown} />
         {rest.length > 0 && (
@@ -39,8 +39,8 @@ export function Row({ session, isMine, now, end }: RowProps) {
           </details>
         )}
       </td>
-      <td class="number">{lag > 0 ? <span class="chip bad">{lag.toLocaleString()}</span> : "0"}</td>
-      <td>
+      <td class="number" data-label="Behind">{lag > 0 ? <span class="chip bad">{lag.toLocaleString()}</span> : "0"}</td>
+      <td class="end">
         <button type="button" class="danger" aria-label={`End this session of ${sub}, ${connection_id}`} onClick={end}>
           End
         </button>

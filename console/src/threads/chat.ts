@@ -2,7 +2,7 @@
 // conversation.ts and outgoing.ts. It draws nothing.
 import { HubError, type Hub, type openapi, type Subscription, type Topic } from "@tambour/client";
 import { batch, type Signal, signal } from "@preact/signals";
-import { asHubError } from "../parts/resource";
+import { asHubError } from "../parts/errors";
 import { told as reached } from "../reach";
 import { add, addEarlier, behind, type Conversation, lacking, NOTHING, ORPHANS_MAX } from "./conversation";
 import { gathered } from "./gathered";

@@ -1,25 +1,17 @@
 // Makes a thread. It goes nowhere by itself: who asked for it is told the new thread's id.
 import type { Hub, openapi } from "@tambour/client";
 import { Field, Refused } from "../parts";
-import { Dialog, textOf, useRun } from "./dialog";
+import { Dialog } from "../parts/dialog";
+import { textOf, useRun } from "../parts/run";
 import { Seen } from "./visibility";
 
 interface Asked {
   hub: Hub;
-  open: boolean;
   close: () => void;
   made: (id: string) => void;
 }
 
-export function Create({ hub, open, close, made }: Asked) {
-  return (
-    <Dialog open={open} title="New thread" close={close}>
-      <Form hub={hub} close={close} made={made} />
-    </Dialog>
-  );
-}
-
-function Form({ hub, close, made }: Omit<Asked, "open">) {
+export function Create({ hub, close, made }: Asked) {
   const { busy, error, run } = useRun();
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -32,21 +24,23 @@ function Form({ hub, close, made }: Omit<Asked, "open">) {
     });
   };
   return (
-    <form onSubmit={submit}>
-      <Field label="Title">
-        <input name="title" autocomplete="off" dir="auto" maxLength={256} autofocus />
-      </Field>
-      <Field label="Id" hint="Letters, digits and _ . : - ; made for you when it is empty. It can’t be changed later.">
-        <input name="id" autocomplete="off" maxLength={128} pattern="[A-Za-z0-9_.:\-]+" />
-      </Field>
-      <Seen value="team" />
-      <Refused error={error} />
-      <div class="acts">
-        <button aria-busy={busy}>Create</button>
-        <button type="button" class="plain" onClick={close}>
-          Cancel
-        </button>
-      </div>
-    </form>
+    <Dialog title="New thread" close={close}>
+      <form onSubmit={submit}>
+        <Field label="Title">
+          <input name="title" autocomplete="off" dir="auto" maxLength={256} autofocus />
+        </Field>
+        <Field label="Id" hint="Letters, digits and _ . : - ; made for you when it is empty. It can’t be changed later.">
+          <input name="id" autocomplete="off" maxLength={128} pattern="[A-Za-z0-9_.:\-]+" />
+        </Field>
+        <Seen value="team" />
+        <Refused error={error} />
+        <div class="acts">
+          <button type="button" class="plain" onClick={close}>
+            Cancel
+          </button>
+          <button aria-busy={busy}>Create</button>
+        </div>
+      </form>
+    </Dialog>
   );
 }

@@ -2,8 +2,8 @@
 import type { Hub, openapi } from "@tambour/client";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Empty } from "../parts";
+import { isNarrow } from "../parts/media";
 import { useResource } from "../parts/resource";
-import { reach } from "../reach";
 import { go, href, route } from "../route";
 import { type Identity, session } from "../session";
 import { Create } from "./create";
@@ -26,8 +26,8 @@ function Both({ hub, identity }: { hub: Hub; identity: Identity }) {
   const [creates, create] = useState(false);
   const [turn, next] = useState(0);
   const made = useRef<string | undefined>(undefined);
-  const found = useResource((over) => allOf(hub, over), [hub]);
-  useFresh(found.reload);
+  // Others make threads, too.
+  const found = useResource((over) => allOf(hub, over), [hub], { every: OLD_MS });
   useBack(id);
   const gone = () => {
     found.reload();
@@ -54,16 +54,17 @@ function Both({ hub, identity }: { hub: Hub; identity: Identity }) {
           again={() => next(turn + 1)}
         />
       )}
-      <Create
-        hub={hub}
-        open={creates}
-        close={() => create(false)}
-        made={(id) => {
-          made.current = id;
-          found.reload();
-          go(href("threads", id));
-        }}
-      />
+      {creates && (
+        <Create
+          hub={hub}
+          close={() => create(false)}
+          made={(id) => {
+            made.current = id;
+            found.reload();
+            go(href("threads", id));
+          }}
+        />
+      )}
     </div>
   );
 }
@@ -85,26 +86,7 @@ async function allOf(hub: Hub, signal: AbortSignal): Promise<Found> {
 function useBack(id: string | undefined): void {
   const before = useRef(id);
   useEffect(() => {
-    if (before.current !== undefined && id === undefined && matchMedia("(max-width: 46rem)").matches) document.querySelector<HTMLElement>(".threads h1")?.focus();
+    if (before.current !== undefined && id === undefined && isNarrow()) document.querySelector<HTMLElement>(".threads h1")?.focus();
     before.current = id;
   }, [id]);
-}
-
-/** Others make threads, too: asks again now and then while somebody looks, and when the hub is back. */
-function useFresh(reload: () => void): void {
-  const live = reach.value === "live";
-  const first = useRef(true);
-  useEffect(() => {
-    if (live && !first.current) reload();
-    first.current = false;
-  }, [live]);
-  useEffect(() => {
-    const look = () => void (document.visibilityState === "visible" && reload());
-    const timer = setInterval(look, OLD_MS);
-    document.addEventListener("visibilitychange", look);
-    return () => {
-      clearInterval(timer);
-      document.removeEventListener("visibilitychange", look);
-    };
-  }, []);
 }

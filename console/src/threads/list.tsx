@@ -1,7 +1,7 @@
 // The threads that one may see, to choose from. It loads nothing.
 import type { openapi } from "@tambour/client";
 import { useMemo, useState } from "preact/hooks";
-import { Refused } from "../parts";
+import { Standing } from "../parts";
 import type { Resource } from "../parts/resource";
 import { href } from "../route";
 import { listed, nameOf, type Order, THREADS_MAX } from "./listing";
@@ -32,7 +32,7 @@ export function List({ found, chosen, create }: { found: Resource<Threads>; chos
           <option value="title">By title</option>
         </select>
       </div>
-      <Refused error={found.error?.status === 0 && all ? undefined : found.error} again={found.reload} />
+      <Standing of={found} />
       <ul>
         {shown.map((thread) => (
           <One key={thread.id} thread={thread} chosen={thread.id === chosen} />

@@ -2,8 +2,8 @@
 import type { Hub, openapi } from "@tambour/client";
 import { useRef } from "preact/hooks";
 import { Act, Field, Refused } from "../parts";
+import { textOf, useRun } from "../parts/run";
 import { pathOf } from "./chat";
-import { textOf, useRun } from "./dialog";
 
 interface Asked {
   hub: Hub;

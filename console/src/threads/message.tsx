@@ -1,8 +1,8 @@
 // One line of a conversation: what somebody said, what else happened, a day, a hole. What comes from the hub is text.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Json, Refused } from "../parts";
+import { useRun } from "../parts/run";
 import type { Chat } from "./chat";
-import { useRun } from "./dialog";
 import { endWords, type Line, type Note, type Said } from "./lines";
 import type { Outgoing } from "./outgoing";
 import { hueOf, initialsOf } from "./person";

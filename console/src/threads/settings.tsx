@@ -2,9 +2,10 @@
 // hub has not confirmed.
 import type { Hub, openapi } from "@tambour/client";
 import { useState } from "preact/hooks";
-import { Confirm, Field, Refused, Time } from "../parts";
+import { Field, Refused, Time } from "../parts";
+import { Confirm, Dialog } from "../parts/dialog";
+import { textOf, useRun } from "../parts/run";
 import { pathOf } from "./chat";
-import { Dialog, textOf, useRun } from "./dialog";
 import { nameOf } from "./listing";
 import { Members } from "./members";
 import { Seen, VISIBILITIES } from "./visibility";
@@ -13,7 +14,6 @@ interface Asked {
   hub: Hub;
   thread: openapi.Topic;
   manage: boolean;
-  open: boolean;
   close: () => void;
   /** Something of it is other now. */
   changed: () => void;
@@ -21,12 +21,12 @@ interface Asked {
   gone: () => void;
 }
 
-export function Settings({ hub, thread, manage, open, close, changed, gone }: Asked) {
+export function Settings({ hub, thread, manage, close, changed, gone }: Asked) {
   const [asks, ask] = useState<"close" | "delete">();
   const path = pathOf(thread.id);
   return (
     <>
-      <Dialog open={open} title="About this thread" close={close}>
+      <Dialog title="About this thread" close={close} class="settings">
         <p class="about">
           <code>{thread.id}</code> made by <bdi>{thread.creator}</bdi>, <Time at={thread.created_at} />
         </p>
@@ -48,8 +48,7 @@ export function Settings({ hub, thread, manage, open, close, changed, gone }: As
           )}
         </div>
       </Dialog>
-      <Confirm
-        open={asks !== undefined}
+      {asks && (<Confirm
         title={`${asks === "close" ? "Close" : "Delete"} “${nameOf(thread)}”?`}
         does={asks === "close" ? "Close it" : "Delete it"}
         close={() => ask(undefined)}
@@ -62,7 +61,7 @@ export function Settings({ hub, thread, manage, open, close, changed, gone }: As
         }}
       >
         <p>{asks === "close" ? "It can be read still, and nobody can write in it any more." : "Everything that was said in it is gone, for everybody."} This can’t be taken back.</p>
-      </Confirm>
+      </Confirm>)}
     </>
   );
 }

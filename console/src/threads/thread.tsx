@@ -2,14 +2,16 @@
 import type { Hub, HubError, openapi } from "@tambour/client";
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { wordsOf } from "../parts";
+import { isAway, wordsOf } from "../parts/errors";
+import { isNarrow } from "../parts/media";
 import { type Resource, useResource } from "../parts/resource";
+import { reach } from "../reach";
 import { href } from "../route";
 import type { Identity } from "../session";
 import { about, type Chat, openChat, type Over } from "./chat";
 import { Composer } from "./composer";
 import { draftOf } from "./draft";
-import { answered, linesOf } from "./lines";
+import { Hints } from "./hints";
 import { nameOf } from "./listing";
 import { Log } from "./log";
 import { type Around, toBox } from "./message";
@@ -19,8 +21,6 @@ import { Settings } from "./settings";
 
 /** The thread that every new hub has. */
 const WELCOME = "welcome";
-/** What makes a model answer there. */
-const ANSWER = "tambour answer thread/welcome -- ollama run llama3.2";
 
 interface Asked {
   id: string;
@@ -55,8 +55,8 @@ export function Thread({ again, ...asked }: Asked & { again: () => void }) {
     <section class="thread" aria-label="Thread">
       <TopLine {...asked} found={found} closed={closed} manage={rights?.manage ?? false} />
       <Log around={around} oldest={found.value?.oldest} edit={edit} />
-      <Away chat={chat} hub={hub} />
-      {id === WELCOME && <Hint chat={chat} />}
+      <Waiting chat={chat} />
+      {id === WELCOME && <Hints chat={chat} identity={identity} />}
       {over !== undefined || closed ? (
         <Ended over={closed ? "closed" : over!} again={again} />
       ) : may ? (
@@ -73,10 +73,10 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
   const heading = useRef<HTMLHeadingElement>(null);
   const thread = found.value;
   // Where the list gives way to the thread, the focus goes with it.
-  useEffect(() => void (matchMedia("(max-width: 46rem)").matches && heading.current?.focus()), []);
+  useEffect(() => void (isNarrow() && heading.current?.focus()), []);
   return (
     <>
-    <header class="top-line">
+      <header class="top-line">
       <a class="back" href={href("threads")}>
         <span aria-hidden="true">‹ </span>All threads
       </a>
@@ -95,12 +95,11 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
         </button>
       )}
     </header>
-      {thread && (
+      {thread && open && (
         <Settings
           hub={hub}
           thread={thread}
           manage={manage || thread.creator === identity.sub}
-          open={open}
           close={() => setOpen(false)}
           changed={() => (found.reload(), changed())}
           gone={gone}
@@ -110,18 +109,17 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
   );
 }
 
-/** What one should know while the hub is away. */
-function Away({ chat, hub }: { chat: Chat; hub: Hub }) {
-  const offline = useOffline(hub);
+/** What waits to be sent, and why nothing comes where the hub has answered; that it is away is said in the page's head. */
+function Waiting({ chat }: { chat: Chat }) {
   const { now, error } = chat.state.value;
   const count = waiting(chat.box.value);
-  const away = now === "waiting" || offline;
   useUnsent(count > 0);
-  const why = offline ? "This browser is offline." : error && error.status > 0 ? wordsOf(error) : "The hub is away. It is tried again.";
-  const queued = count === 1 ? " 1 message waits and is sent by itself." : count > 1 ? ` ${count} messages wait and are sent by themselves.` : "";
+  const why = now === "waiting" && error && !isAway(error) ? wordsOf(error) : "";
+  const waits = reach.value === "away" || why !== "";
+  const queued = count === 1 ? "1 message waits and is sent by itself." : `${count} messages wait and are sent by themselves.`;
   return (
     <p class="away" role="status">
-      {away && why + queued}
+      {why} {waits && count > 0 && queued}
     </p>
   );
 }
@@ -134,36 +132,6 @@ function useUnsent(waits: boolean): void {
     addEventListener("beforeunload", ask);
     return () => removeEventListener("beforeunload", ask);
   }, [waits]);
-}
-
-/** A browser that goes offline says so long before a silent connection is noticed; so the connection is asked at once. */
-function useOffline(hub: Hub): boolean {
-  const [offline, set] = useState(!navigator.onLine);
-  useEffect(() => {
-    const look = () => {
-      set(!navigator.onLine);
-      hub.check();
-    };
-    addEventListener("online", look);
-    addEventListener("offline", look);
-    return () => {
-      removeEventListener("online", look);
-      removeEventListener("offline", look);
-    };
-  }, [hub]);
-  return offline;
-}
-
-/** How to have a model here, where none has answered yet. */
-function Hint({ chat }: { chat: Chat }) {
-  const conversation = chat.conversation.value;
-  const silent = useMemo(() => !answered(linesOf(conversation)), [conversation]);
-  if (!silent || !chat.settled.value) return null;
-  return (
-    <p class="hint">
-      No model answers here yet. Any program can: <code>{ANSWER}</code>
-    </p>
-  );
 }
 
 function Ended({ over, again }: { over: Over; again: () => void }) {

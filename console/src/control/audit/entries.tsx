@@ -5,7 +5,7 @@ import { shown } from "./index";
 
 export function Entries({ entries }: { entries: openapi.AuditEntry[] }) {
   return (
-    <Table caption="Entries of the audit, the newest first" head={["#", "Time", "Who", "Action", "What", "Outcome"]}>
+    <Table caption="Entries of the audit, the newest first" cards head={[{ words: "#", number: true }, "Time", "Who", "Action", "What", "Outcome"]}>
       {entries.map((entry) => (
         <tr key={entry.seq} class="entry" data-outcome={entry.outcome}>
           <td class="number">
@@ -13,19 +13,19 @@ export function Entries({ entries }: { entries: openapi.AuditEntry[] }) {
               {entry.seq}
             </button>
           </td>
-          <td>
+          <td data-label="Time">
             <Time at={entry.time} />
           </td>
-          <td class="entry-who">
+          <td class="entry-who" data-label="Who">
             <Actor of={entry.actor} />
           </td>
-          <td>
+          <td data-label="Action">
             <code>{entry.action}</code>
           </td>
-          <td class="entry-what">
+          <td class="entry-what" data-label="What">
             <code>{entry.resource}</code>
           </td>
-          <td>
+          <td data-label="Outcome">
             <Outcome of={entry} />
           </td>
         </tr>

@@ -1,10 +1,9 @@
 // One entry, as it was written: what changed from what to what, and the hashes that hold the chain together.
 import { HubError, type openapi } from "@tambour/client";
-import type { ComponentChildren } from "preact";
-import { Empty, Refused, Table, Time } from "../../parts";
+import { Fact, Standing, Table, Time } from "../../parts";
+import { Dialog } from "../../parts/dialog";
 import { useResource } from "../../parts/resource";
 import { hub } from "../../session";
-import { Dialog } from "../pieces/dialog";
 import { diff } from "./diff";
 import { Actor, Outcome } from "./entries";
 import { shown } from "./index";
@@ -21,11 +20,11 @@ export function EntryShown({ seq, known, close }: EntryProps) {
   const asked = useResource(async (signal) => known ?? only(await of.request<openapi.AuditList>("GET", `/v1/audit?before=${seq + 1}&limit=1`, { signal }), seq), [of, seq]);
   const entry = known ?? asked.value;
   return (
-    <Dialog title={`Entry ${seq}`} close={close} wide>
-      <Refused error={asked.error} again={asked.reload} />
-      {entry ? <Inside of={entry} /> : !asked.error && <Empty>Asking the hub…</Empty>}
+    <Dialog title={`Entry ${seq}`} close={close} class="wide">
+      <Standing of={asked} />
+      {entry && <Inside of={entry} />}
       <div class="acts">
-        <button type="button" class="plain" disabled={seq <= 1} onClick={() => shown(seq - 1)}>
+        <button type="button" class="plain" aria-disabled={seq <= 1} onClick={() => seq > 1 && shown(seq - 1)}>
           The one before
         </button>
         <button type="button" onClick={close}>
@@ -87,15 +86,6 @@ function Inside({ of: entry }: { of: openapi.AuditEntry }) {
   );
 }
 
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
 const KINDS = { added: "new", removed: "gone", changed: "changed", same: "" };
 
 /** What was before and is after, member by member. */
@@ -105,7 +95,7 @@ function Changed({ before, after, title = "What changed" }: { before?: unknown; 
   const both = before !== undefined && after !== undefined;
   return (
     <div class="changed-table">
-      <Table caption={title} head={both ? ["What", "Before", "After", <span class="unseen">How</span>] : ["What", before === undefined ? "After" : "Before"]}>
+      <Table caption={title} head={both ? ["What", "Before", "After", { words: "How", unseen: true }] : ["What", before === undefined ? "After" : "Before"]}>
         {rows.map(({ path, kind, before, after }) => (
           <tr key={path} data-kind={both ? kind : undefined}>
             <th scope="row">{path || "(all)"}</th>

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Field } from "../../parts";
 import { go, href } from "../../route";
-import { isoOf, localOf } from "../pieces/local-time";
+import { isoOf, localOf } from "../../parts/local-time";
 import { type Filter, filterOf, OUTCOMES } from "./filter";
 
 /** Actions that entries have, and families: a help to type, not the limit of what may be typed. */
@@ -41,14 +41,7 @@ export function FilterForm({ filter }: { filter: Filter }) {
       <Field label="What">
         <input name="resource" maxLength={512} autocomplete="off" spellcheck={false} dir="auto" placeholder="thread/plan" />
       </Field>
-      <Field label="Outcome">
-        <select name="outcome" onChange={(event) => event.currentTarget.form!.requestSubmit()}>
-          <option value="">any</option>
-          {OUTCOMES.map((outcome) => (
-            <option>{outcome}</option>
-          ))}
-        </select>
-      </Field>
+      <Outcome />
       <Field label="Since">
         <input name="since" type="datetime-local" step="1" />
       </Field>
@@ -67,6 +60,20 @@ export function FilterForm({ filter }: { filter: Filter }) {
         </p>
       )}
     </form>
+  );
+}
+
+/** One of few, so that it applies at once. */
+function Outcome() {
+  return (
+    <Field label="Outcome">
+      <select name="outcome" onChange={(event) => event.currentTarget.form!.requestSubmit()}>
+        <option value="">any</option>
+        {OUTCOMES.map((outcome) => (
+          <option>{outcome}</option>
+        ))}
+      </select>
+    </Field>
   );
 }
 

@@ -2,18 +2,16 @@
 // address, so it can be sent to somebody. Entries are shown as text, whatever is in them.
 import type { openapi } from "@tambour/client";
 import { useEffect, useRef } from "preact/hooks";
-import { Act, Empty, Head, Refused } from "../../parts";
+import { Act, Empty, Head, Standing } from "../../parts";
 import { useResource } from "../../parts/resource";
 import { go, href, route } from "../../route";
 import { hub, type Identity, session } from "../../session";
-import { useBack } from "../pieces/back";
 import { EntryShown } from "./entry";
 import { FORMATS, save } from "./export";
 import { beforeOf, type Filter, filterOf, isFiltered, queryOf } from "./filter";
 import { FilterForm } from "./filter-form";
 import { Entries } from "./entries";
 import { Verify } from "./verify";
-import "../pieces/style.css";
 import "./style.css";
 
 const PAGE = 100;
@@ -26,9 +24,7 @@ export function Audit() {
   const before = beforeOf(query);
   const asked = queryOf(filter, { before, limit: PAGE });
   const of = hub.value!;
-  const page = useResource((signal) => of.request<openapi.AuditList>("GET", `/v1/audit${asked}`, { signal }), [of, asked]);
-  useBack(page.reload);
-  useNewest(page, before === undefined);
+  const page = useResource((signal) => of.request<openapi.AuditList>("GET", `/v1/audit${asked}`, { signal }), [of, asked], { every: before === undefined ? EVERY_MS : undefined });
   const identity = session.value.state === "in" ? session.value.identity : undefined;
   const seq = Number(id);
   const heading = useFocusOn(before);
@@ -42,9 +38,8 @@ export function Audit() {
       <h2 ref={heading} tabIndex={-1} class="unseen">
         {before === undefined ? "The newest entries" : `Entries before ${before}`}
       </h2>
-      <Refused error={page.error} again={page.reload} />
+      <Standing of={page} />
       {page.value && <Listed page={page.value} filter={filter} before={before} />}
-      {!page.value && !page.error && <Empty>Asking the hub…</Empty>}
       {id && Number.isSafeInteger(seq) && seq > 0 && (
         <EntryShown seq={seq} known={page.value?.entries.find((entry) => entry.seq === seq)} close={() => shown(undefined)} />
       )}
@@ -67,16 +62,6 @@ function useFocusOn(page: unknown) {
     was.current = page;
   }, [page]);
   return heading;
-}
-
-/** Looks at the newest page again, while somebody sees it. Not behind a refusal: that would be an entry each time. */
-function useNewest({ value, error, reload }: { value?: unknown; error?: unknown; reload(): void }, newest: boolean): void {
-  const due = newest && value !== undefined && error === undefined;
-  useEffect(() => {
-    if (!due) return;
-    const timer = setInterval(() => document.visibilityState === "visible" && reload(), EVERY_MS);
-    return () => clearInterval(timer);
-  }, [due, reload]);
 }
 
 function Listed({ page, filter, before }: { page: openapi.AuditList; filter: Filter; before?: number }) {

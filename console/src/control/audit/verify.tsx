@@ -3,8 +3,8 @@
 import { HubError, type openapi } from "@tambour/client";
 import { useState } from "preact/hooks";
 import { Act, Field } from "../../parts";
+import { Copyable } from "../../parts/copy";
 import { hub, type Identity } from "../../session";
-import { Copyable } from "../pieces/copy";
 import { keptOf } from "./filter";
 import { shown } from "./index";
 

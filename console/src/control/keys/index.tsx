@@ -2,18 +2,17 @@
 // A token is in this page only while its dialog is open.
 import type { openapi } from "@tambour/client";
 import { useState } from "preact/hooks";
-import { Confirm, Empty, Field, Head, Refused, Time } from "../../parts";
+import { Empty, Field, Head, Standing, Time } from "../../parts";
+import { Confirm } from "../../parts/dialog";
+import { useDone } from "../../parts/done";
 import { useResource } from "../../parts/resource";
 import { hub, session } from "../../session";
-import { useBack } from "../pieces/back";
-import { useDone } from "../pieces/done";
 import { allKeys } from "./all";
 import { Make } from "./make";
 import { People } from "./people";
 import { matching } from "./rules";
 import { KeyTable } from "./table";
 import { TokenShown } from "./token";
-import "../pieces/style.css";
 import "./style.css";
 
 export type Doing = { what: "make" } | { what: "rotate" | "revoke"; key: openapi.Key } | { what: "show"; made: openapi.KeyWithToken };
@@ -21,10 +20,9 @@ export type Doing = { what: "make" } | { what: "rotate" | "revoke"; key: openapi
 export function Keys() {
   const asked = hub.value!;
   const keys = useResource((signal) => allKeys(asked, signal), [asked]);
-  useBack(keys.reload);
   const [doing, setDoing] = useState<Doing>();
   const done = useDone();
-  // A dialog says that it is closed a moment later, when the next one may be open.
+  // What was done may have opened the next one already.
   const close = (what: Doing["what"]) => () => setDoing((now) => (now?.what === what ? undefined : now));
   const made = (key: openapi.KeyWithToken) => {
     setDoing({ what: "show", made: key });
@@ -41,9 +39,8 @@ export function Keys() {
         </button>
       </Head>
       {done.line}
-      <Refused error={keys.error} again={keys.reload} />
+      <Standing of={keys} />
       {keys.value && <Listed keys={keys.value} act={setDoing} />}
-      {!keys.value && !keys.error && <Empty>Asking the hub…</Empty>}
       <People />
       <Asked doing={doing} made={made} close={close} revoked={(key) => (keys.reload(), done.say(`${key.name} is revoked. Nothing that was made with it is good any more.`))} />
       {doing?.what === "make" && <Make hub={asked} own={ownRole()} made={made} close={close("make")} />}
@@ -87,29 +84,32 @@ interface AskedProps {
 /** Asks before a key gets another token, and before it ends. */
 function Asked({ doing, made, revoked, close }: AskedProps) {
   const asked = hub.value!;
-  const key = doing?.what === "rotate" || doing?.what === "revoke" ? doing.key : undefined;
-  const path = `/v1/keys/${encodeURIComponent(key?.id ?? "")}`;
+  if (doing?.what !== "rotate" && doing?.what !== "revoke") return null;
+  const { key, what } = doing;
+  const path = `/v1/keys/${encodeURIComponent(key.id)}`;
   const rotate = async () => made(await asked.request<openapi.KeyWithToken>("POST", `${path}/rotate`));
   const revoke = async () => {
     await asked.request("DELETE", path);
-    revoked(key!);
+    revoked(key);
   };
-  return (
-    <>
-      <Confirm open={doing?.what === "rotate"} title={`Rotate ${key?.name ?? ""}?`} does="Rotate" run={rotate} close={close("rotate")}>
-        <p>The key gets another token. The one that it has stays good for a while, an hour where nothing else is configured; so do stream tokens that were made with it, and their streams.</p>
-        {key?.token_before_until && Date.parse(key.token_before_until) > Date.now() && (
-          <p>
-            It was rotated a moment ago. The token from before that is good until <Time at={key.token_before_until} />, and <strong>ends at once</strong> with this.
-          </p>
-        )}
-      </Confirm>
-      <Confirm open={doing?.what === "revoke"} title={`Revoke ${key?.name ?? ""}?`} does="Revoke" run={revoke} close={close("revoke")}>
+  if (what === "revoke") {
+    return (
+      <Confirm title={`Revoke ${key.name}?`} does="Revoke" run={revoke} close={close("revoke")}>
         <p>At once none of its tokens is good, nor stream tokens that were made with one; the streams that they opened end within a second. It can’t be taken back.</p>
         <p>
-          <code>{key?.id}</code>
+          <code>{key.id}</code>
         </p>
       </Confirm>
-    </>
+    );
+  }
+  return (
+    <Confirm title={`Rotate ${key.name}?`} does="Rotate" run={rotate} close={close("rotate")}>
+      <p>The key gets another token. The one that it has stays good for a while, an hour where nothing else is configured; so do stream tokens that were made with it, and their streams.</p>
+      {key.token_before_until && Date.parse(key.token_before_until) > Date.now() && (
+        <p>
+          It was rotated a moment ago. The token from before that is good until <Time at={key.token_before_until} />, and <strong>ends at once</strong> with this.
+        </p>
+      )}
+    </Confirm>
   );
 }

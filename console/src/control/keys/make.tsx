@@ -1,9 +1,8 @@
 // Making a key: a form in a dialog. What it makes is handed on; it shows no token.
 import type { Hub, openapi } from "@tambour/client";
-import { useState } from "preact/hooks";
 import { Field, Refused } from "../../parts";
-import { asHubError } from "../../parts/resource";
-import { Dialog } from "../pieces/dialog";
+import { Dialog } from "../../parts/dialog";
+import { textOf, useRun } from "../../parts/run";
 import { inDays, PERMISSIONS, rolesUpTo } from "./rules";
 
 interface MakeProps {
@@ -15,19 +14,11 @@ interface MakeProps {
 }
 
 export function Make({ hub, own, made, close }: MakeProps) {
-  const [error, setError] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
+  const { busy, error, run } = useRun();
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    setBusy(true);
-    setError(undefined);
-    try {
-      made(await hub.request<openapi.KeyWithToken>("POST", "/v1/keys", { body: read(event.currentTarget as HTMLFormElement) }));
-    } catch (failed) {
-      setError(failed);
-    } finally {
-      setBusy(false);
-    }
+    const body = read(event.currentTarget as HTMLFormElement);
+    void run(async () => made(await hub.request<openapi.KeyWithToken>("POST", "/v1/keys", { body })));
   };
   return (
     <Dialog title="Make a service key" close={close}>
@@ -51,14 +42,12 @@ export function Make({ hub, own, made, close }: MakeProps) {
             ))}
           </ul>
         </details>
-        <Refused error={error === undefined ? undefined : asHubError(error)} />
+        <Refused error={error} />
         <div class="acts">
           <button type="button" class="plain" onClick={close}>
             Cancel
           </button>
-          <button disabled={busy} aria-busy={busy}>
-            Make it
-          </button>
+          <button aria-busy={busy}>Make it</button>
         </div>
       </form>
     </Dialog>
@@ -100,7 +89,7 @@ function read(form: HTMLFormElement): openapi.CreateKey {
   const permissions = given.getAll("permissions") as openapi.Permission[];
   const expires_at = inDays(String(given.get("days")), Date.now());
   return {
-    name: String(given.get("name")).trim(),
+    name: textOf(given, "name"),
     actor_type: given.get("actor_type") as openapi.KeyActorType,
     role: given.get("role") as openapi.Role,
     ...(permissions.length > 0 && { permissions }),

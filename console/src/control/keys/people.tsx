@@ -2,12 +2,12 @@
 // there is, so one is asked for by name; `#/keys/bob` asks for bob.
 import type { openapi } from "@tambour/client";
 import { useState } from "preact/hooks";
-import { Act, Confirm, Field, Refused, Time } from "../../parts";
+import { Act, Field, Standing, Time } from "../../parts";
+import { Confirm } from "../../parts/dialog";
+import { useDone } from "../../parts/done";
 import { useResource } from "../../parts/resource";
 import { go, href, route } from "../../route";
 import { hub, session } from "../../session";
-import { useBack } from "../pieces/back";
-import { useDone } from "../pieces/done";
 import { RevokeOne } from "./revoke-one";
 import { rolesUpTo } from "./rules";
 
@@ -41,7 +41,6 @@ function Person({ sub }: { sub: string }) {
   const asked = hub.value!;
   const path = `/v1/principals/${encodeURIComponent(sub)}`;
   const now = useResource((signal) => asked.request<openapi.Principal>("GET", path, { signal }), [asked, path]);
-  useBack(now.reload);
   const done = useDone();
   const [change, setChange] = useState<Change>();
   const put = async (body: openapi.PutPrincipal, says: string) => {
@@ -62,7 +61,7 @@ function Person({ sub }: { sub: string }) {
   };
   return (
     <article class="card person" aria-label={sub}>
-      <Refused error={now.error} again={now.reload} />
+      <Standing of={now} />
       {done.line}
       {said && (
         <>
@@ -84,7 +83,7 @@ function Person({ sub }: { sub: string }) {
           {!sub.startsWith("key:") && <RoleOf said={said} put={put} />}
         </>
       )}
-      <Sure sub={sub} change={change} run={run} close={() => setChange(undefined)} />
+      {(change === "suspend" || change === "revoke") && <Sure sub={sub} change={change} run={run[change]} close={() => setChange(undefined)} />}
     </article>
   );
 }
@@ -137,15 +136,17 @@ function RoleOf({ said, put }: { said: openapi.Principal; put(body: openapi.PutP
   );
 }
 
-function Sure({ sub, change, run, close }: { sub: string; change?: Change; run: Record<Change, () => Promise<void>>; close(): void }) {
-  return (
-    <>
-      <Confirm open={change === "suspend"} title={`Suspend ${sub}?`} does="Suspend" run={run.suspend} close={close}>
+function Sure({ sub, change, run, close }: { sub: string; change: "suspend" | "revoke"; run: () => Promise<void>; close(): void }) {
+  if (change === "suspend") {
+    return (
+      <Confirm title={`Suspend ${sub}?`} does="Suspend" run={run} close={close}>
         <p>Whatever token they come with is refused, and their live sessions and streams end within a second. Until somebody activates them again.</p>
       </Confirm>
-      <Confirm open={change === "revoke"} title={`Revoke all tokens of ${sub}?`} does="Revoke" run={run.revoke} close={close}>
-        <p>Every token of theirs that was made so far is refused, and what it opened ends within a second. It can’t be taken back. A later login is good: suspend who must stay out.</p>
-      </Confirm>
-    </>
+    );
+  }
+  return (
+    <Confirm title={`Revoke all tokens of ${sub}?`} does="Revoke" run={run} close={close}>
+      <p>Every token of theirs that was made so far is refused, and what it opened ends within a second. It can’t be taken back. A later login is good: suspend who must stay out.</p>
+    </Confirm>
   );
 }

@@ -2,10 +2,11 @@
 // It never sees the token.
 import type { openapi } from "@tambour/client";
 import { useState } from "preact/hooks";
-import { Confirm, Field, Time } from "../../parts";
+import { Field, Time } from "../../parts";
+import { Confirm } from "../../parts/dialog";
+import { useDone } from "../../parts/done";
+import { isoOf } from "../../parts/local-time";
 import { hub } from "../../session";
-import { isoOf } from "../pieces/local-time";
-import { useDone } from "../pieces/done";
 
 export function RevokeOne() {
   const asked = hub.value!;
@@ -40,14 +41,16 @@ export function RevokeOne() {
         </div>
         <small class="faint">Never say an earlier time than the token has. Without one the revocation is kept for ever.</small>
       </form>
-      <Confirm open={sure} title="Revoke this token?" does="Revoke" run={run} close={() => setSure(false)}>
-        <p>
-          <code>{jti}</code>
-        </p>
-        <p>
-          It is refused from now on, and what was made or opened with it ends within a second. {at ? <>Kept until <Time at={at} />.</> : "Kept for ever."}
-        </p>
-      </Confirm>
+      {sure && (
+        <Confirm title="Revoke this token?" does="Revoke" run={run} close={() => setSure(false)}>
+          <p>
+            <code>{jti}</code>
+          </p>
+          <p>
+            It is refused from now on, and what was made or opened with it ends within a second. {at ? <>Kept until <Time at={at} />.</> : "Kept for ever."}
+          </p>
+        </Confirm>
+      )}
     </details>
   );
 }

@@ -11,7 +11,7 @@ export function KeyTable({ keys, act }: { keys: openapi.Key[]; act(doing: Doing)
   const [rows, setRows] = useState(ROWS_STEP);
   return (
     <>
-      <Table caption="Service keys, the newest first" head={["Key", "Acts as", "Permissions", "Made", "Expires", <span class="unseen">What can be done</span>]}>
+      <Table caption="Service keys, the newest first" cards head={["Key", "Acts as", "Permissions", "Made", "Expires", { words: "What can be done", unseen: true }]}>
         {keys.slice(0, rows).map((key) => (
           <Row key={key.id} of={key} act={act} />
         ))}
@@ -35,16 +35,16 @@ function Row({ of: key, act }: { of: openapi.Key; act(doing: Doing): void }) {
         <bdi>{key.name}</bdi>
         <code>{key.id}</code>
       </th>
-      <td>
+      <td data-label="Acts as">
         {key.actor_type}, {key.role}
       </td>
-      <td>
+      <td data-label="Permissions">
         {key.permissions.length === 0 && <span class="faint">those of the role</span>}
         {key.permissions.map((permission) => (
           <code class="chip">{permission}</code>
         ))}
       </td>
-      <td>
+      <td data-label="Made">
         <Time at={key.created_at} />
         <small>
           by <bdi>{key.created_by}</bdi>
@@ -60,7 +60,7 @@ function Row({ of: key, act }: { of: openapi.Key; act(doing: Doing): void }) {
           </small>
         )}
       </td>
-      <td>
+      <td data-label="Expires">
         {key.expires_at ? <Time at={key.expires_at} /> : <span class="faint">never</span>} {expired && <span class="chip bad">expired</span>}
       </td>
       <td class="key-acts">

@@ -1,8 +1,8 @@
 // The token of a key, shown once: when the dialog is closed, the page has forgotten it.
 import type { openapi } from "@tambour/client";
 import { Time } from "../../parts";
-import { Copyable } from "../pieces/copy";
-import { Dialog } from "../pieces/dialog";
+import { Copyable } from "../../parts/copy";
+import { Dialog } from "../../parts/dialog";
 import { curlOf } from "./rules";
 
 export function TokenShown({ made, close }: { made: openapi.KeyWithToken; close(): void }) {

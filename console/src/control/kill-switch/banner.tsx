@@ -19,20 +19,29 @@ export function SwitchedOff() {
     <div aria-live="polite">
       {state && off.length > 0 && (
         <p class="switched-off">
-          <strong>Switched off:</strong>{" "}
-          {off.slice(0, SHOWN_MAX).map((item, at) => (
-            <span key={item}>
-              {at > 0 && " · "}
-              {said(item).words} {said(item).name && <code>{said(item).name}</code>}
-            </span>
-          ))}
-          {more > 0 && ` · and ${more} more`}
-          {state.reason && <q dir="auto">{state.reason}</q>}
-          {state.changed_at && (
-            <span class="by">
-              by <bdi>{state.changed_by}</bdi>, <Time at={state.changed_at} />
-            </span>
-          )}
+          <span>
+            <strong>Switched off:</strong>{" "}
+            {off.slice(0, SHOWN_MAX).map((item, at) => (
+              <span key={item}>
+                {at > 0 && " · "}
+                {said(item).words}
+                {said(item).name && <code> {said(item).name}</code>}
+              </span>
+            ))}
+            {more > 0 && ` · and ${more} more`}
+            {state.reason && (
+              <span class="why">
+                {" "}
+                <q dir="auto">{state.reason}</q>
+              </span>
+            )}
+            {state.changed_at && (
+              <span class="why">
+                {" "}
+                by <bdi>{state.changed_by}</bdi>, <Time at={state.changed_at} />
+              </span>
+            )}
+          </span>
           {route.value.view !== "kill-switch" && <a href={href("kill-switch")}>Show the kill switch</a>}
         </p>
       )}

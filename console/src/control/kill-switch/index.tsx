@@ -2,16 +2,15 @@
 // is kept as changes, so that it goes together with what somebody else does meanwhile.
 import type { openapi } from "@tambour/client";
 import { useState } from "preact/hooks";
-import { Empty, Field, Head, Refused, Time } from "../../parts";
+import { Empty, Field, Head, Standing, Time } from "../../parts";
+import { useDone } from "../../parts/done";
 import { hub } from "../../session";
-import { useDone } from "../pieces/done";
 import { found, groups } from "./actions";
-import { switches, unknown } from "./now";
+import { ask, switches, unknown } from "./now";
 import { Providers } from "./providers";
 import { Items, Review } from "./review";
 import { actionItem, AGENTS, applied, type Item, offOf, ordered, pending, type Wanted } from "./rules";
 import { ActionSwitch, Switch } from "./switch";
-import "../pieces/style.css";
 import "./style.css";
 
 const SAYS = "What is switched off is refused to everybody in this tenant and env, owners too, and what is live of it ends within a second.";
@@ -21,8 +20,8 @@ export function KillSwitch() {
   return (
     <>
       <Head title="Kill switch" says={SAYS} />
-      {unknown.value && <Refused error={unknown.value} />}
-      {now ? <Switches now={now} /> : !unknown.value && <Empty>Asking the hub…</Empty>}
+      <Standing of={{ value: now, error: unknown.value, reload: () => void ask(hub.value!).catch(() => {}) }} />
+      {now && <Switches now={now} />}
     </>
   );
 }
@@ -58,14 +57,16 @@ function Switches({ now }: { now: openapi.KillSwitch }) {
           </button>
         </div>
       )}
-      <Review
-        hub={hub.value!}
-        at={review}
-        wanted={all}
-        moved={setReview}
-        done={() => (setAll(new Map()), done.say("It is in force."))}
-        close={() => setReview(undefined)}
-      />
+      {review && (
+        <Review
+          hub={hub.value!}
+          at={review}
+          wanted={all}
+          moved={setReview}
+          done={() => (setAll(new Map()), done.say("It is in force."))}
+          close={() => setReview(undefined)}
+        />
+      )}
     </>
   );
 }

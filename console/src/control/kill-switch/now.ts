@@ -2,11 +2,11 @@
 // somebody looks. It changes nothing.
 import type { Hub, HubError, openapi } from "@tambour/client";
 import { signal } from "@preact/signals";
-import { asHubError } from "../../parts/resource";
+import { asHubError } from "../../parts/errors";
+import { poll } from "../../parts/poll";
 import { answered } from "../../reach";
 
 const EVERY_MS = 5_000;
-const AWAY_EVERY_MS = 2_000;
 
 export const switches = signal<openapi.KillSwitch | undefined>(undefined);
 /** Why it is not known. */
@@ -25,34 +25,22 @@ export function show(said: openapi.KillSwitch): void {
   if (JSON.stringify(said) !== JSON.stringify(switches.value)) switches.value = said;
 }
 
-/** Asks again and again, not while the page is hidden; the answer ends it. */
+/** Asks again and again, until what it returns is called. */
 export function follow(hub: Hub): () => void {
-  const over = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let asking = false;
-  const turn = async () => {
-    clearTimeout(timer);
-    if (asking || over.signal.aborted || document.visibilityState === "hidden") return;
-    asking = true;
-    let error: HubError | undefined;
+  const turn = async (signal: AbortSignal) => {
     try {
-      await ask(hub, over.signal);
+      await ask(hub, signal);
+      if (!signal.aborted) answered();
     } catch (failed) {
-      error = asHubError(failed);
+      if (signal.aborted) return;
+      unknown.value = asHubError(failed);
+      answered(failed);
+      throw failed;
     }
-    asking = false;
-    if (over.signal.aborted) return;
-    answered(error);
-    unknown.value = error;
-    timer = setTimeout(turn, error ? AWAY_EVERY_MS : EVERY_MS);
   };
-  const seen = () => void turn();
-  document.addEventListener("visibilitychange", seen);
-  void turn();
+  const stop = poll(turn, EVERY_MS);
   return () => {
-    over.abort();
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", seen);
+    stop();
     switches.value = undefined;
     unknown.value = undefined;
   };

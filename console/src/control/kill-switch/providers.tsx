@@ -11,6 +11,7 @@ export function Providers({ off, will, want }: { off: ReadonlySet<Item>; will: R
   const items = ordered(new Set([...off, ...will].filter((item) => item.startsWith("provider:"))));
   const add = (event: SubmitEvent) => {
     event.preventDefault();
+    if (text.trim() === "") return;
     const read = providerOf(text, will);
     setWrong("wrong" in read ? read.wrong : "");
     if ("wrong" in read) return;
@@ -26,7 +27,7 @@ export function Providers({ off, will, want }: { off: ReadonlySet<Item>; will: R
         <label for={id}>A provider to switch off</label>
         <div>
           <input id={id} value={text} autocomplete="off" spellcheck={false} aria-invalid={wrong !== ""} aria-describedby={`${id}-says`} placeholder="acme" onInput={(event) => (setText(event.currentTarget.value), setWrong(""))} />
-          <button class="plain" disabled={text.trim() === ""}>
+          <button class="plain" aria-disabled={text.trim() === ""}>
             Add
           </button>
         </div>

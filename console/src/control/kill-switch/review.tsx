@@ -1,15 +1,16 @@
 // What will happen, before it happens to everybody: shown as it was when it was opened, and not sent if somebody else changed
 // the switch since.
 import { type Hub, HubError, type openapi } from "@tambour/client";
-import { useEffect, useState } from "preact/hooks";
-import { Confirm, Field } from "../../parts";
+import { useState } from "preact/hooks";
+import { Field } from "../../parts";
+import { Confirm } from "../../parts/dialog";
 import { ask, show } from "./now";
 import { applied, bodyOf, type Item, offOf, ordered, pending, said, same, type Wanted } from "./rules";
 
 interface ReviewProps {
   hub: Hub;
-  /** What was off when the review was opened; it is closed without. */
-  at: openapi.KillSwitch | undefined;
+  /** What was off when the review was opened. */
+  at: openapi.KillSwitch;
   wanted: Wanted;
   /** Somebody else changed it: the review begins anew, from there. */
   moved(now: openapi.KillSwitch): void;
@@ -18,16 +19,15 @@ interface ReviewProps {
 }
 
 export function Review({ hub, at, wanted, moved, done, close }: ReviewProps) {
-  const off = offOf(at ?? NOTHING);
+  const off = offOf(at);
   const will = applied(off, wanted);
   const changes = pending(off, wanted);
-  const [reason, setReason] = useState("");
-  useEffect(() => setReason(will.size > 0 ? (at?.reason ?? "") : ""), [at === undefined]);
+  const [reason, setReason] = useState(will.size > 0 ? (at.reason ?? "") : "");
   const pick = (to: boolean) => ordered([...changes].filter(([, off]) => off === to).map(([item]) => item));
   const stays = ordered([...off].filter((item) => will.has(item)));
   const run = async () => {
     const fresh = await ask(hub);
-    if (fresh.changed_at !== at?.changed_at && !same(offOf(fresh), will)) {
+    if (fresh.changed_at !== at.changed_at && !same(offOf(fresh), will)) {
       moved(fresh);
       throw new HubError({ code: "console.changed_meanwhile", detail: `${fresh.changed_by} changed the switch meanwhile. What will happen is shown anew: look at it again.` });
     }
@@ -35,7 +35,7 @@ export function Review({ hub, at, wanted, moved, done, close }: ReviewProps) {
     done();
   };
   return (
-    <Confirm open={at !== undefined} title="For everybody, within a second" does={pick(true).length > 0 ? "Switch off" : "Switch on"} run={run} close={close}>
+    <Confirm title="For everybody, within a second" does={pick(true).length > 0 ? "Switch off" : "Switch on"} run={run} close={close}>
       <Items title="This will switch off" items={pick(true)} kind="bad" />
       <Items title="This will switch on again" items={pick(false)} kind="good" />
       <Items title="This stays off" items={stays} />
@@ -46,8 +46,6 @@ export function Review({ hub, at, wanted, moved, done, close }: ReviewProps) {
     </Confirm>
   );
 }
-
-const NOTHING: openapi.KillSwitch = { disabled_actions: [], disable_autonomy: false, disable_providers: [] };
 
 /** Items under a heading; nothing where there are none. */
 export function Items({ title, items, kind }: { title: string; items: Item[]; kind?: "good" | "bad" }) {

@@ -1,23 +1,27 @@
 // When the hub is asked again. The rule is pure; the loop keeps to it, and rests while nobody can see the page.
 // It never asks twice at once.
 import type { HubError } from "@tambour/client";
-import { asHubError } from "../parts/resource";
+import { asHubError, passes } from "./errors";
 
-const AWAY_MS = 2_000;
+const AGAIN_MS = 2_000;
 const REFUSED_MS = 10_000;
 const PAUSE_MS_MIN = 100;
 
-/** Milliseconds until the next question; nothing: not before somebody wants it. `took` is how long this one took. */
-export function pauseMs(error: Pick<HubError, "status" | "code" | "retryAfterMs"> | undefined, every: number, took: number): number | undefined {
-  if (!error) return Math.max(PAUSE_MS_MIN, every - took);
-  // Who may not will not be let in by asking.
-  if (error.code === "permission.denied") return undefined;
-  const away = error.status === 0 || error.status >= 500;
-  return Math.max(error.retryAfterMs ?? 0, away ? AWAY_MS : REFUSED_MS, every);
+/**
+ * Milliseconds until the next question; nothing: not before somebody wants it. `every` is how often it is asked where all is
+ * well (nothing: once), `took` how long this one took.
+ */
+export function pauseMs(error: Pick<HubError, "status" | "code" | "retryAfterMs"> | undefined, every: number | undefined, took: number): number | undefined {
+  if (!error) return every === undefined ? undefined : Math.max(PAUSE_MS_MIN, every - took);
+  const floor = error.retryAfterMs ?? 0;
+  if (passes(error)) return Math.max(floor, AGAIN_MS);
+  // Who may not will not be let in by asking; each time would be an entry of the audit.
+  if (error.code === "permission.denied" || every === undefined) return undefined;
+  return Math.max(floor, REFUSED_MS, every);
 }
 
-/** Asks `every` so many milliseconds, until it is stopped. `ask` fails with what the hub says. */
-export function poll(ask: (signal: AbortSignal) => Promise<void>, every: number): () => void {
+/** Asks, again when it is time, until it is stopped. `ask` fails with what the hub says. */
+export function poll(ask: (signal: AbortSignal) => Promise<unknown>, every?: number): () => void {
   const over = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let busy = false;
