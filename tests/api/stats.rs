@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::slow::{EVENTS, flood, narrow};
 use crate::support::authority::{admin, by, foreign, key, keyed, refused, switch};
 use crate::support::eventually;
-use crate::support::http::{Ask, create, publish};
+use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
 use crate::support::sse::Stream;
@@ -290,6 +291,42 @@ fn however_many_ask_it_is_counted_twice_a_second_at_most() {
     }
     let most = began.elapsed().as_millis() / 500 + 1;
     assert!(answers.len() > 1 && answers.len() as u128 <= most, "{answers:?} in {:?}", began.elapsed());
+}
+
+#[test]
+fn who_asks_and_leaves_at_once_causes_no_more_samples() {
+    let hub = Running::start();
+    let addr = hub.addr();
+    let asked = admin("GET", "/v1/stats").bytes();
+    let is_over = AtomicBool::new(false);
+    let began = std::time::Instant::now();
+    let (answers, left) = std::thread::scope(|scope| {
+        // Beside somebody who stays, others come whenever a sample is due, and leave by a reset or by an end.
+        let leavers = scope.spawn(|| {
+            let mut left = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                let mut connection = Connection::open(addr);
+                connection.send(&asked);
+                if left % 2 == 0 {
+                    connection.reset()
+                } else {
+                    drop(connection)
+                }
+                left += 1;
+            }
+            left
+        });
+        let mut answers = BTreeMap::new();
+        while answers.len() < 4 {
+            let of = stats(addr);
+            assert_eq!(of["scope"]["complete"], true, "{of}");
+            *answers.entry(of["at"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        }
+        is_over.store(true, Ordering::SeqCst);
+        (answers, leavers.join().unwrap())
+    });
+    let most = began.elapsed().as_millis() / 500 + 1;
+    assert!(answers.len() as u128 <= most && left >= 50, "{answers:?} in {:?}, {left} left", began.elapsed());
 }
 
 /// The value of a metric without labels.
