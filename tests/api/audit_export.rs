@@ -80,9 +80,9 @@ fn who_leaves_an_export_in_the_middle_leaves_nothing() {
         publish(addr, "alice", "live", &json!(cut));
         assert!(descriptors() > before, "the export's connection is there");
         if cut % 2 == 0 {
-            client.reset()
+            client.reset();
         } else {
-            drop(client)
+            drop(client);
         }
         eventually("the connection is closed", || (descriptors() <= before).then_some(()));
         if cut == 2 {

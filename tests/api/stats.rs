@@ -308,9 +308,9 @@ fn who_asks_and_leaves_at_once_causes_no_more_samples() {
                 let mut connection = Connection::open(addr);
                 connection.send(&asked);
                 if left % 2 == 0 {
-                    connection.reset()
+                    connection.reset();
                 } else {
-                    drop(connection)
+                    drop(connection);
                 }
                 left += 1;
             }
