@@ -2,7 +2,8 @@
 //!
 //! Clients treat a cursor as opaque text. Inside it are 32 bits that name the topic, the 64
 //! random bits of the log's incarnation, and a seq; so a cursor from another topic or from a
-//! log that was wiped, restored or created anew is recognised. This file never decides what
+//! log that was wiped, restored or created anew is recognised. A cursor of the feed may say
+//! besides what its holder knows of retention. This file never decides what
 //! a reader is told about a cursor that can't be honoured: `topic::state` does.
 
 use base64::Engine as _;
@@ -15,8 +16,10 @@ use crate::topic_key::TopicKey;
 const MARK_BYTES: usize = 12;
 /// Characters of the mark in a cursor's text: base64url of 12 bytes, without padding.
 pub const MARK_CHARS: usize = 16;
-/// Longest text of a cursor: the mark, a dot and a 64-bit number.
+/// Longest text of an event's cursor: the mark, a dot and a 64-bit number.
 pub const CURSOR_BYTES_MAX: usize = MARK_CHARS + 1 + 20;
+/// Longest text of a cursor to read on from: there may be a floor between the two, and a dot.
+pub const PLACE_BYTES_MAX: usize = CURSOR_BYTES_MAX + 1 + 20;
 
 /// 64 random bits that name one life of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +55,7 @@ impl Mark {
     /// A cursor at `seq`.
     #[must_use]
     pub fn at(self, seq: Seq) -> Cursor {
-        Cursor { mark: self, seq }
+        Cursor { mark: self, seq, floor: 0 }
     }
 
     /// The mark as it stands at the front of a cursor's text, without the dot.
@@ -72,6 +75,8 @@ pub struct Cursor {
     pub mark: Mark,
     /// The last event that the reader has.
     pub seq: Seq,
+    /// Of the feed: how far retention had come when this was given out, where that is further than `seq`; else 0.
+    pub floor: Seq,
 }
 
 /// The text is not a cursor that any Tambour made.
@@ -80,31 +85,60 @@ pub struct Cursor {
 pub struct MalformedCursor;
 
 impl Cursor {
-    /// Parses a cursor's text. Exactly the texts that [`std::fmt::Display`] writes are accepted.
+    /// The same place for who knows that retention has come so far.
+    #[must_use]
+    pub fn knowing(self, floor: Seq) -> Self {
+        Self { floor: if floor > self.seq { floor } else { 0 }, ..self }
+    }
+
+    /// Parses the text of an event's cursor. Exactly the texts that [`std::fmt::Display`] writes of one without a floor are
+    /// accepted.
     ///
     /// # Errors
     /// [`MalformedCursor`].
     pub fn parse(text: &str) -> Result<Self, MalformedCursor> {
+        Self::parse_place(text).ok().filter(|cursor| cursor.floor == 0).ok_or(MalformedCursor)
+    }
+
+    /// Parses the text of a cursor to read on from, with a floor or without. Exactly the texts that [`std::fmt::Display`] writes
+    /// are accepted.
+    ///
+    /// # Errors
+    /// [`MalformedCursor`].
+    pub fn parse_place(text: &str) -> Result<Self, MalformedCursor> {
         let bytes = text.as_bytes();
-        if bytes.len() > CURSOR_BYTES_MAX || bytes.len() < MARK_CHARS + 2 || bytes[MARK_CHARS] != b'.' {
+        if bytes.len() > PLACE_BYTES_MAX || bytes.len() < MARK_CHARS + 2 || bytes[MARK_CHARS] != b'.' {
             return Err(MalformedCursor);
         }
         let mut mark = [0; MARK_BYTES];
-        let read = URL_SAFE_NO_PAD.decode_slice(&bytes[..MARK_CHARS], &mut mark);
-        let digits = &bytes[MARK_CHARS + 1..];
-        let plain = digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits[0] != b'0');
-        if read != Ok(MARK_BYTES) || !plain {
+        if URL_SAFE_NO_PAD.decode_slice(&bytes[..MARK_CHARS], &mut mark) != Ok(MARK_BYTES) {
             return Err(MalformedCursor);
         }
-        let seq = std::str::from_utf8(digits).ok().and_then(|d| d.parse().ok()).ok_or(MalformedCursor)?;
-        Ok(Self { mark: Mark(mark), seq })
+        let mut numbers = bytes[MARK_CHARS + 1..].splitn(2, |byte| *byte == b'.').map(number);
+        let first = numbers.next().flatten().ok_or(MalformedCursor)?;
+        let cursor = |seq, floor| Self { mark: Mark(mark), seq, floor };
+        match numbers.next() {
+            None => Ok(cursor(first, 0)),
+            Some(seq) => seq.filter(|seq| *seq < first).map(|seq| cursor(seq, first)).ok_or(MalformedCursor),
+        }
     }
+}
+
+/// A number as it is printed: digits, no zeros before it, 64 bits.
+fn number(digits: &[u8]) -> Option<Seq> {
+    let plain = digits.iter().all(u8::is_ascii_digit) && (digits.len() == 1 || digits.first() != Some(&b'0'));
+    std::str::from_utf8(digits).ok().filter(|_| plain).and_then(|digits| digits.parse().ok())
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.mark.text();
-        write!(f, "{}.{}", String::from_utf8_lossy(&text), self.seq)
+        write!(f, "{}.", String::from_utf8_lossy(&text))?;
+        if self.floor > 0 {
+            write!(f, "{}.", self.floor)?;
+        }
+        // The seq is the last in any case: clients that look into a cursor, as ours does, find it there.
+        write!(f, "{}", self.seq)
     }
 }
 
@@ -121,21 +155,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_value_are_the_same(incarnation: u64, seq: u64) {
+        fn text_and_value_are_the_same(incarnation: u64, seq: u64, floor: u64) {
             let cursor = mark("thread/x", incarnation).at(seq);
             prop_assert_eq!(Cursor::parse(&cursor.to_string()), Ok(cursor));
+            let place = cursor.knowing(floor);
+            let text = place.to_string();
+            prop_assert_eq!(Cursor::parse_place(&text), Ok(place));
+            prop_assert_eq!(Cursor::parse(&text).is_ok(), floor <= seq, "no event has an id with a floor");
+            prop_assert!(text.len() <= PLACE_BYTES_MAX);
         }
 
         #[test]
-        fn whatever_parses_prints_back(text in "[A-Za-z0-9_.-]{0,40}") {
-            if let Ok(cursor) = Cursor::parse(&text) {
-                prop_assert_eq!(cursor.to_string(), text);
+        fn whatever_parses_prints_back(text in "([A-Za-z0-9_-]{15}[AQgw])?[.][0-9.]{0,40}|[A-Za-z0-9_.-]{0,60}") {
+            for cursor in [Cursor::parse(&text), Cursor::parse_place(&text)].into_iter().flatten() {
+                prop_assert_eq!(cursor.to_string(), text.clone());
             }
         }
 
         #[test]
         fn no_text_panics(text: String) {
-            let _ = Cursor::parse(&text);
+            let _ = (Cursor::parse(&text), Cursor::parse_place(&text));
         }
     }
 
@@ -152,9 +191,19 @@ mod tests {
             "AAAAAAAAAAAAAAAA.1\n",
             "AAAAAAAAAAAAAAAA.18446744073709551616",
             "A+AAAAAAAAAAAAAA.1",
+            "AAAAAAAAAAAAAAAA.2.",
+            "AAAAAAAAAAAAAAAA..1",
+            "AAAAAAAAAAAAAAAA.2.2",
+            "AAAAAAAAAAAAAAAA.0.0",
+            "AAAAAAAAAAAAAAAA.02.1",
+            "AAAAAAAAAAAAAAAA.2.01",
+            "AAAAAAAAAAAAAAAA.3.2.1",
+            "AAAAAAAAAAAAAAAA.18446744073709551616.1",
         ] {
             assert_eq!(Cursor::parse(bad), Err(MalformedCursor), "{bad:?}");
+            assert_eq!(Cursor::parse_place(bad), Err(MalformedCursor), "{bad:?}");
         }
+        assert_eq!(Cursor::parse("AAAAAAAAAAAAAAAA.2.1"), Err(MalformedCursor));
     }
 
     #[test]

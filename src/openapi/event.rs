@@ -140,7 +140,7 @@ pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
     /// Where the next page begins: `after` of the next request.
-    #[schema(value_type = shapes::Cursor)]
+    #[schema(value_type = shapes::PageCursor)]
     pub cursor: String,
     /// Whether there is more behind it now.
     pub has_more: bool,

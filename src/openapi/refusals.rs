@@ -152,6 +152,12 @@ fn problem() -> RefOr<Schema> {
     let more = ObjectBuilder::new()
         .property("head", shapes::of::<shapes::Cursor>("With `expect.mismatch`: the newest event."))
         .property("reason", shapes::of::<shapes::GoneReason>("With `cursor.gone`: why."))
+        .property(
+            "cursor",
+            shapes::of::<shapes::PageCursor>(
+                "With `cursor.gone`: as `after`, it gives everything that is kept, as a stream does.",
+            ),
+        )
         .property("oldest", shapes::of::<shapes::Cursor>("With `cursor.gone`: as on a page."))
         .property("newest", shapes::of::<shapes::Cursor>("With `cursor.gone`: as on a page."))
         .property(

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use tambour_actors::composite::STREAM_TOPICS_MAX;
-use tambour_actors::cursor::{CURSOR_BYTES_MAX, MARK_CHARS};
+use tambour_actors::cursor::{CURSOR_BYTES_MAX, MARK_CHARS, PLACE_BYTES_MAX};
 use tambour_actors::event::TYPE_BYTES_MAX;
 use tambour_actors::feed::view::FILTER_MAX;
 use tambour_actors::log::{IDEMPOTENCY_KEY_BYTES_MAX, TITLE_BYTES_MAX};
@@ -56,8 +56,10 @@ macro_rules! shapes {
 shapes! {
     /// A cursor: opaque, good for one life of one topic.
     Cursor = form(format!("^{}$", cursor())).max_length(Some(CURSOR_BYTES_MAX)).examples(["GzUtezx6Zl28O70t.1"]);
+    /// A cursor to read on from: an event's, or a page's, which in the feed may say besides how far retention had come.
+    PageCursor = form(format!("^{}$", place())).max_length(Some(PLACE_BYTES_MAX)).examples(["GzUtezx6Zl28O70t.1"]);
     /// A cursor, or `earliest`: the oldest event that is kept.
-    CursorOrEarliest = form(format!("^(earliest|{})$", cursor())).examples(["earliest"]);
+    CursorOrEarliest = form(format!("^(earliest|{})$", place())).examples(["earliest"]);
     /// An id of a stream of several topics, or `earliest`: the oldest events that are kept.
     CompositeOrEarliest = form(format!("^(earliest|{})$", composite())).examples(["earliest"]);
     /// Names of topics with commas between them.
@@ -169,6 +171,11 @@ pub(super) fn of<T: ToSchema>(words: &str) -> Ref {
 /// What a cursor looks like: a mark, a dot, and a seq without leading zeros.
 fn cursor() -> String {
     format!(r"[A-Za-z0-9_-]{{{MARK_CHARS}}}\.(0|[1-9][0-9]{{0,18}})")
+}
+
+/// What a cursor to read on from looks like: between the two there may be a floor.
+fn place() -> String {
+    format!(r"[A-Za-z0-9_-]{{{MARK_CHARS}}}\.([1-9][0-9]{{0,18}}\.)?(0|[1-9][0-9]{{0,18}})")
 }
 
 /// What an id of several topics looks like: which they are, then of each a fingerprint, a dot and a seq.

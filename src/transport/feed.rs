@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tambour_actors::cursor::Cursor;
 use tambour_actors::event::Seq;
 use tambour_actors::feed::encoder::FeedEncoder;
 use tambour_actors::feed::start::{Located, locate};
@@ -103,6 +104,10 @@ impl Source for FeedSource<'_> {
             seen.from = seen.items.front().map_or(seen.from, |oldest| oldest.position - 1);
         }
         Ok(seen)
+    }
+
+    fn place(&self, seq: Seq, ends: Bounds) -> Cursor {
+        self.grant.record.mark().at(seq).knowing(ends.oldest)
     }
 
     fn first(&self, _: Bounds) -> Seq {

@@ -96,6 +96,9 @@ pub(super) trait Source {
     /// The last `limit` events before `until`.
     async fn backward(&self, until: Seq, limit: usize, ends: Bounds) -> Result<Stretch<Self::Item>, Problem>;
 
+    /// What to go on behind a place with, for who was told these ends.
+    fn place(&self, seq: Seq, ends: Bounds) -> Cursor;
+
     /// The first place where an event may be.
     fn first(&self, ends: Bounds) -> Seq;
 
@@ -115,36 +118,35 @@ pub async fn read(grant: &Grant, asked: &Asked) -> Result<Page, Problem> {
 }
 
 async fn read_from<S: Source>(mut source: S, asked: &Asked) -> Result<Page, Problem> {
-    // The ends first, because they say where the page starts; a commit between the two reads can only add events behind.
+    // The ends first, because they say where the page starts; a commit between the two reads can only add events behind, and
+    // what retention takes between them is looked for in the page's own ends.
     let ends = source.bounds().await?;
     let mark = source.grant().record.mark();
     let limit = asked.limit;
     let (page, cursor, has_more) = match asked.span {
         Span::From(start) => {
-            let started = source.start(start, ends).await?;
-            if let Some(reason) = started.gap {
-                return Err(gone(source.grant(), reason, ends));
-            }
-            let page = source.forward(started.cursor, limit).await?;
+            let page = behind(&source, start, limit, ends).await?;
             let (cursor, head) = (page.upto, page.bounds.head);
-            (page, cursor, cursor < head)
+            let place = source.place(cursor, page.bounds);
+            (page, place, cursor < head)
         }
         Span::Newest => {
             let page = source.backward(ends.head + 1, limit, ends).await?;
             let (cursor, head) = (page.upto, page.bounds.head);
-            (page, cursor, cursor < head)
+            let place = source.place(cursor, page.bounds);
+            (page, place, cursor < head)
         }
         Span::Before(cursor) => {
             // What is before a cursor may be trimmed: then there is nothing, and the page says what is the oldest.
-            let gap = source.start(Start::After(cursor), ends).await?.gap;
-            if let Some(reason) = gap.filter(|reason| *reason != GapReason::Trimmed) {
-                return Err(gone(source.grant(), reason, ends));
+            let started = source.start(Start::After(cursor), ends).await?;
+            if let Some(reason) = started.gap.filter(|reason| *reason != GapReason::Trimmed) {
+                return Err(gone(&source, (reason, started.cursor), ends));
             }
             let page = source.backward(cursor.seq, limit, ends).await?;
             let first = source.first(page.bounds);
             // An empty stretch goes no further than it was asked from.
             let cursor = (page.from + 1).min(cursor.seq);
-            (page, cursor, cursor > first)
+            (page, mark.at(cursor), cursor > first)
         }
     };
     let mut events = Vec::new();
@@ -157,19 +159,39 @@ async fn read_from<S: Source>(mut source: S, asked: &Asked) -> Result<Page, Prob
     let Bounds { oldest, head, closed } = page.bounds;
     // What is read backwards is never waited for.
     let is_bare = events.is_empty() && !has_more;
-    let (cursor, oldest, newest) = (mark.at(cursor), mark.at(oldest), mark.at(head));
+    let (oldest, newest) = (mark.at(oldest), mark.at(head));
     Ok(Page { events, cursor, has_more, oldest, newest, is_last: closed, is_bare })
 }
 
-/// The refusal of a cursor that can't be honoured.
-fn gone(grant: &Grant, reason: GapReason, ends: Bounds) -> Problem {
-    let (mark, reason) = (grant.record.mark(), reason.as_str());
+/// Reads the events from a start on.
+async fn behind<S: Source>(source: &S, start: Start, limit: usize, ends: Bounds) -> Result<Stretch<S::Item>, Problem> {
+    let started = source.start(start, ends).await?;
+    if let Some(reason) = started.gap {
+        return Err(gone(source, (reason, started.cursor), ends));
+    }
+    let page = source.forward(started.cursor, limit).await?;
+    // Who begins at what is kept, or so many before the head, has missed nothing by what was taken meanwhile.
+    if matches!(start, Start::After(_)) {
+        let now = source.start(start, page.bounds).await?;
+        if now.gap == Some(GapReason::Trimmed) {
+            return Err(gone(source, (GapReason::Trimmed, now.cursor), page.bounds));
+        }
+    }
+    Ok(page)
+}
+
+/// The refusal of a cursor that can't be honoured: why, and the place behind which everything follows that is kept, as it does
+/// in a stream.
+fn gone(source: &impl Source, (reason, place): (GapReason, Seq), ends: Bounds) -> Problem {
+    let (grant, reason) = (source.grant(), reason.as_str());
+    let mark = grant.record.mark();
     let detail = format!(
-        "this cursor can't be honoured ({reason}); what is kept is {} to {}: start again with after=earliest",
+        "this cursor can't be honoured ({reason}); the ends are {} and {}: go on after the cursor that is told here",
         ends.oldest, ends.head
     );
     let refusal = Refusal::new(Code::CursorGone, detail).with("reason", reason);
     let (oldest, newest) = (mark.at(ends.oldest).to_string(), mark.at(ends.head).to_string());
+    let refusal = refusal.with("cursor", source.place(place, ends).to_string());
     grant.caller.problem(refusal.with("oldest", oldest).with("newest", newest))
 }
 
@@ -261,6 +283,10 @@ impl Source for LogSource<'_> {
             }
         }
         Ok(kept)
+    }
+
+    fn place(&self, seq: Seq, _: Bounds) -> Cursor {
+        self.grant.record.mark().at(seq)
     }
 
     fn first(&self, ends: Bounds) -> Seq {

@@ -41,7 +41,7 @@ pub struct Reading {
     #[param(value_type = shapes::CursorOrEarliest, required = false)]
     after: Option<String>,
     /// Pages: the last events before this cursor.
-    #[param(value_type = shapes::Cursor, required = false)]
+    #[param(value_type = shapes::PageCursor, required = false)]
     before: Option<String>,
     /// Streams: as `Last-Event-ID`, which wins. It wins over `after` and `last`.
     #[param(value_type = shapes::CursorOrEarliest, required = false)]
@@ -169,7 +169,7 @@ impl Reading {
             }
             Some(_) if wait > 0 => return Err(invalid("what is before a cursor does not come later: no wait")),
             Some(cursor) => Span::Before(
-                Cursor::parse(cursor).map_err(|error| Refusal::new(Code::CursorMalformed, error.to_string()))?,
+                Cursor::parse_place(cursor).map_err(|error| Refusal::new(Code::CursorMalformed, error.to_string()))?,
             ),
         };
         Ok((Asked { span, limit, fold: self.folds(), filter }, Duration::from_secs(wait)))
@@ -223,7 +223,7 @@ async fn stream(
 /// Whether a reader has everything, `closed` too. An `EventSource` is told by 204 to stop.
 pub(super) async fn behind_the_end(grant: &Grant, start: Start) -> Result<bool, Problem> {
     let Start::After(cursor) = start else { return Ok(false) };
-    if cursor.mark != grant.record.mark() {
+    if cursor.mark != grant.record.mark() || cursor.floor > 0 {
         return Ok(false);
     }
     let end = grant.caller.ground().store.read(grant.record.log, cursor.seq, PageLimit { events: 1, bytes: 1 }).await;

@@ -4,6 +4,7 @@
 
 mod answer;
 mod audit;
+mod audit_export;
 mod audit_frames;
 mod authority;
 mod authority_keys;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::slow::{EVENTS, flood, narrow};
 use crate::support::authority::{admin, by, foreign, key, keyed, refused, switch};
 use crate::support::eventually;
-use crate::support::http::{Ask, create, publish};
+use crate::support::http::{Ask, Connection, create, publish};
 use crate::support::hub::Running;
 use crate::support::process::{Process, own_host};
 use crate::support::sse::Stream;
@@ -290,6 +290,29 @@ fn however_many_ask_it_is_counted_twice_a_second_at_most() {
     }
     let most = began.elapsed().as_millis() / 500 + 1;
     assert!(answers.len() > 1 && answers.len() as u128 <= most, "{answers:?} in {:?}", began.elapsed());
+}
+
+#[test]
+fn who_asks_and_leaves_at_once_causes_no_more_samples() {
+    let hub = Running::start();
+    let addr = hub.addr();
+    let asked = admin("GET", "/v1/stats").bytes();
+    let began = std::time::Instant::now();
+    let (mut answers, mut left) = (BTreeMap::new(), 0);
+    // Beside somebody who stays, others come every 20 ms, and leave by a reset or by an end.
+    while answers.len() < 4 || left < 50 {
+        if began.elapsed().as_millis() / 20 >= left {
+            let mut connection = Connection::open(addr);
+            connection.send(&asked);
+            if left % 2 == 0 {
+                connection.reset();
+            }
+            left += 1;
+        }
+        *answers.entry(stats(addr)["at"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+    }
+    let most = began.elapsed().as_millis() / 500 + 1;
+    assert!(answers.len() as u128 <= most, "{answers:?} in {:?}, {left} left", began.elapsed());
 }
 
 /// The value of a metric without labels.

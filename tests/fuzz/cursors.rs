@@ -1,7 +1,7 @@
 //! Cursors and composite ids: texts that a client gives back.
 
 use tambour_actors::composite::{COMPOSITE_BYTES_MAX, Composite, STREAM_TOPICS_MAX};
-use tambour_actors::cursor::{CURSOR_BYTES_MAX, Cursor, Incarnation, Mark};
+use tambour_actors::cursor::{CURSOR_BYTES_MAX, Cursor, Incarnation, Mark, PLACE_BYTES_MAX};
 use tambour_actors::session::request::start;
 use tambour_actors::topic::state::Start;
 use tambour_actors::topic_key::{Env, Scope, Tenant, TopicKey};
@@ -23,18 +23,33 @@ fn any_text(input: &[u8]) -> String {
         assert_eq!(cursor.to_string(), text);
         assert!(text.len() <= CURSOR_BYTES_MAX);
     }
+    // The same and more: what is before the floor that its holder knows.
+    let place = within(0, || Cursor::parse_place(&text));
+    match place {
+        Ok(place) => {
+            assert_eq!(place.to_string(), text);
+            assert!(text.len() <= PLACE_BYTES_MAX && (place.floor == 0 || place.floor > place.seq));
+            assert_eq!(cursor.is_ok(), place.floor == 0);
+        }
+        Err(_) => assert!(cursor.is_err()),
+    }
     // 32 places of 16 bytes; what grows doubles.
     let composite = within(4 * 16 * STREAM_TOPICS_MAX, || Composite::parse(&text));
     if let Ok(composite) = &composite {
         assert_eq!(composite.to_string(), text);
-        assert!(text.len() <= COMPOSITE_BYTES_MAX && cursor.is_err(), "no text is both");
+        assert!(text.len() <= COMPOSITE_BYTES_MAX && place.is_err(), "no text is both");
     }
     match start(Some(&text), None, Start::Head) {
-        Ok(Start::After(at)) => assert_eq!(Ok(at), cursor),
+        Ok(Start::After(at)) => assert_eq!(Ok(at), place),
         Ok(start) => assert!(start == Start::Earliest && text == "earliest"),
-        Err(_) => assert!(cursor.is_err()),
+        Err(_) => assert!(place.is_err()),
     }
-    format!("{} {:?}", cursor.is_ok(), composite.map(|composite| composite.to_string().split('~').count()))
+    format!(
+        "{} {} {:?}",
+        cursor.is_ok(),
+        place.is_ok(),
+        composite.map(|composite| composite.to_string().split('~').count())
+    )
 }
 
 /// Of every set of places: what is printed is read back as the same, and each topic is where it was, or told to be another.
@@ -72,6 +87,7 @@ fn any_places(input: &[u8]) -> String {
 fn cursors() {
     let words: &[&[u8]] = &[
         b"AAAAAAAAAAAAAAAA.",
+        b"AAAAAAAAAAAAAAAA.2.1",
         b"~BBBBBB.1",
         b"18446744073709551615",
         b"18446744073709551616",

@@ -155,8 +155,8 @@ impl FeedActor {
 
     fn begin(&mut self, asked: Asked, located: Located) {
         let Located::At(started) = located else { return };
-        let Asked { outlet, line, ticket, .. } = asked;
-        let (record, life, bounds) = (self.state.record().clone(), self.life, self.state.bounds());
+        let Asked { outlet, line, ticket, start } = asked;
+        let (record, life, bounds) = (self.state.record().clone(), self.life, self.state.bounds_for(start, started));
         self.outlets.send(outlet, ToOutlet::Subscribed { record, life, line, ticket, started, bounds });
         let send = self.send();
         self.state.attach(outlet, 1, bounds.head, send);

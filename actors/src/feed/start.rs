@@ -1,7 +1,8 @@
 //! Where a reader of the feed starts: the one reading of a cursor of it, for streams and pages alike.
 //!
 //! Plain values in, plain values out. Unlike in a topic, what is gone is gone from anywhere between: nothing says where what is
-//! kept begins, so who may have missed something is told so, and goes on from where they are.
+//! kept begins, so who may have missed something is told so, and goes on from where they are. Who was told how far retention has
+//! come, and began from before that all the same, has missed nothing until it comes further.
 
 use crate::cursor::Mark;
 use crate::log::feed::FeedEnds;
@@ -26,8 +27,10 @@ pub fn locate(start: Start, mark: Mark, ends: FeedEnds) -> Located {
         Start::Earliest => at(0),
         Start::Last(count) => Located::Last(count),
         Start::After(cursor) if cursor.mark != mark && cursor.mark.same_topic(&mark) => gap(0, GapReason::Reset),
-        Start::After(cursor) if cursor.mark != mark || cursor.seq > ends.head => gap(0, GapReason::Unknown),
-        Start::After(cursor) if cursor.seq < ends.floor => gap(cursor.seq, GapReason::Trimmed),
+        Start::After(cursor) if cursor.mark != mark || cursor.seq.max(cursor.floor) > ends.head => {
+            gap(0, GapReason::Unknown)
+        }
+        Start::After(cursor) if cursor.seq.max(cursor.floor) < ends.floor => gap(cursor.seq, GapReason::Trimmed),
         Start::After(cursor) => at(cursor.seq),
     }
 }
@@ -54,6 +57,11 @@ mod tests {
         check(Start::After(mark.at(19)), 19, Some(GapReason::Trimmed));
         check(Start::After(mark.at(0)), 0, Some(GapReason::Trimmed));
         check(Start::After(mark.at(91)), 0, Some(GapReason::Unknown));
+        check(Start::After(mark.at(5).knowing(20)), 5, None);
+        check(Start::After(mark.at(5).knowing(19)), 5, Some(GapReason::Trimmed));
+        check(Start::After(mark.at(5).knowing(90)), 5, None);
+        check(Start::After(mark.at(5).knowing(91)), 0, Some(GapReason::Unknown));
+        check(Start::After(mark.at(25).knowing(20)), 25, None);
         check(Start::After(mark.of_another_life().at(5)), 0, Some(GapReason::Reset));
         check(Start::After(thread.at(5)), 0, Some(GapReason::Unknown));
         assert_eq!(locate(Start::Last(3), mark, ends), Located::Last(3));

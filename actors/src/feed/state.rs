@@ -12,7 +12,7 @@ use crate::log::feed::{FeedEnds, FeedItem, FeedPage, Position, Tapped};
 use crate::log::{Bounds, TopicRecord};
 use crate::system::SystemType;
 use crate::topic::fanout::Fanout;
-use crate::topic::state::{OutletId, Replay, Start, TopicLimits};
+use crate::topic::state::{OutletId, Replay, Start, Started, TopicLimits};
 
 /// The state of a feed.
 pub struct FeedState {
@@ -43,6 +43,18 @@ impl FeedState {
     #[must_use]
     pub fn bounds(&self) -> Bounds {
         Bounds { oldest: self.ends.floor, head: self.ends.head, closed: false }
+    }
+
+    /// The same for who starts so: who knows that retention has come further is not told of it again.
+    #[must_use]
+    pub fn bounds_for(&self, start: Start, started: Started) -> Bounds {
+        let bounds = self.bounds();
+        match start {
+            Start::After(cursor) if started.gap.is_none() => {
+                Bounds { oldest: bounds.oldest.max(cursor.floor), ..bounds }
+            }
+            _ => bounds,
+        }
     }
 
     /// Whether there is nobody to tell and nothing under way, so that the feed could sleep. While it has readers it does not:
@@ -79,7 +91,8 @@ impl FeedState {
     /// Whether a reader comes from ahead of what was told: from a page, which may have seen more.
     #[must_use]
     pub fn is_ahead(&self, start: Start) -> bool {
-        matches!(start, Start::After(cursor) if cursor.mark == self.record.mark() && cursor.seq > self.ends.head)
+        let Start::After(cursor) = start else { return false };
+        cursor.mark == self.record.mark() && cursor.seq.max(cursor.floor) > self.ends.head
     }
 
     /// Where a reader would start.

@@ -235,7 +235,7 @@ pub fn start(after: Option<&str>, last: Option<u64>, neither: Start) -> Result<S
     match (after, last) {
         (None, None) => Ok(neither),
         (Some("earliest"), None) => Ok(Start::Earliest),
-        (Some(cursor), None) => Cursor::parse(cursor)
+        (Some(cursor), None) => Cursor::parse_place(cursor)
             .map(Start::After)
             .map_err(|error| Refusal::new(Code::CursorMalformed, error.to_string())),
         (None, Some(last)) if last <= LAST_MAX => Ok(Start::Last(last)),

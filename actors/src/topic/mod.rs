@@ -111,7 +111,7 @@ impl TopicActor {
                         if let Err(error) = &found {
                             tracing::error!(topic = %topic.state.record().topic.key, %error, "a key can't be looked up");
                         }
-                        topic.state.recalled(recall, &found, now_ms(), &mut topic.effects);
+                        topic.state.recalled(*recall, &found, now_ms(), &mut topic.effects);
                         topic.perform(ctx);
                     }));
                 }

@@ -62,7 +62,10 @@ pub fn locate(start: Start, mark: Mark, bounds: Bounds) -> Started {
         Start::Earliest => at(before_oldest),
         Start::Last(count) => at(bounds.head.saturating_sub(count).max(before_oldest)),
         Start::After(cursor) if cursor.mark != mark && cursor.mark.same_topic(&mark) => gap(GapReason::Reset),
-        Start::After(cursor) if cursor.mark != mark || cursor.seq > bounds.head => gap(GapReason::Unknown),
+        // Only the feed gives out a cursor with a floor.
+        Start::After(cursor) if cursor.mark != mark || cursor.seq > bounds.head || cursor.floor > 0 => {
+            gap(GapReason::Unknown)
+        }
         Start::After(cursor) if cursor.seq < before_oldest => gap(GapReason::Trimmed),
         Start::After(cursor) => at(cursor.seq),
     }

@@ -52,7 +52,7 @@ pub enum Effect<R> {
     /// Answer a writer.
     Answer(R, Result<Published, Refusal>),
     /// Look whether this key is remembered; then call [`TopicState::recalled`].
-    Recall(Recall<R>),
+    Recall(Box<Recall<R>>),
 }
 
 /// What a topic can give a reader who is behind.

@@ -123,7 +123,7 @@ impl<R> TopicState<R> {
                     let Waiting { write, reply, .. } = waiting;
                     self.recalls += 1;
                     self.doubts.extend(write.chain.clone());
-                    effects.push(Effect::Recall(Recall { write, once, refusal, reply }));
+                    effects.push(Effect::Recall(Box::new(Recall { write, once, refusal, reply })));
                 }
             }
         }

@@ -96,35 +96,87 @@ pub struct Samples {
     ground: Arc<Ground>,
     /// When this hub began, in milliseconds since 1970.
     pub started_ms: i64,
-    kept: Mutex<Kept>,
-}
-
-/// The newest sample.
-struct Kept {
-    sample: Option<Arc<Sample>>,
-    /// When the next may be taken.
-    due: Instant,
+    shared: Shared<Sample>,
 }
 
 impl Samples {
     /// Of a hub that begins now.
     #[must_use]
     pub fn new(ground: Arc<Ground>) -> Self {
-        let kept = Mutex::new(Kept { sample: None, due: Instant::now() });
-        Self { ground, started_ms: now_ms(), kept }
+        Self { ground, started_ms: now_ms(), shared: Shared::new() }
     }
 
     /// The newest sample, taken now if it is older than [`EVERY`]. Whoever comes while one is taken gets the same.
     pub async fn latest(&self) -> Arc<Sample> {
-        let mut kept = self.kept.lock().await;
+        self.shared.latest(Sample::take(&self.ground)).await
+    }
+}
+
+/// What is taken once in [`EVERY`] at most, for all who ask.
+struct Shared<T>(Mutex<Kept<T>>);
+
+/// The newest.
+struct Kept<T> {
+    sample: Option<Arc<T>>,
+    /// When the next may be taken.
+    due: Instant,
+}
+
+impl<T> Shared<T> {
+    fn new() -> Self {
+        Self(Mutex::new(Kept { sample: None, due: Instant::now() }))
+    }
+
+    /// The newest, or, when its time is over, what `take` gives; nothing of `take` is begun before.
+    async fn latest(&self, take: impl Future<Output = T>) -> Arc<T> {
+        let mut kept = self.0.lock().await;
         if let Some(sample) = kept.sample.as_ref().filter(|_| Instant::now() < kept.due) {
             return sample.clone();
         }
         // Who left while theirs was taken has left none: its time counts all the same.
         sleep_until(kept.due).await;
         (kept.sample, kept.due) = (None, Instant::now() + EVERY);
-        let sample = Arc::new(Sample::take(&self.ground).await);
+        let sample = Arc::new(take.await);
         kept.sample = Some(sample.clone());
         sample
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// How many come and leave.
+    const LEAVERS: u32 = 50;
+
+    #[actix_web::test]
+    async fn who_leaves_while_a_sample_is_taken_has_had_one() {
+        let (shared, taken) = (Shared::new(), AtomicU32::new(0));
+        let take = |answered: bool| {
+            let taken = &taken;
+            async move {
+                let turn = taken.fetch_add(1, Ordering::Relaxed) + 1;
+                if !answered {
+                    std::future::pending::<()>().await;
+                }
+                turn
+            }
+        };
+        let began = Instant::now();
+        let due = || u32::try_from(began.elapsed().as_millis() / EVERY.as_millis()).unwrap() + 1;
+        for _ in 0..LEAVERS {
+            let patience = Duration::from_millis(5);
+            assert!(timeout(patience, shared.latest(take(false))).await.is_err(), "nobody answers who asks so");
+        }
+        let begun = taken.load(Ordering::Relaxed);
+        assert!(begun >= 1 && begun <= due(), "{begun} in {:?}", began.elapsed());
+        // Who stays gets one in its time, and whoever comes then gets the same.
+        let (one, other) = tokio::join!(shared.latest(take(true)), shared.latest(take(true)));
+        assert!(Arc::ptr_eq(&one, &other) && *one <= due(), "{one} in {:?}", began.elapsed());
+        assert!(began.elapsed() >= EVERY);
     }
 }

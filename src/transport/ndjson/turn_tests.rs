@@ -77,7 +77,7 @@ impl Topic {
                 Effect::Recall(recall) => {
                     let once = recall.once();
                     let found = now(self.log.recall(self.record.log, &once.sub, &once.key, 1));
-                    self.state.recalled(recall, &found, 1, &mut self.effects);
+                    self.state.recalled(*recall, &found, 1, &mut self.effects);
                 }
             }
         }

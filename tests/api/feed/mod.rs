@@ -6,6 +6,7 @@ mod changes;
 mod endings;
 mod load;
 mod pages;
+mod trims;
 
 use std::net::SocketAddr;
 

@@ -162,7 +162,7 @@ impl Answer {
     /// Why a page's cursor can't be honoured; everything that such a refusal has is checked.
     #[track_caller]
     pub(crate) fn gone(&self) -> String {
-        assert_eq!(self.refusal_with(&["newest", "oldest", "reason"]), (410, "cursor.gone".to_owned()));
+        assert_eq!(self.refusal_with(&["cursor", "newest", "oldest", "reason"]), (410, "cursor.gone".to_owned()));
         self.json()["reason"].as_str().unwrap().to_owned()
     }
 

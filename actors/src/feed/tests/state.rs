@@ -110,6 +110,29 @@ fn nobody_is_shown_more_of_a_page_than_was_told() {
     assert!(matches!(state.locate_ahead(start(31), 30), Located::At(started) if started.gap.is_some()));
 }
 
+#[test]
+fn who_knows_of_a_trim_is_not_told_of_it() {
+    let mut state = feed();
+    told(&mut state, 10, None, 20);
+    let mark = state.record().mark();
+    let begins = |state: &FeedState, start: Start| match state.locate(start) {
+        Located::At(started) => (started.cursor, started.gap.is_some(), state.bounds_for(start, started).oldest),
+        Located::Last(_) => unreachable!("a cursor is a place"),
+    };
+    // The feed has not been told yet how far retention has come, and whoever comes from a page has.
+    assert_eq!(begins(&state, Start::After(mark.at(3))), (3, false, 0));
+    assert_eq!(begins(&state, Start::After(mark.at(3).knowing(15))), (3, false, 15));
+    let ends = FeedEnds { floor: 17, head: 20, incarnation: Incarnation(7) };
+    let _ = state.page(&FeedPage { items: Vec::new(), after: 10, upto: 20, ends });
+    assert_eq!(begins(&state, Start::After(mark.at(3).knowing(15))), (3, true, 17));
+    assert_eq!(begins(&state, Start::After(mark.at(3).knowing(17))), (3, false, 17));
+    assert_eq!(begins(&state, Start::After(mark.at(18).knowing(19))), (18, false, 19));
+    // What the feed was not told of is asked of the store; what nobody was given is unknown, and says nothing.
+    let ahead = Start::After(mark.at(3).knowing(25));
+    assert!(state.is_ahead(ahead) && !state.is_ahead(Start::After(mark.at(3).knowing(20))));
+    assert_eq!(begins(&state, ahead), (0, true, 17));
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Op {
     /// A commit, and how many places belong to others behind it.

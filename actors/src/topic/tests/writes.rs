@@ -236,7 +236,7 @@ impl Model {
                     self.in_flight = Some((events, once));
                 }
                 Effect::Answer(writer, result) => self.answer(writer, result),
-                Effect::Recall(recall) => self.recalls.push(recall),
+                Effect::Recall(recall) => self.recalls.push(*recall),
                 Effect::Deliver(..) => unreachable!("nobody reads here"),
             }
         }
