@@ -191,8 +191,19 @@ mod tests {
             assert!(is(&[here]), "{here}");
         }
         for there in [
-            "", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]",
-            "[::1].evil.example:8080", "[::1]x", "[::1", "localhost:evil", "localhost:", "localhost:99999", "localhost:1:2",
+            "",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "[::1].evil.example:8080",
+            "[::1]x",
+            "[::1",
+            "localhost:evil",
+            "localhost:",
+            "localhost:99999",
+            "localhost:1:2",
         ] {
             assert!(!is(&[there]), "{there}");
         }

@@ -30,6 +30,8 @@ export interface Refusal {
   reason?: "trimmed" | "reset" | "unknown";
   oldest?: string;
   newest?: string;
+  /** Everything that is kept follows it. */
+  cursor?: string;
   /** With `permission.denied`: the permission key that is lacking. */
   permission?: string;
   cause?: unknown;
@@ -50,6 +52,7 @@ export class HubError extends Error implements Refusal {
   declare readonly reason?: Refusal["reason"];
   declare readonly oldest?: string;
   declare readonly newest?: string;
+  declare readonly cursor?: string;
   declare readonly permission?: string;
 
   constructor({ cause, ...said }: Refusal) {
@@ -70,12 +73,12 @@ export function verdict({ code, status }: { code: string; status: number }): Ver
 
 /** An error of a frame or a problem document. `status` and `code` are used where it has none; `afterMs` is what a header asked for. */
 export function refusalOf(said: Record<string, any>, status: number, code: ErrorCode, afterMs = 0): HubError {
-  const { detail = "", request_id: requestId, head, reason, oldest, newest, permission } = said;
+  const { detail = "", request_id: requestId, head, reason, oldest, newest, cursor, permission } = said;
   // A proxy may say JSON, too.
   if (typeof said.code === "string") code = said.code;
   if (typeof said.status === "number") status = said.status;
   const retryAfterMs = Math.max(said.retry_after_ms ?? 0, afterMs) || undefined;
-  return new HubError({ code, status, detail, retryAfterMs, requestId, head, reason, oldest, newest, permission });
+  return new HubError({ code, status, detail, retryAfterMs, requestId, head, reason, oldest, newest, cursor, permission });
 }
 
 /** Milliseconds that a `Retry-After` says: seconds or a date (RFC 9110, 10.2.3). */

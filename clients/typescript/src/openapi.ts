@@ -680,7 +680,7 @@ export type EventOfArray = {
 /** Consecutive events, ascending. */
 export type EventPage = {
   /** Where the next page begins: `after` of the next request. */
-  cursor: Cursor;
+  cursor: PageCursor;
   /** The events. */
   events: Array<Event>;
   /** Whether there is more behind it now. */
@@ -874,6 +874,9 @@ export type Meta = {
   trace_id: string;
 };
 
+/** A cursor to read on from: an event's, or a page's, which in the feed may say besides how far retention had come. */
+export type PageCursor = string;
+
 /** How many events a page has at most. */
 export type PageLimit = number;
 
@@ -933,6 +936,8 @@ export type Problem = {
   action?: Action;
   /** What to program against. */
   code: string;
+  /** With `cursor.gone`: as `after`, it gives everything that is kept, as a stream does. */
+  cursor?: PageCursor;
   /** What the caller can do about it. Not to be programmed against. */
   detail: string;
   /** With `expect.mismatch`: the newest event. */

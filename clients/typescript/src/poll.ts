@@ -37,8 +37,7 @@ export class Poll extends Connection {
       });
       if (signal.aborted) return;
       if (came instanceof HubError) {
-        // A page of the feed from before `oldest` is refused, whatever is kept there.
-        const after = topic === FEED && came.reason === "trimmed" ? came.oldest! : "earliest";
+        const after = came.cursor!; // everything that is kept follows it
         sink.gap(gapOf({ ...came, requested: from.after }), after);
         from = { after };
         continue;
