@@ -26,7 +26,7 @@ export function draw(plot: Plot, into: HTMLElement, columns: Columns, pointed: (
   const options: uPlot.Options = {
     width: into.clientWidth || 280,
     height: HEIGHT,
-    padding: [13, plot.lines.length > 1 ? 0 : 8, 0, 0],
+    padding: [13, plot.lines.length > 1 ? 0 : 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: SYNC, setSeries: false }, points: { size: 7 } },
     scales: {

@@ -77,24 +77,24 @@ function TopLine({ id, hub, identity, found, closed, manage, changed, gone }: As
   return (
     <>
       <header class="top-line">
-      <a class="back" href={href("threads")}>
-        <span aria-hidden="true">‹ </span>All threads
-      </a>
-      <h2 ref={heading} tabIndex={-1}>
-        <bdi title={thread ? nameOf(thread) : id}>{thread ? nameOf(thread) : id}</bdi>
-      </h2>
-      <p class="about">
-        {thread?.title && <bdi class="mono">{id}</bdi>}
-        {thread && <span class="chip">{thread.visibility}</span>}
-        {closed && <span class="chip">closed</span>}
-        {thread && thread.members.length > 0 && <span>{thread.members.length === 1 ? "1 member" : `${thread.members.length} members`}</span>}
-      </p>
-      {thread && (
-        <button type="button" class="plain" aria-haspopup="dialog" onClick={() => setOpen(true)}>
-          {manage ? "Manage" : "About"}
-        </button>
-      )}
-    </header>
+        <a class="back" href={href("threads")}>
+          <span aria-hidden="true">‹ </span>All threads
+        </a>
+        <h2 ref={heading} tabIndex={-1}>
+          <bdi title={thread ? nameOf(thread) : id}>{thread ? nameOf(thread) : id}</bdi>
+        </h2>
+        <p class="about">
+          {thread?.title && <bdi class="mono">{id}</bdi>}
+          {thread && <span class="chip">{thread.visibility}</span>}
+          {closed && <span class="chip">closed</span>}
+          {thread && thread.members.length > 0 && <span>{thread.members.length === 1 ? "1 member" : `${thread.members.length} members`}</span>}
+        </p>
+        {thread && (
+          <button type="button" class="plain" aria-haspopup="dialog" onClick={() => setOpen(true)}>
+            {manage ? "Manage" : "About"}
+          </button>
+        )}
+      </header>
       {thread && open && (
         <Settings
           hub={hub}
