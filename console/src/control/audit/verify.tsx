@@ -52,7 +52,7 @@ function Verdict({ found: { verdict, at, kept }, identity }: { found: Found; ide
   const whole = ok && kept?.there !== false;
   return (
     <div class="verdict" data-ok={whole}>
-      <h3>{whole ? `Whole: ${entries} ${entries === 1 ? "entry is" : "entries are"} as they were written` : ok ? "Not what you kept" : "Broken"}</h3>
+      <h3>{whole ? `Whole: ${entries} ${entries === 1 ? "entry is as it was" : "entries are as they were"} written` : ok ? "Not what you kept" : "Broken"}</h3>
       {!ok && (
         <p>
           {first_bad ? `Entry ${first_bad} is the first that is not as it was written` : "It is not as it was written"}
